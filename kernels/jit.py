@@ -1,0 +1,94 @@
+"""The one decorator of all kernels: floating-point policy, threads, and the cache on disk.
+
+Floating point: results may use fused multiply-add; NaN and infinity always count, and a division
+by zero gives infinity as in IEEE arithmetic (an exception branch would keep loops from being
+vectorised). Only kernels marked ``reassociate`` may also reorder sums.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import numba
+from numba.core import config
+
+ELEMENTWISE = frozenset({"contract"})
+REDUCTION = frozenset({"contract", "reassoc", "nsz"})
+
+
+def _source_digest():
+    """Digest of the kernels' own text: editing one file outdates the kernels inlined from it."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _requested_folder():
+    """Folder that the environment asks for, None where it switches caching off."""
+    own = os.environ.get("FASTADMM_CACHE", "")
+    if own == "0":
+        return None
+    version = importlib.metadata.version("fastadmm")
+    base = own or config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "fastadmm" / f"{version}-{_source_digest()}"
+
+
+def _writable(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+def _open_cache():
+    try:
+        folder = _requested_folder()
+    except RuntimeError:  # no home directory to expand
+        folder = Path("~/.cache/fastadmm")
+    if folder is None or _writable(folder):
+        return folder
+    warnings.warn(
+        f"compiled kernels are not kept: {folder} is not writable. "
+        "Set FASTADMM_CACHE to a writable folder, or to 0 to silence this",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+CACHE_FOLDER = _open_cache()
+"""Folder of the compiled kernels, None where caching is off."""
+
+
+def jit(function=None, *, parallel=False, reassociate=False):
+    """Compile a kernel on its first call, without the GIL, kept on disk.
+
+    Parameters
+    ----------
+    parallel : bool
+        Run ``prange`` loops on Numba's threads.
+    reassociate : bool
+        Let the compiler reorder sums, so that reductions vectorise.
+    """
+    if function is None:
+        return lambda f: jit(f, parallel=parallel, reassociate=reassociate)
+    options = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": set(REDUCTION if reassociate else ELEMENTWISE),
+        "parallel": parallel,
+    }
+    if CACHE_FOLDER is None:
+        return numba.njit(**options)(function)
+    # Numba reads the folder when the decorator runs; the user's own setting is put back.
+    before, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER)
+    try:
+        return numba.njit(cache=True, **options)(function)
+    finally:
+        config.CACHE_DIR = before
