@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numba
 from numba.core import config
+from numba.extending import overload
 
 ELEMENTWISE = frozenset({"contract"})
 REDUCTION = frozenset({"contract", "reassoc", "nsz"})
@@ -92,3 +93,22 @@ def jit(function=None, *, parallel=False, reassociate=False):
         return numba.njit(cache=True, **options)(function)
     finally:
         config.CACHE_DIR = before
+
+
+def compiled_as(kernel):
+    """Give a public Python function a compiled twin under the same name.
+
+    From Python the decorated function runs as written: it validates, converts and allocates. Inside
+    ``@njit`` code the same name, with the arguments of ``kernel``, is ``kernel`` itself, which does
+    none of that. ``function.kernel`` is the compiled function.
+    """
+
+    def decorate(function):
+        @overload(function)
+        def choose(*args):
+            return lambda *args: kernel(*args)
+
+        function.kernel = kernel
+        return function
+
+    return decorate
