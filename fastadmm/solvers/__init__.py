@@ -1,0 +1,5 @@
+"""The solvers, by name."""
+
+from fastadmm.solvers.condensed import Condensed
+
+SOLVERS = {"condensed": Condensed}

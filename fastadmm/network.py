@@ -1,0 +1,232 @@
+"""The network: weights of an Elman cell and its read-out, and what can be done with them."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fastadmm import validation
+from fastadmm.version import __version__
+
+ACTIVATIONS = ("identity", "tanh", "relu", "sigmoid")
+FORMAT = 1
+_BATCH, _STEPS = 512, 256  # sequences and steps simulated at a time: bounds the memory of predict
+
+
+class RNN:
+    """Recurrent network ``s_t = f(U x_t + W s_{t-1} + b)``, ``o_t = V s_t + c``, with s_0 = 0.
+
+    Parameters
+    ----------
+    inputs : int
+        Channels D of the input, or the size of the alphabet where inputs are token ids.
+    hidden, outputs : int
+        Units H and outputs C.
+    activation : {"tanh", "relu", "sigmoid", "identity"}
+    gain : float
+        Scale of the initial recurrent weights, ``gain`` times a random orthogonal matrix.
+    seed : int or numpy.random.Generator
+    dtype : {"float32", "float64"}
+
+    Attributes
+    ----------
+    theta : ndarray, (H, D + H + 1)
+        Recurrent weights [U W b].
+    phi : ndarray, (C, H + 1)
+        Read-out weights [V c].
+    task : dict
+        What the network was trained for, as JSON values; kept in the model file.
+
+    Notes
+    -----
+    U and V start normal with variance 1/D and 1/H, b and c at zero.
+    """
+
+    def __init__(
+        self, inputs, hidden, outputs, activation="tanh", gain=1.0, seed=0, dtype="float32"
+    ):
+        self.inputs = validation.positive_integer(inputs, "inputs")
+        self.hidden = validation.positive_integer(hidden, "hidden")
+        self.outputs = validation.positive_integer(outputs, "outputs")
+        self.activation = validation.one_of(activation, ACTIVATIONS, "activation")
+        self.gain = validation.nonnegative(gain, "gain")
+        self.dtype = np.dtype(validation.one_of(str(dtype), ("float32", "float64"), "dtype"))
+        self.task = {}
+        rng = np.random.default_rng(seed)
+        recurrent = self.gain * np.linalg.qr(rng.standard_normal((hidden, hidden)))[0]
+        drive = rng.standard_normal((hidden, inputs)) / inputs**0.5
+        read = rng.standard_normal((outputs, hidden)) / hidden**0.5
+        self.theta = np.concatenate([drive, recurrent, np.zeros((hidden, 1))], 1, dtype=self.dtype)
+        self.phi = np.concatenate([read, np.zeros((outputs, 1))], 1, dtype=self.dtype)
+
+    def __repr__(self):
+        return (
+            f"RNN(inputs={self.inputs}, hidden={self.hidden}, outputs={self.outputs}, "
+            f"activation={self.activation!r}, dtype={self.dtype.name!r})"
+        )
+
+    @property
+    def parameters(self):
+        """Number of weights."""
+        return self.theta.size + self.phi.size
+
+    @property
+    def activation_code(self):
+        """The activation as compiled kernels know it."""
+        from fastadmm.kernels.activations import ACTIVATIONS as codes
+
+        return codes[self.activation]
+
+    def simulate(self, X, threads=None):
+        """Hidden states of all sequences.
+
+        Parameters
+        ----------
+        X : array_like, (n_cases, n_timepoints, n_channels), or (n_cases, n_timepoints) token ids
+        threads : int, optional
+
+        Returns
+        -------
+        ndarray, (n_cases, n_timepoints, H)
+        """
+        return self._forward(X, threads, lambda states: states, self.hidden, "all")
+
+    def predict(self, X, readout="last", threads=None):
+        """Outputs ``V s_t + c``: logits of a classifier, values of a regression.
+
+        Parameters
+        ----------
+        X : array_like, (n_cases, n_timepoints, n_channels), or (n_cases, n_timepoints) token ids
+        readout : {"last", "all"}
+            Outputs after the last time point only, or after every one.
+        threads : int, optional
+
+        Returns
+        -------
+        ndarray, (n_cases, C), or (n_cases, n_timepoints, C)
+        """
+        validation.one_of(readout, ("last", "all"), "readout")
+
+        def outputs(states):
+            return states @ self.phi[:, :-1].T + self.phi[:, -1]
+
+        return self._forward(X, threads, outputs, self.outputs, readout)
+
+    def _forward(self, X, threads, function, width, readout):
+        """``function`` of the states (steps, B, H), gathered batch-first."""
+        from fastadmm.threads import check_threads, compute_threads
+        from fastadmm.unfolded import Unfolded
+
+        X = validation.inputs(self, X)
+        threads = check_threads(threads)
+        n_cases, n_timepoints = X.shape[:2]
+        steps, batch = min(_STEPS, n_timepoints), min(_BATCH, n_cases)
+        unfolded = Unfolded(self, X.ndim == 2, steps, batch, threads)
+        shape = (n_cases, n_timepoints, width) if readout == "all" else (n_cases, width)
+        result = np.empty(shape, self.dtype)
+        with compute_threads(threads):
+            for cases, first, window in unfolded.windows(X, self.theta, steps, batch):
+                if readout == "all":
+                    stop = first + len(window.z) - 1
+                    result[cases, first:stop] = function(window.states[1:]).swapaxes(0, 1)
+                elif first + steps >= n_timepoints:
+                    result[cases] = function(window.states[-1])
+        return result
+
+    def state_dict(self):
+        """Weights under torch's names: ``rnn`` is an ``nn.RNN``, ``readout`` an ``nn.Linear``.
+
+        torch has two biases where one acts; the second is zero.
+        """
+        d = self.inputs
+        return {
+            "rnn.weight_ih_l0": self.theta[:, :d].copy(),
+            "rnn.weight_hh_l0": self.theta[:, d:-1].copy(),
+            "rnn.bias_ih_l0": self.theta[:, -1].copy(),
+            "rnn.bias_hh_l0": np.zeros(self.hidden, self.dtype),
+            "readout.weight": self.phi[:, :-1].copy(),
+            "readout.bias": self.phi[:, -1].copy(),
+        }
+
+    def load_state_dict(self, weights):
+        """Take weights named and shaped as `state_dict` gives them (the two biases are summed)."""
+        expected = self.state_dict()
+        if set(weights) != set(expected):
+            raise ValueError(f"weights are {sorted(weights)}: expected {sorted(expected)}")
+        for name, own in expected.items():
+            if np.shape(weights[name]) != own.shape:
+                raise ValueError(
+                    f"{name} has shape {np.shape(weights[name])}: expected {own.shape}"
+                )
+        bias = np.asarray(weights["rnn.bias_ih_l0"]) + np.asarray(weights["rnn.bias_hh_l0"])
+        self.theta[:, : self.inputs] = weights["rnn.weight_ih_l0"]
+        self.theta[:, self.inputs : -1] = weights["rnn.weight_hh_l0"]
+        self.theta[:, -1] = bias
+        self.phi[:, :-1] = weights["readout.weight"]
+        self.phi[:, -1] = weights["readout.bias"]
+
+    def save(self, path):
+        """Write the model as safetensors: `state_dict`, and a JSON header. Atomic."""
+        from safetensors.numpy import save
+
+        header = {
+            "format": FORMAT,
+            "version": __version__,
+            "network": {
+                "inputs": self.inputs,
+                "hidden": self.hidden,
+                "outputs": self.outputs,
+                "activation": self.activation,
+                "gain": self.gain,
+                "dtype": self.dtype.name,
+            },
+            "task": self.task,
+        }
+        write_atomically(path, save(self.state_dict(), {"fastadmm": json.dumps(header)}))
+
+    @classmethod
+    def load(cls, path):
+        """Read a model written by `save`.
+
+        Raises
+        ------
+        FileNotFoundError
+        ValueError
+            Where the file is not such a model; nothing in it is ever executed.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no model at {path}")
+        try:
+            with safe_open(path, framework="numpy") as file:
+                header = json.loads((file.metadata() or {}).get("fastadmm", "null"))
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a safetensors file: {error}") from error
+        if header is None:
+            raise ValueError(f"{path} is a safetensors file without fastadmm's header")
+        if header["format"] > FORMAT:
+            raise ValueError(
+                f"{path} has format {header['format']}, written by fastadmm {header['version']}: "
+                f"this is {__version__}, which reads up to format {FORMAT}"
+            )
+        net = cls(**header["network"])
+        net.load_state_dict(weights)
+        net.task = header["task"]
+        return net
+
+
+def write_atomically(path, content):
+    """Write bytes beside ``path``, sync, and rename: a reader sees the old file or the new one."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

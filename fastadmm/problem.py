@@ -1,0 +1,118 @@
+"""What is minimised: a loss on some of the outputs of the unfolded network."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastadmm import validation
+from fastadmm.unfolded import Unfolded
+
+LOSSES = ("softmax_cross_entropy", "squared")
+READOUTS = ("last", "all")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Loss, read-out and kind of inputs.
+
+    Attributes
+    ----------
+    loss : {"softmax_cross_entropy", "squared"}
+        Mean over loss terms (an output that has a target) of ``-log softmax(o)[y]``, or of
+        ``|o - y|^2 / 2``. Histories report cross-entropy in nats and the squared loss as mean
+        squared error, per output component.
+    readout : {"last", "all"}
+        Which outputs have a target.
+    tokens : bool
+        Inputs are token ids.
+    """
+
+    loss: str
+    readout: str
+    tokens: bool
+
+    @property
+    def classifies(self):
+        """True where targets are labels, so that there is an accuracy."""
+        return self.loss == "softmax_cross_entropy"
+
+    def reported(self, total, terms, width):
+        """Loss as reported, from the kernels' sum over so many terms of so many components."""
+        return total / terms if self.classifies else 2 * total / (terms * width)
+
+    def loss_of_zero(self, y, width):
+        """Mean loss, as the kernels define it, of a network whose outputs are all zero."""
+        return math.log(width) if self.classifies else float(np.square(y).sum(-1).mean() / 2)
+
+    def outputs_of(self, steps):
+        """Number L of outputs with a target in a window of so many steps."""
+        return 1 if self.readout == "last" else steps
+
+    def targets_of(self, y, cases, first, steps):
+        """Targets of a window, one row a loss term, in the order of the unfolded rows."""
+        if self.readout == "last":
+            return y[cases]
+        window = y[cases, first : first + steps].swapaxes(0, 1)
+        return np.ascontiguousarray(window).reshape(-1, *y.shape[2:])
+
+
+def make_problem(net, X, y, loss=None, readout="last"):
+    """Check data against the network and choose the loss: labels where ``y`` holds integers.
+
+    Returns
+    -------
+    problem : Problem
+    X, y : ndarray
+        As the kernels take them.
+    """
+    validation.one_of(readout, READOUTS, "readout")
+    if loss is None:
+        loss = LOSSES[0] if np.asarray(y).dtype.kind in "iu" else LOSSES[1]
+    validation.one_of(loss, LOSSES, "loss")
+    X = validation.inputs(net, X)
+    y = validation.targets(net, X, y, loss, readout)
+    return Problem(loss, readout, X.ndim == 2), X, y
+
+
+def evaluate(net, problem, X, y, threads, steps=256, batch=512):
+    """Loss and accuracy of a network.
+
+    Parameters
+    ----------
+    net : RNN
+    problem : Problem
+    X, y : ndarray
+        As `make_problem` returns them.
+    threads : int
+        Set by the caller, see `fastadmm.threads.compute_threads`.
+    steps, batch : int
+        Steps and sequences simulated at a time; the state is carried on between windows.
+
+    Returns
+    -------
+    loss : float
+    accuracy : float or None
+        None where targets are not labels.
+    """
+    from fastadmm.kernels import losses
+
+    n_cases, n_timepoints = X.shape[:2]
+    steps, batch = min(steps, n_timepoints), min(batch, n_cases)
+    unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
+    kernel = getattr(losses, problem.loss)
+    total, right, terms = 0.0, 0, 0
+    for cases, first, window in unfolded.windows(X, net.theta, steps, batch):
+        length = len(window.z) - 1
+        if problem.readout == "last" and first + length < n_timepoints:
+            continue
+        count = problem.outputs_of(length)
+        targets = problem.targets_of(y, cases, first, length)
+        rows = window.rows(length + 1 - count, length + 1)
+        outputs = np.ascontiguousarray(rows[:, window.left :]) @ net.phi.T
+        if problem.classifies:
+            right += int((outputs.argmax(1) == targets).sum())
+        total += kernel(outputs, targets, 1.0, outputs)
+        terms += len(targets)
+    accuracy = right / terms if problem.classifies else None
+    return problem.reported(total, terms, net.outputs), accuracy

@@ -1,0 +1,272 @@
+"""ADMM with the states eliminated: simulate, pull the multipliers back, solve for the weights.
+
+Per mini-batch the states are simulated, so every constraint of the unfolded network holds exactly;
+the multipliers that make the augmented Lagrangian stationary in outputs, states and
+pre-activations follow from one linear recurrence backward in time; and each weight block takes the
+proximal step of its linear system with a penalty per unit. The name is optimal control's word for
+eliminating the states of a constrained trajectory.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastadmm.kernels import states, weights
+from fastadmm.mpi.partition import bounds
+from fastadmm.unfolded import Unfolded
+
+
+@dataclass(frozen=True)
+class CondensedOptions:
+    """Settings of `Condensed`; the defaults need no tuning per task.
+
+    Attributes
+    ----------
+    eta : float
+        Bound on the rms change of a unit's pre-activation in one step, at the start; it falls
+        linearly to zero over the run.
+    damping : float
+        Ridge on the Gram, as a multiple of its mean diagonal.
+    gram_memory : float
+        Weight of the past in the averaged Gram.
+    momentum : float
+        Weight of the past in the averaged multiplier sums.
+    penalty_memory : float
+        Weight of the past in the mean squares that set the penalties.
+    refactor_every : int
+        Steps between two factorisations of the Gram (each of the first nine has its own).
+    average : float
+        Weight of the past in the averaged iterate, which is what training returns.
+    safeguard : bool
+        Keep the multiplier recurrence from expanding.
+    guard : float
+        Largest relative shrinkage of the recurrent weights in one step while multipliers explode;
+        0 switches the growth guard off.
+    """
+
+    eta: float = 0.03
+    damping: float = 0.3
+    gram_memory: float = 0.95
+    momentum: float = 0.9
+    penalty_memory: float = 0.99
+    refactor_every: int = 5
+    average: float = 0.98
+    safeguard: bool = True
+    guard: float = 0.02
+
+    def __post_init__(self):
+        for name in ("gram_memory", "momentum", "penalty_memory", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected 0 <= {name} < 1")
+        for name in ("eta", "damping"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
+        if self.refactor_every < 1:
+            raise ValueError(f"refactor_every is {self.refactor_every}: expected at least 1")
+        if not 0 <= self.guard <= 1:
+            raise ValueError(f"guard is {self.guard}: expected 0 <= guard <= 1")
+
+
+@dataclass
+class StepRecord:
+    """What one step measured.
+
+    Attributes
+    ----------
+    loss : float
+        Sum of the losses over the batch, as the kernels define them.
+    terms : int
+        Number of loss terms.
+    step_length : float
+        Root mean square change of the hidden units' pre-activations.
+    multiplier_square : float
+        Mean square of the multipliers, of the sum of losses rather than their mean.
+    rho_min, rho_max : float
+        Extreme penalties over the hidden units.
+    growth : float
+        γ, mean logarithm of the multipliers' growth over one step back in time.
+    """
+
+    loss: float
+    terms: int
+    step_length: float = math.nan
+    multiplier_square: float = math.nan
+    rho_min: float = math.nan
+    rho_max: float = math.nan
+    growth: float = math.nan
+
+    @property
+    def finite(self):
+        """False where training has diverged."""
+        return math.isfinite(self.loss) and math.isfinite(self.step_length)
+
+
+class WeightBlock:
+    """One block of weights with its averaged Gram, momentum and penalties (algorithm 2.3).
+
+    Parameters
+    ----------
+    values : ndarray, (units, n)
+        Updated in place.
+    options : CondensedOptions
+    threads : int
+    """
+
+    def __init__(self, values, options, threads):
+        units, n = values.shape
+        real = values.dtype
+        self.values, self.options = values, options
+        self.average = values.copy()
+        self.gram, self.batch_gram, self.factor = (np.zeros((n, n), real) for _ in range(3))
+        self.g, self.m = np.zeros((units, n), real), np.zeros((units, n), real)
+        self.v, self.rho, self.change = np.zeros(units), np.zeros(units), np.zeros(units)
+        self.work = np.empty((2, units, n), real)
+        self.unit_bounds = bounds(units, threads)
+        self.k = 0
+
+    def step(self, eta):
+        """Move the weights by the sums in ``g`` and ``batch_gram``; False where they are broken."""
+        o = self.options
+        self.k += 1
+        recent = 1 - 1 / self.k
+        weights.average_gram(self.gram, self.batch_gram, min(o.gram_memory, recent))
+        if self.k < 10 or self.k % o.refactor_every == 0:
+            status = weights.factor_damped(self.gram, o.damping, self.factor)
+            if status != 0:
+                return False
+        weights.step_units(
+            self.values, self.average, self.factor, self.g, self.m, self.v, o.momentum,
+            o.penalty_memory, self.k, eta, min(o.average, recent), self.work, self.rho,
+            self.change, self.unit_bounds,
+        )  # fmt: skip
+        return True
+
+
+class Condensed:
+    """Solver state over a run.
+
+    Parameters
+    ----------
+    net : RNN
+        Its weights move with every step; `finish` replaces them by their average.
+    problem : Problem
+    options : CondensedOptions
+    batch, steps : int
+        Largest number of sequences, and of steps, in a window.
+    total : int
+        Number of steps of the whole run, over which the step length falls to zero.
+    threads : int
+    """
+
+    Options = CondensedOptions
+
+    def __init__(self, net, problem, options, batch, steps, total, threads):
+        self.net, self.problem, self.options = net, problem, options
+        self.total, self.k = total, 0
+        real, hidden = net.dtype, net.hidden
+        self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
+        self.theta = WeightBlock(net.theta, options, threads)
+        self.phi = WeightBlock(net.phi, options, threads)
+        self.losses, self.pulled = np.zeros(threads), np.zeros((threads, 3))
+        self._lambda = np.empty(steps * batch * hidden, real)
+        self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
+        self._carried = np.empty((batch, hidden), real)
+        dense = self.unfolded.width
+        self.theta_parts = self._parts(threads, hidden, dense, real)
+        self.phi_parts = self._parts(threads, net.outputs, hidden + 1, real)
+        if problem.tokens:
+            self.token_parts = (
+                np.empty((threads, net.inputs, hidden), real),
+                np.empty((threads, net.inputs, dense), real),
+            )
+        self._read_out = {
+            "softmax_cross_entropy": states.read_out_softmax,
+            "squared": states.read_out_squared,
+        }[problem.loss]
+
+    @staticmethod
+    def _parts(threads, units, n, real):
+        """Workspace of each thread's multiplier sum and Gram."""
+        return np.empty((threads, units, n), real), np.zeros((threads, n, n), real)
+
+    @property
+    def average(self):
+        """The averaged iterate (theta, phi): the weights that training returns."""
+        return self.theta.average, self.phi.average
+
+    def step(self, X, y, cases, first, steps, initial=None):
+        """One mini-batch: time points ``first:first + steps`` of some cases.
+
+        Parameters
+        ----------
+        X, y : ndarray
+            The whole data, as `make_problem` returns them.
+        cases : ndarray of int64
+        first, steps : int
+        initial : ndarray, (B, H), optional
+            State before the window.
+
+        Returns
+        -------
+        StepRecord
+            Where it is not finite, training has to stop.
+        """
+        self.k += 1
+        net, problem, options = self.net, self.problem, self.options
+        window = self.unfolded.load(X, cases, first, steps, initial)
+        self.unfolded.simulate(window, net.theta)
+        batch, outputs = len(cases), problem.outputs_of(steps)
+        terms = outputs * batch
+        delta = self._delta[: terms * net.outputs].reshape(terms, net.outputs)
+        output_bounds = window.row_bounds if outputs == steps else window.sequence_bounds
+        output_rows = window.rows(steps + 1 - outputs, steps + 1)
+        targets = problem.targets_of(y, cases, first, steps)
+        self._read_out(output_rows, net.phi, targets, 1 / terms, delta, self.losses, output_bounds)
+        record = StepRecord(self.losses.sum(), terms)
+        if not math.isfinite(record.loss):
+            return record
+        lambda_ = self._pull(window, delta.reshape(outputs, batch, -1), record)
+        self._sum(window, lambda_, output_rows, delta, output_bounds)
+        shrink = min(options.guard, 0.1 * max(0.0, record.growth))
+        net.theta[:, net.inputs : -1] *= 1 - shrink
+        eta = options.eta * (1 - self.k / (self.total + 1))
+        if self.theta.step(eta) and self.phi.step(eta):
+            record.step_length = math.sqrt(self.theta.change.mean())
+            record.rho_min, record.rho_max = self.theta.rho.min(), self.theta.rho.max()
+        return record
+
+    def _pull(self, window, delta, record):
+        """Multipliers of the window, (T, B, H)."""
+        steps, batch = len(window.z) - 1, window.z.shape[1]
+        lambda_ = self._lambda[: steps * batch * self.net.hidden].reshape(steps, batch, -1)
+        states.multipliers(
+            window.z, delta, self.net.theta, self.net.phi, self.net.activation_code,
+            self.options.safeguard, lambda_, self._carried, self.pulled, window.sequence_bounds,
+        )  # fmt: skip
+        growth, counted, square = self.pulled.sum(0)
+        record.growth = growth / max(counted, 1)
+        record.multiplier_square = square * record.terms**2 / lambda_.size
+        return lambda_
+
+    def _sum(self, window, lambda_, output_rows, delta, output_bounds):
+        """Multiplier sums and Grams of both weight blocks."""
+        theta, phi = self.theta, self.phi
+        tokens = self.net.inputs if self.problem.tokens else 0
+        rows, lambda_rows = window.rows(0, -1), lambda_.reshape(-1, self.net.hidden)
+        weights.sums(
+            rows, 0, lambda_rows, *self.theta_parts, window.row_bounds,
+            theta.g[:, tokens:], theta.batch_gram[tokens:, tokens:],
+        )  # fmt: skip
+        if tokens:
+            weights.token_sums(
+                window.tokens.reshape(-1), rows, lambda_rows, *self.token_parts,
+                window.row_bounds, theta.g, theta.batch_gram,
+            )  # fmt: skip
+        weights.sums(
+            output_rows, window.left, delta, *self.phi_parts, output_bounds, phi.g, phi.batch_gram
+        )
+
+    def final_state(self, steps, batch):
+        """State after the last step's window, (B, H), to carry into the next one."""
+        return self.unfolded.window(steps, batch).states[-1].copy()

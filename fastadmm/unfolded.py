@@ -1,0 +1,115 @@
+"""A recurrent network unfolded over time: its buffers, and the passes that fill them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastadmm.kernels import states
+from fastadmm.mpi.partition import bounds
+
+
+@dataclass
+class Window:
+    """Views of the buffers for T steps of B sequences; see `fastadmm.kernels.states`.
+
+    ``z`` (T + 1, B, n) holds inputs, states and ones; ``tokens`` is (T, B), or empty for dense
+    inputs.
+    """
+
+    z: np.ndarray
+    tokens: np.ndarray
+    hidden: int
+    sequence_bounds: np.ndarray
+    row_bounds: np.ndarray
+
+    @property
+    def states(self):
+        """s_0..s_T: a view (T + 1, B, H)."""
+        return self.z[:, :, -1 - self.hidden : -1]
+
+    @property
+    def left(self):
+        """Columns of z before the states."""
+        return self.z.shape[2] - 1 - self.hidden
+
+    def rows(self, first, last):
+        """Rows of ``z[first:last]``, (steps * B, n), without a copy."""
+        return self.z[first:last].reshape(-1, self.z.shape[2])
+
+
+class Unfolded:
+    """Buffers for windows of up to ``steps`` steps of up to ``batch`` sequences of one network.
+
+    Parameters
+    ----------
+    net : RNN
+        Gives shapes and dtype; its weights are passed to `simulate`, which may use others.
+    tokens : bool
+        Inputs are token ids instead of channels.
+    steps, batch : int
+    threads : int
+    """
+
+    def __init__(self, net, tokens, steps, batch, threads):
+        self.inputs, self.hidden, self.dtype = net.inputs, net.hidden, net.dtype
+        self.is_tokens, self.threads = tokens, threads
+        self.width = net.hidden + 1 + (0 if tokens else net.inputs)
+        self.activation = net.activation_code
+        self._z = np.zeros((steps + 1) * batch * self.width, self.dtype)
+        self._tokens = np.zeros(steps * batch if tokens else 0, np.int64)
+        self.table = np.zeros((net.inputs if tokens else 0, net.hidden), self.dtype)
+        self._windows = {}
+
+    def window(self, steps, batch):
+        """The window of this size; windows of different sizes share memory."""
+        if (steps, batch) not in self._windows:
+            shape = (steps + 1, batch, self.width)
+            self._windows[steps, batch] = Window(
+                self._z[: np.prod(shape)].reshape(shape),
+                self._tokens[: steps * batch].reshape(steps, batch)
+                if self.is_tokens
+                else self._tokens.reshape(0, 0),
+                self.hidden,
+                bounds(batch, self.threads),
+                bounds(steps * batch, self.threads),
+            )
+        return self._windows[steps, batch]
+
+    def load(self, X, cases, first, steps, initial=None):
+        """Window on time points ``first:first + steps`` of the cases, with s_0 = initial or 0."""
+        window = self.window(steps, len(cases))
+        if self.is_tokens:
+            states.load_tokens(X, cases, first, window.z, window.tokens, window.sequence_bounds)
+        else:
+            states.load(X, cases, first, window.z, window.sequence_bounds)
+        window.states[0] = 0 if initial is None else initial
+        return window
+
+    def simulate(self, window, theta):
+        """Fill the window's states under the weights ``theta``."""
+        if self.is_tokens:
+            self.table[:] = theta[:, : self.inputs].T
+        states.simulate(
+            window.z, window.tokens, self.table, theta, self.activation, window.sequence_bounds
+        )
+
+    def windows(self, X, theta, steps, batch):
+        """Simulate all cases in batches, each in windows of ``steps`` that carry their state on.
+
+        Yields
+        ------
+        cases : ndarray of int64
+        first : int
+            Time point of the window's first step.
+        window : Window
+            Valid until the next one.
+        """
+        n_cases, n_timepoints = X.shape[:2]
+        for start in range(0, n_cases, batch):
+            cases = np.arange(start, min(start + batch, n_cases))
+            carried = None
+            for first in range(0, n_timepoints, steps):
+                window = self.load(X, cases, first, min(steps, n_timepoints - first), carried)
+                self.simulate(window, theta)
+                carried = window.states[-1].copy()
+                yield cases, first, window

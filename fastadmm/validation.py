@@ -1,0 +1,111 @@
+"""Arguments checked at the door: what came, and what is expected."""
+
+import numpy as np
+
+
+def positive_integer(value, name):
+    """``value`` as an int, at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r}: expected a positive integer")
+    return int(value)
+
+
+def nonnegative(value, name):
+    """``value`` as a float, finite and at least 0."""
+    if not np.isscalar(value) or isinstance(value, str) or not 0 <= value < np.inf:
+        raise ValueError(f"{name} is {value!r}: expected a finite number, at least 0")
+    return float(value)
+
+
+def one_of(value, choices, name):
+    """``value``, which must be among ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def _array(value, name):
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged nested lists
+        array = None
+    if array is None or array.dtype == object:
+        raise ValueError(f"{name} holds sequences of unequal length: expected one array")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}: expected numbers")
+    return array
+
+
+def finite(array, name):
+    """Refuse NaN and infinity, naming the first position."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        position = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+        where = ", ".join(map(str, position))
+        raise ValueError(f"{name}[{where}] is {array[position]}: expected finite numbers")
+    return array
+
+
+def in_range(array, stop, name, what):
+    """Refuse integers outside [0, stop), naming the first position."""
+    outside = (array < 0) | (array >= stop)
+    if outside.any():
+        position = tuple(map(int, np.argwhere(outside)[0]))
+        where = ", ".join(map(str, position))
+        raise ValueError(f"{name}[{where}] is {array[position]}: expected {what} 0 to {stop - 1}")
+    return array
+
+
+def inputs(net, X, name="X"):
+    """Inputs as the kernels take them: channels in the network's dtype, or int64 tokens.
+
+    Returns
+    -------
+    ndarray, C-contiguous, (n_cases, n_timepoints, n_channels) or (n_cases, n_timepoints)
+    """
+    X = _array(X, name)
+    if X.ndim == 2 and X.dtype.kind in "iu":
+        in_range(X, net.inputs, name, "tokens from")
+        X = np.ascontiguousarray(X, np.int64)
+    elif X.ndim != 3:
+        raise ValueError(
+            f"{name} has shape {X.shape}: expected 3-D (n_cases, n_timepoints, n_channels), "
+            "or 2-D (n_cases, n_timepoints) of integers for token ids; "
+            f"one channel is {name}[:, :, None]"
+        )
+    elif X.shape[2] != net.inputs:
+        raise ValueError(
+            f"{name} has shape {X.shape}: expected {net.inputs} channels, the network's inputs"
+        )
+    else:
+        X = np.ascontiguousarray(finite(X, name), net.dtype)
+        finite(X, name)  # a large float64 may have overflowed in float32
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(f"{name} has shape {X.shape}: expected at least one case and time point")
+    return X
+
+
+def targets(net, X, y, loss, readout, name="y"):
+    """Targets as the kernels take them: int64 labels, or values in the network's dtype.
+
+    Returns
+    -------
+    ndarray, C-contiguous
+        Labels (n_cases,) or (n_cases, n_timepoints); values with one more axis of C outputs.
+    """
+    y = _array(y, name)
+    shape = X.shape[:1] if readout == "last" else X.shape[:2]
+    axes = "(n_cases,)" if readout == "last" else "(n_cases, n_timepoints)"
+    if loss == "softmax_cross_entropy":
+        if y.dtype.kind not in "iu":
+            raise TypeError(f"{name} has dtype {y.dtype}: expected integer labels")
+        if y.shape != shape:
+            raise ValueError(f"{name} has shape {y.shape}: expected {shape} {axes}")
+        return np.ascontiguousarray(in_range(y, net.outputs, name, "labels from"), np.int64)
+    if y.shape == shape and net.outputs == 1:
+        y = y[..., None]
+    if y.shape != (*shape, net.outputs):
+        raise ValueError(
+            f"{name} has shape {y.shape}: expected {(*shape, net.outputs)} "
+            f"{axes[:-1].rstrip(',')}, n_outputs)"
+        )
+    return finite(np.ascontiguousarray(finite(y, name), net.dtype), name)

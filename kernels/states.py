@@ -1,0 +1,236 @@
+"""The hidden states of an Elman network: simulate them, and pull multipliers back through them.
+
+One array ``z`` of shape (T + 1, B, n) holds everything that the weight systems need, so nothing is
+ever concatenated or transposed: ``z[t] = [x_{t+1}; s_t; 1]`` for t = 0..T (the input part of
+``z[T]`` is not used). The recurrent weights act on ``z[t]``, the read-out on its last H + 1
+columns. For token inputs the x part is absent: the tokens are looked up in ``table``.
+
+``bounds`` (chunks + 1,) cuts sequences (or rows) into contiguous chunks, one a thread.
+"""
+
+import math
+
+from numba import prange
+
+from .activations import activate, times_derivative
+from .blas import gemm
+from .jit import jit
+from .losses import softmax_cross_entropy, squared
+
+
+@jit(parallel=True)
+def load(x, cases, first, z, bounds):
+    """Gather a window of dense inputs, ``z[t, i, :D] <- x[cases[i], first + t]``; set the ones.
+
+    Parameters
+    ----------
+    x : ndarray, (n_cases, n_timepoints, D)
+    cases : ndarray, (B,), int64
+    first : int
+        First time point of the window.
+    z : ndarray, (T + 1, B, D + H + 1); its states are left alone
+    bounds : ndarray, (chunks + 1,), int64
+    """
+    width = x.shape[2]
+    for chunk in prange(len(bounds) - 1):
+        for i in range(bounds[chunk], bounds[chunk + 1]):
+            for t in range(z.shape[0] - 1):
+                for d in range(width):
+                    z[t, i, d] = x[cases[i], first + t, d]
+            for t in range(z.shape[0]):
+                z[t, i, z.shape[2] - 1] = 1
+
+
+@jit(parallel=True)
+def load_tokens(x, cases, first, z, tokens, bounds):
+    """Gather a window of tokens, ``tokens[t, i] <- x[cases[i], first + t]``; set the ones of z."""
+    for chunk in prange(len(bounds) - 1):
+        for i in range(bounds[chunk], bounds[chunk + 1]):
+            for t in range(tokens.shape[0]):
+                tokens[t, i] = x[cases[i], first + t]
+            for t in range(z.shape[0]):
+                z[t, i, z.shape[2] - 1] = 1
+
+
+@jit
+def _add_looked_up(rows, tokens, table):
+    for i in range(len(tokens)):
+        row, entry = rows[i], table[tokens[i]]
+        for j in range(len(entry)):
+            row[j] += entry[j]
+
+
+@jit
+def _simulate(z, tokens, table, theta, activation, start, stop):
+    hidden = len(theta)
+    left = z.shape[2] - 1 - hidden
+    weights = theta[:, theta.shape[1] - z.shape[2] :]
+    for t in range(z.shape[0] - 1):
+        states = z[t + 1, start:stop, left : left + hidden]
+        gemm(1.0, z[t, start:stop], False, weights, True, 0.0, states)
+        if len(table) > 0:
+            _add_looked_up(states, tokens[t, start:stop], table)
+        activate(activation, states)
+
+
+@jit(parallel=True)
+def simulate(z, tokens, table, theta, activation, bounds):
+    """States forward in time, ``s_t = f(U x_t + W s_{t-1} + b)``, written into ``z``.
+
+    Limited by flops: 2 T B H (D + H + 1) in products of (chunk, n) by (n, H).
+
+    Parameters
+    ----------
+    z : ndarray, (T + 1, B, D + H + 1), or (T + 1, B, H + 1) for tokens
+        Inputs, ones and s_0 are read, the states s_1..s_T written.
+    tokens : ndarray, (T, B), integers; (0, 0) for dense inputs
+    table : ndarray, (D, H): U transposed; (0, H) for dense inputs
+    theta : ndarray, (H, D + H + 1): [U W b]
+    activation : int
+    bounds : ndarray, (chunks + 1,), int64
+        Cut of the B sequences.
+    """
+    for chunk in prange(len(bounds) - 1):
+        _simulate(z, tokens, table, theta, activation, bounds[chunk], bounds[chunk + 1])
+
+
+@jit(parallel=True)
+def read_out_softmax(z_rows, phi, labels, scale, delta, losses, bounds):
+    """Outputs, softmax cross-entropy and its gradient, ``delta = scale ∇ℓ(Φ [s; 1])``.
+
+    Parameters
+    ----------
+    z_rows : ndarray, (rows, n)
+        Rows of ``z`` whose last H + 1 columns are read.
+    phi : ndarray, (C, H + 1): [V c]
+    labels : ndarray, (rows,), int64
+    scale : float
+    delta : ndarray, (rows, C); overwritten
+    losses : ndarray, (chunks,), float64; overwritten with the sum of losses of each chunk
+    bounds : ndarray, (chunks + 1,), int64
+        Cut of the rows.
+    """
+    left = z_rows.shape[1] - phi.shape[1]
+    for chunk in prange(len(bounds) - 1):
+        rows = slice(bounds[chunk], bounds[chunk + 1])
+        gemm(1.0, z_rows[rows, left:], False, phi, True, 0.0, delta[rows])
+        losses[chunk] = softmax_cross_entropy(delta[rows], labels[rows], scale, delta[rows])
+
+
+@jit(parallel=True)
+def read_out_squared(z_rows, phi, targets, scale, delta, losses, bounds):
+    """As `read_out_softmax` for the squared loss, with targets (rows, C)."""
+    left = z_rows.shape[1] - phi.shape[1]
+    for chunk in prange(len(bounds) - 1):
+        rows = slice(bounds[chunk], bounds[chunk + 1])
+        gemm(1.0, z_rows[rows, left:], False, phi, True, 0.0, delta[rows])
+        losses[chunk] = squared(delta[rows], targets[rows], scale, delta[rows])
+
+
+@jit(reassociate=True)
+def _squared_norm(row):
+    total = row.dtype.type(0)
+    for j in range(len(row)):
+        total += row[j] * row[j]
+    return total
+
+
+@jit
+def _bound(carried, later, safeguard):
+    """Rescale every row of ``carried`` to the norm of its row of ``later`` where it is longer.
+
+    Returns the sum of ``log(|carried| / |later|)`` before rescaling, over how many rows (those
+    where both are above zero), and the sum of squares of ``later``.
+    """
+    growth, counted, square = 0.0, 0, 0.0
+    for i in range(carried.shape[0]):
+        before, after = _squared_norm(later[i]), _squared_norm(carried[i])
+        square += before
+        if before > 0 and after > 0:
+            growth += 0.5 * math.log(after / before)
+            counted += 1
+        if safeguard and after > before:
+            shrink = carried.dtype.type(math.sqrt(before / after))
+            row = carried[i]
+            for j in range(len(row)):
+                row[j] *= shrink
+    return growth, counted, square
+
+
+@jit
+def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, start, stop):
+    steps, _, hidden = lambda_.shape
+    left = z.shape[2] - 1 - hidden
+    recurrent = theta[:, theta.shape[1] - 1 - hidden : theta.shape[1] - 1]
+    first_output = steps - len(delta)
+    growth, counted, square = 0.0, 0, 0.0
+    for t in range(steps - 1, -1, -1):
+        states = z[t + 1, start:stop, left : left + hidden]
+        current = lambda_[t, start:stop]
+        arriving = current  # without an output of its own, a step has the carried part only
+        if t >= first_output:
+            gemm(
+                1.0,
+                delta[t - first_output, start:stop],
+                False,
+                phi[:, :hidden],
+                False,
+                0.0,
+                current,
+            )
+            times_derivative(activation, current, states)
+            arriving = carried[start:stop]
+        if t < steps - 1:
+            later = lambda_[t + 1, start:stop]
+            gemm(1.0, later, False, recurrent, False, 0.0, arriving)
+            times_derivative(activation, arriving, states)
+            g, n, sq = _bound(arriving, later, safeguard)
+            growth += g
+            counted += n
+            square += sq
+            if t >= first_output:
+                for i in range(arriving.shape[0]):
+                    row, extra = current[i], arriving[i]
+                    for j in range(hidden):
+                        row[j] += extra[j]
+    for i in range(start, stop):
+        square += _squared_norm(lambda_[0, i])
+    return growth, counted, square
+
+
+@jit(parallel=True)
+def multipliers(z, delta, theta, phi, activation, safeguard, lambda_, carried, totals, bounds):
+    """Multipliers of ``a_t = Θ z_t`` that make the Lagrangian stationary, backward in time.
+
+    ``λ_t = f'(a_t) ⊙ (δ_t V) + c_t`` with ``c_t = f'(a_t) ⊙ (λ_{t+1} W)``. With the safeguard c_t
+    is rescaled to |λ_{t+1}|, sequence by sequence, where it is longer: the recurrence never
+    expands.
+
+    Limited by flops: 2 T B H^2, and 2 L B C H for the outputs.
+
+    Parameters
+    ----------
+    z : ndarray, (T + 1, B, n)
+        As `simulate` left it.
+    delta : ndarray, (L, B, C)
+        Gradient of the loss at the last L outputs: L = 1 or T.
+    theta, phi : ndarray, (H, D + H + 1) and (C, H + 1)
+    activation : int
+    safeguard : bool
+    lambda_ : ndarray, (T, B, H); overwritten
+    carried : ndarray, (B, H)
+        Workspace.
+    totals : ndarray, (chunks, 3), float64; overwritten
+        Sum of ``log(|c_t| / |λ_{t+1}|)`` before rescaling, the number of its terms, and the sum of
+        squares of the multipliers.
+    bounds : ndarray, (chunks + 1,), int64
+        Cut of the B sequences.
+    """
+    for chunk in prange(len(bounds) - 1):
+        growth, counted, square = _pull(
+            z, delta, theta, phi, activation, safeguard, lambda_, carried,
+            bounds[chunk], bounds[chunk + 1],
+        )  # fmt: skip
+        totals[chunk, 0] = growth
+        totals[chunk, 1] = counted
+        totals[chunk, 2] = square

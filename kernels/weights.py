@@ -1,0 +1,216 @@
+"""The weight block of `condensed`: multiplier sums, Gram, factor, step with a penalty per unit.
+
+For weights Θ (units, n) acting on rows z: the sum ``g = Σ λᵀ z`` (units, n), the Gram
+``R = mean z zᵀ`` (n, n; lower triangle only), and the step
+``Θ_i <- Θ_i - (1/ρ_i) m̂_i (R + δI)⁻¹`` of algorithm 2.3.
+"""
+
+import math
+
+from numba import prange
+
+from .blas import gemm, potrf, potrs, syrk
+from .jit import jit
+
+
+@jit(parallel=True)
+def sums(rows, left, lambda_, g_parts, gram_parts, bounds, g, gram):
+    """``g <- λᵀ Z`` and the lower triangle of ``gram <- Zᵀ Z / rows`` with ``Z = rows[:, left:]``.
+
+    Limited by flops: rows (2 units n + n^2).
+
+    Parameters
+    ----------
+    rows : ndarray, (r, left + n)
+    left : int
+    lambda_ : ndarray, (r, units)
+    g_parts, gram_parts : ndarray, (chunks, units, n) and (chunks, n, n)
+        Workspace.
+    bounds : ndarray, (chunks + 1,), int64
+        Cut of the rows.
+    g : ndarray, (units, n); overwritten
+    gram : ndarray, (n, n); its lower triangle is overwritten
+    """
+    chunks = len(bounds) - 1
+    for chunk in prange(chunks):
+        part = slice(bounds[chunk], bounds[chunk + 1])
+        z = rows[part, left:]
+        gemm(1.0, lambda_[part], True, z, False, 0.0, g_parts[chunk])
+        syrk(1.0 / len(rows), z, 0.0, gram_parts[chunk])
+    for chunk in prange(chunks):
+        _add_parts(g_parts, g, chunk, chunks)
+        _add_parts(gram_parts, gram, chunk, chunks)
+
+
+@jit
+def _add_parts(parts, total, share, shares):
+    """Rows ``share, share + shares, ...`` of the sum of all parts, always in the same order."""
+    for i in range(share, total.shape[0], shares):
+        row = total[i]
+        row[:] = parts[0, i]
+        for part in range(1, len(parts)):
+            addend = parts[part, i]
+            for j in range(len(row)):
+                row[j] += addend[j]
+
+
+@jit(parallel=True)
+def token_sums(tokens, rows, lambda_, g_parts, cross_parts, bounds, g, gram):
+    """The token part of `sums`: inputs are one-hot rows [e_token; z], never formed.
+
+    The Gram's block of the D tokens is diagonal, ``counts / rows``; its block of tokens and dense
+    inputs sums the rows z of each token. The dense blocks are what `sums` gives.
+
+    Parameters
+    ----------
+    tokens : ndarray, (r,), integers in [0, D)
+    rows : ndarray, (r, n)
+    lambda_ : ndarray, (r, units)
+    g_parts, cross_parts : ndarray, (chunks, D, units) and (chunks, D, n)
+        Workspace.
+    bounds : ndarray, (chunks + 1,), int64
+        Cut of the rows.
+    g : ndarray, (units, D + n); its first D columns are overwritten
+    gram : ndarray, (D + n, D + n); the lower triangle of its first D columns is overwritten
+    """
+    chunks = len(bounds) - 1
+    width = cross_parts.shape[1]
+    for chunk in prange(chunks):
+        by_token, crossed = g_parts[chunk], cross_parts[chunk]
+        by_token[:] = 0
+        crossed[:] = 0
+        for r in range(bounds[chunk], bounds[chunk + 1]):
+            _add(by_token[tokens[r]], lambda_[r])
+            _add(crossed[tokens[r]], rows[r])
+    scale = g.dtype.type(1 / len(rows))
+    for token in range(width):
+        gram[token, :width] = 0
+        for i in range(g.shape[0]):
+            g[i, token] = g_parts[0, token, i]
+        for j in range(rows.shape[1]):
+            gram[width + j, token] = cross_parts[0, token, j]
+        for part in range(1, chunks):
+            for i in range(g.shape[0]):
+                g[i, token] += g_parts[part, token, i]
+            for j in range(rows.shape[1]):
+                gram[width + j, token] += cross_parts[part, token, j]
+        gram[width:, token] *= scale
+        # the last dense input is the constant one: its sum is the token's count
+        gram[token, token] = gram[gram.shape[0] - 1, token]
+
+
+@jit
+def _add(total, addend):
+    for j in range(len(total)):
+        total[j] += addend[j]
+
+
+@jit
+def average_gram(gram, batch, beta):
+    """Lower triangle of ``gram <- beta gram + (1 - beta) batch``; with beta = 0 a plain copy."""
+    keep = gram.dtype.type(beta)
+    take = gram.dtype.type(1 - beta)
+    for i in range(len(gram)):
+        row, fresh = gram[i], batch[i]
+        for j in range(i + 1):
+            row[j] = keep * row[j] + take * fresh[j]
+
+
+@jit
+def factor_damped(gram, damping, factor):
+    """Cholesky factor of ``gram + damping mean(diag gram) I``; lower triangles.
+
+    Returns
+    -------
+    int
+        0, or the order of the leading minor that is not positive definite.
+    """
+    n = len(gram)
+    trace = 0.0
+    for i in range(n):
+        trace += gram[i, i]
+    ridge = gram.dtype.type(damping * trace / n)
+    for i in range(n):
+        factor[i, : i + 1] = gram[i, : i + 1]
+        factor[i, i] += ridge
+    return potrf(factor)
+
+
+@jit(reassociate=True)
+def _dot(x, y):
+    total = x.dtype.type(0)
+    for j in range(len(x)):
+        total += x[j] * y[j]
+    return total
+
+
+TINY_PENALTY = 1e-30
+"""A penalty below this is rounding: no multiplier has reached the unit, and it stays."""
+
+
+@jit
+def _step_unit(weights, average, m, solved_m, rho, momentum_left, alpha):
+    """Move one unit and its average; returns the squared rms change of its pre-activation."""
+    real = weights.dtype.type
+    change = 0.0
+    if rho >= TINY_PENALTY:
+        length = real(1 / (rho * momentum_left))
+        change = length * (length * _dot(m, solved_m))
+        for j in range(len(weights)):
+            weights[j] -= length * solved_m[j]
+    keep, take = real(alpha), real(1 - alpha)
+    for j in range(len(weights)):
+        average[j] = keep * average[j] + take * weights[j]
+    return change
+
+
+@jit(parallel=True)
+def step_units(
+    weights, average, factor, g, m, v, momentum, beta2, k, eta, alpha, work, rho, change, bounds
+):
+    """One proximal linear-system update of all units, and of their average.
+
+    ``m <- momentum m + (1 - momentum) g``, ``v_i <- beta2 v_i + (1 - beta2) g_i R̃⁻¹ g_iᵀ``,
+    ``ρ_i = sqrt(v_i / (1 - beta2^k)) / eta``, ``Θ_i <- Θ_i - m_i R̃⁻¹ / (ρ_i (1 - momentum^k))``,
+    ``average <- alpha average + (1 - alpha) Θ``.
+
+    Limited by flops: two solves with the factor, 4 units n^2.
+
+    Parameters
+    ----------
+    weights, average, g, m : ndarray, (units, n)
+        All but ``g`` are updated.
+    factor : ndarray, (n, n)
+        Cholesky factor of R̃, from `factor_damped`.
+    v : ndarray, (units,), float64; updated
+        Double precision: squares of small multipliers must not vanish.
+    momentum, beta2 : float
+    k : int
+        Number of this step, from 1.
+    eta, alpha : float
+    work : ndarray, (2, units, n)
+        Workspace.
+    rho : ndarray, (units,), float64; overwritten
+    change : ndarray, (units,), float64; overwritten
+        ``ΔΘ_i R̃ ΔΘ_iᵀ``, the squared rms change of the unit's pre-activation.
+    bounds : ndarray, (chunks + 1,), int64
+        Cut of the units.
+    """
+    momentum_left, beta2_left = 1 - momentum**k, 1 - beta2**k
+    keep, take = m.dtype.type(momentum), m.dtype.type(1 - momentum)
+    for chunk in prange(len(bounds) - 1):
+        start, stop = bounds[chunk], bounds[chunk + 1]
+        solved, solved_m = work[0, start:stop], work[1, start:stop]
+        for i in range(start, stop):
+            solved[i - start, :] = g[i]
+            for j in range(m.shape[1]):
+                m[i, j] = keep * m[i, j] + take * g[i, j]
+            solved_m[i - start, :] = m[i]
+        potrs(factor, solved)
+        potrs(factor, solved_m)
+        for i in range(start, stop):
+            v[i] = beta2 * v[i] + (1 - beta2) * _dot(solved[i - start], g[i])
+            rho[i] = math.sqrt(v[i] / beta2_left) / eta
+            change[i] = _step_unit(
+                weights[i], average[i], m[i], solved_m[i - start], rho[i], momentum_left, alpha
+            )
