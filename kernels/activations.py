@@ -2,6 +2,7 @@
 
 from .elementary import sigmoid, tanh
 from .jit import jit
+from .rows import row
 
 IDENTITY, TANH, RELU, SIGMOID = range(4)
 ACTIVATIONS = {"identity": IDENTITY, "tanh": TANH, "relu": RELU, "sigmoid": SIGMOID}
@@ -20,16 +21,16 @@ def activate(activation, rows):
     """
     zero = rows.dtype.type(0)
     for i in range(rows.shape[0]):
-        row = rows[i]
+        values = row(rows, i)
         if activation == TANH:
-            for j in range(len(row)):
-                row[j] = tanh(row[j])
+            for j in range(len(values)):
+                values[j] = tanh(values[j])
         elif activation == SIGMOID:
-            for j in range(len(row)):
-                row[j] = sigmoid(row[j])
+            for j in range(len(values)):
+                values[j] = sigmoid(values[j])
         elif activation == RELU:
-            for j in range(len(row)):
-                row[j] = zero if row[j] < zero else row[j]
+            for j in range(len(values)):
+                values[j] = zero if values[j] < zero else values[j]
 
 
 @jit
@@ -46,13 +47,13 @@ def times_derivative(activation, rows, states):
     """
     zero, one = rows.dtype.type(0), rows.dtype.type(1)
     for i in range(rows.shape[0]):
-        row, state = rows[i], states[i]
+        values, state = row(rows, i), row(states, i)
         if activation == TANH:
-            for j in range(len(row)):
-                row[j] *= one - state[j] * state[j]
+            for j in range(len(values)):
+                values[j] *= one - state[j] * state[j]
         elif activation == SIGMOID:
-            for j in range(len(row)):
-                row[j] *= state[j] * (one - state[j])
+            for j in range(len(values)):
+                values[j] *= state[j] * (one - state[j])
         elif activation == RELU:
-            for j in range(len(row)):
-                row[j] *= one if state[j] > zero else zero
+            for j in range(len(values)):
+                values[j] *= one if state[j] > zero else zero

@@ -16,6 +16,7 @@ from .activations import activate, times_derivative
 from .blas import gemm
 from .jit import jit
 from .losses import softmax_cross_entropy, squared
+from .rows import row
 
 
 @jit(parallel=True)
@@ -55,9 +56,9 @@ def load_tokens(x, cases, first, z, tokens, bounds):
 @jit
 def _add_looked_up(rows, tokens, table):
     for i in range(len(tokens)):
-        row, entry = rows[i], table[tokens[i]]
+        values, entry = row(rows, i), table[tokens[i]]
         for j in range(len(entry)):
-            row[j] += entry[j]
+            values[j] += entry[j]
 
 
 @jit
@@ -128,10 +129,10 @@ def read_out_squared(z_rows, phi, targets, scale, delta, losses, bounds):
 
 
 @jit(reassociate=True)
-def _squared_norm(row):
-    total = row.dtype.type(0)
-    for j in range(len(row)):
-        total += row[j] * row[j]
+def _squared_norm(vector):
+    total = vector.dtype.type(0)
+    for j in range(len(vector)):
+        total += vector[j] * vector[j]
     return total
 
 
@@ -151,9 +152,9 @@ def _bound(carried, later, safeguard):
             counted += 1
         if safeguard and after > before:
             shrink = carried.dtype.type(math.sqrt(before / after))
-            row = carried[i]
-            for j in range(len(row)):
-                row[j] *= shrink
+            vector = carried[i]
+            for j in range(len(vector)):
+                vector[j] *= shrink
     return growth, counted, square
 
 
@@ -190,9 +191,9 @@ def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, start, 
             square += sq
             if t >= first_output:
                 for i in range(arriving.shape[0]):
-                    row, extra = current[i], arriving[i]
+                    total, extra = current[i], arriving[i]
                     for j in range(hidden):
-                        row[j] += extra[j]
+                        total[j] += extra[j]
     for i in range(start, stop):
         square += _squared_norm(lambda_[0, i])
     return growth, counted, square

@@ -11,6 +11,7 @@ from numba import prange
 
 from .blas import gemm, potrf, potrs, syrk
 from .jit import jit
+from .rows import row
 
 
 @jit(parallel=True)
@@ -46,12 +47,12 @@ def sums(rows, left, lambda_, g_parts, gram_parts, bounds, g, gram):
 def _add_parts(parts, total, share, shares):
     """Rows ``share, share + shares, ...`` of the sum of all parts, always in the same order."""
     for i in range(share, total.shape[0], shares):
-        row = total[i]
-        row[:] = parts[0, i]
+        values = row(total, i)
+        values[:] = parts[0, i]
         for part in range(1, len(parts)):
             addend = parts[part, i]
-            for j in range(len(row)):
-                row[j] += addend[j]
+            for j in range(len(values)):
+                values[j] += addend[j]
 
 
 @jit(parallel=True)
@@ -111,9 +112,9 @@ def average_gram(gram, batch, beta):
     keep = gram.dtype.type(beta)
     take = gram.dtype.type(1 - beta)
     for i in range(len(gram)):
-        row, fresh = gram[i], batch[i]
+        mean, fresh = gram[i], batch[i]
         for j in range(i + 1):
-            row[j] = keep * row[j] + take * fresh[j]
+            mean[j] = keep * mean[j] + take * fresh[j]
 
 
 @jit

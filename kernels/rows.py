@@ -1,0 +1,43 @@
+"""Rows of a matrix whose columns are a block of a wider one, as contiguous arrays."""
+
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
+
+
+@intrinsic
+def _contiguous_row(typingctx, matrix, i):
+    result = types.Array(matrix.dtype, 1, "C", readonly=not matrix.mutable)
+
+    def codegen(context, builder, signature, args):
+        source = make_array(matrix)(context, builder, args[0])
+        shape = cgutils.unpack_tuple(builder, source.shape)
+        strides = cgutils.unpack_tuple(builder, source.strides)
+        index = context.cast(builder, args[1], signature.args[1], types.intp)
+        view = make_array(result)(context, builder)
+        populate_array(
+            view,
+            data=cgutils.pointer_add(builder, source.data, builder.mul(index, strides[0])),
+            shape=shape[1:],
+            strides=[source.itemsize],
+            itemsize=source.itemsize,
+            meminfo=None,  # borrowed: lives no longer than the matrix
+            parent=None,
+        )
+        return view._getvalue()
+
+    return result(matrix, i), codegen
+
+
+def row(matrix, i):
+    """``matrix[i]`` of a matrix with unit stride along its last axis, typed as contiguous.
+
+    Numba forgets the unit stride when columns are sliced off, and then no loop over the row can be
+    vectorised. The view borrows the matrix's memory: use it while the matrix is alive.
+    """
+    return matrix[i]
+
+
+@overload(row)
+def _compiled_row(matrix, i):
+    return lambda matrix, i: _contiguous_row(matrix, i)
