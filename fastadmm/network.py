@@ -78,19 +78,21 @@ class RNN:
 
         return codes[self.activation]
 
-    def simulate(self, X, threads=None):
+    def simulate(self, X, threads=None, initial=None):
         """Hidden states of all sequences.
 
         Parameters
         ----------
         X : array_like, (n_cases, n_timepoints, n_channels), or (n_cases, n_timepoints) token ids
         threads : int, optional
+        initial : ndarray, (n_cases, H), optional
+            State before the first time point, zero by default.
 
         Returns
         -------
         ndarray, (n_cases, n_timepoints, H)
         """
-        return self._forward(X, threads, lambda states: states, self.hidden, "all")
+        return self._forward(X, threads, lambda states: states, self.hidden, "all", initial)
 
     def predict(self, X, readout="last", threads=None):
         """Outputs ``V s_t + c``: logits of a classifier, values of a regression.
@@ -113,7 +115,7 @@ class RNN:
 
         return self._forward(X, threads, outputs, self.outputs, readout)
 
-    def _forward(self, X, threads, function, width, readout):
+    def _forward(self, X, threads, function, width, readout, initial=None):
         """``function`` of the states (steps, B, H), gathered batch-first."""
         from fastadmm.threads import check_threads, compute_threads
         from fastadmm.unfolded import Unfolded
@@ -121,12 +123,16 @@ class RNN:
         X = validation.inputs(self, X)
         threads = check_threads(threads)
         n_cases, n_timepoints = X.shape[:2]
+        if initial is not None and np.shape(initial) != (n_cases, self.hidden):
+            raise ValueError(
+                f"initial has shape {np.shape(initial)}: expected {(n_cases, self.hidden)}"
+            )
         steps, batch = min(_STEPS, n_timepoints), min(_BATCH, n_cases)
         unfolded = Unfolded(self, X.ndim == 2, steps, batch, threads)
         shape = (n_cases, n_timepoints, width) if readout == "all" else (n_cases, width)
         result = np.empty(shape, self.dtype)
         with compute_threads(threads):
-            for cases, first, window in unfolded.windows(X, self.theta, steps, batch):
+            for cases, first, window in unfolded.windows(X, self.theta, steps, batch, initial):
                 if readout == "all":
                     stop = first + len(window.z) - 1
                     result[cases, first:stop] = function(window.states[1:]).swapaxes(0, 1)

@@ -35,12 +35,14 @@ class Result:
         the last step), ``growth`` (mean γ).
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
+    threads : int
     """
 
     status: str = "max_iter"
     history: list = field(default_factory=list)
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
+    threads: int = 1
 
 
 def fit(
@@ -122,6 +124,7 @@ def fit(
     problem, X, y = make_problem(net, X, y, loss, readout)
     if validation is not None:
         validation = make_problem(net, *validation, problem.loss, readout)[1:]
+    net.task.update(loss=problem.loss, readout=readout)
     n_cases, n_timepoints = X.shape[:2]
     steps = _window(steps, n_timepoints, readout)
     plan = _Plan(n_cases, n_timepoints, min(batch_size, n_cases), steps, epochs)
@@ -196,7 +199,7 @@ class _Run:
     def __init__(self, net, problem, X, y, plan, validation, threads, rng):
         self.net, self.problem, self.X, self.y = net, problem, X, y
         self.plan, self.validation, self.threads, self.rng = plan, validation, threads, rng
-        self.result = Result()
+        self.result = Result(threads=threads)
         self.best_loss, self.best = math.inf, (net.theta.copy(), net.phi.copy())
         self.exploded = EXPLODED * problem.loss_of_zero(y, net.outputs)
 

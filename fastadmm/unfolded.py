@@ -93,7 +93,7 @@ class Unfolded:
             window.z, window.tokens, self.table, theta, self.activation, window.sequence_bounds
         )
 
-    def windows(self, X, theta, steps, batch):
+    def windows(self, X, theta, steps, batch, initial=None):
         """Simulate all cases in batches, each in windows of ``steps`` that carry their state on.
 
         Yields
@@ -107,7 +107,7 @@ class Unfolded:
         n_cases, n_timepoints = X.shape[:2]
         for start in range(0, n_cases, batch):
             cases = np.arange(start, min(start + batch, n_cases))
-            carried = None
+            carried = None if initial is None else initial[cases]
             for first in range(0, n_timepoints, steps):
                 window = self.load(X, cases, first, min(steps, n_timepoints - first), carried)
                 self.simulate(window, theta)

@@ -1,0 +1,236 @@
+"""The command line: train, evaluate, predict, sample, warmup, doctor."""
+
+import time
+
+STARTED = time.perf_counter()
+
+import json  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Annotated  # noqa: E402
+
+import typer  # noqa: E402
+
+from fastadmm import tasks  # noqa: E402
+
+DIVERGED, INTERRUPTED = 3, 130
+"""Exit codes, beside 0 for success and 2 for a user's mistake."""
+
+app = typer.Typer(
+    help="Train recurrent networks with ADMM, fast, on CPUs.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Task = Annotated[
+    str, typer.Argument(help=f"{', '.join(tasks.NAMES)}, or a .npz with X, y, optional Xv, yv.")
+]
+Data = Annotated[Path | None, typer.Option(help="Folder of MNIST's IDX files, or the text file.")]
+Steps = Annotated[
+    int | None, typer.Option(help="Window of text in characters, or length of adding's sequences.")
+]
+Pixels = Annotated[bool, typer.Option("--pixels", help="MNIST as 784 steps of one pixel.")]
+Threads = Annotated[int | None, typer.Option(help="Default: OMP_NUM_THREADS, or all cores.")]
+Model = Annotated[Path, typer.Argument(help="A model.safetensors written by train.")]
+Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
+
+
+@app.command()
+def train(
+    task: Task,
+    data: Data = None,
+    solver: Annotated[str, typer.Option(help="condensed")] = "condensed",
+    hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
+    activation: Annotated[str, typer.Option(help="tanh, relu, sigmoid, identity")] = "tanh",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Sequences in a mini-batch; parallel streams of text.")
+    ] = None,
+    steps: Steps = None,
+    pixels: Pixels = False,
+    eta: Annotated[
+        float | None, typer.Option(help="Bound on the rms change of pre-activations in a step.")
+    ] = None,
+    gain: Annotated[float, typer.Option(help="Scale of the initial recurrent weights.")] = 1.0,
+    seed: Seed = 0,
+    dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
+    threads: Threads = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds of training.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/TASK.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
+):
+    """Train a network, and write summary, history, model and picture into a folder."""
+    from fastadmm import RNN, fit, report
+    from fastadmm.mpi.launch import launched_size
+
+    if launched_size() > 1:
+        raise ValueError(
+            f"started as one of {launched_size()} processes of an MPI launcher: training is not "
+            "distributed over ranks yet, each would train its own copy. Start without the launcher"
+        )
+    defaults = tasks.defaults(task)
+    batch_size = batch_size or defaults.batch_size
+    loaded = tasks.load(task, data, steps, pixels, seed, batch_size)
+    folder = report.open_folder(out or Path("runs") / Path(task).stem)
+    net = RNN(
+        loaded.inputs, hidden or defaults.hidden, loaded.outputs, activation, gain, seed, dtype
+    )
+    net.task = {"name": loaded.name, **loaded.about}
+    set_up = time.perf_counter() - STARTED
+    result = fit(
+        net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
+        epochs=epochs or defaults.epochs, batch_size=batch_size, steps=loaded.steps,
+        validation=loaded.held_out, time_limit=time_limit, verbose=0 if quiet else 1,
+        threads=threads, seed=seed, **({} if eta is None else {"eta": eta}),
+    )  # fmt: skip
+    loss, accuracy = _score(net, loaded, threads)
+    summary = {
+        "task": task,
+        "solver": solver,
+        "status": result.status,
+        "setup_seconds": set_up,
+        "compile_seconds": result.compile_seconds,
+        "train_seconds": result.train_seconds,
+        "epochs": len(result.history),
+        "parameters": net.parameters,
+        "train_loss": result.history[-1]["train_loss"] if result.history else None,
+        "test_loss": loss,
+        "test_accuracy": accuracy,
+        "threads": result.threads,
+        "seed": seed,
+        "versions": report.versions(),
+    }
+    report.write_report(folder, net, summary, result.history)
+    picture = report.draw_convergence(folder)
+    if not quiet:
+        _print_summary(summary, folder, picture)
+    if result.status in ("diverged", "interrupted"):
+        raise typer.Exit(DIVERGED if result.status == "diverged" else INTERRUPTED)
+
+
+def _score(net, loaded, threads):
+    """Loss and accuracy on the held-out part, (None, None) where there is none."""
+    from fastadmm.problem import evaluate, make_problem
+    from fastadmm.threads import check_threads, compute_threads
+
+    if loaded.held_out is None:
+        return None, None
+    problem, X, y = make_problem(net, *loaded.held_out, readout=loaded.readout)
+    threads = check_threads(threads)
+    with compute_threads(threads):
+        return evaluate(net, problem, X, y, threads)
+
+
+def _print_summary(summary, folder, picture):
+    print(f"{summary['task']}: {summary['status']} after {summary['epochs']} epochs")
+    print(
+        f"set-up {summary['setup_seconds']:.2f} s, compile {summary['compile_seconds']:.2f} s, "
+        f"training {summary['train_seconds']:.2f} s on {summary['threads']} threads"
+    )
+    if summary["test_loss"] is not None:
+        print(f"test loss {summary['test_loss']:.4f}")
+    if summary["test_accuracy"] is not None:
+        print(f"test accuracy {summary['test_accuracy']:.2%}")
+    drawn = "convergence.png" if picture else "no picture: pip install 'fastadmm[plot]'"
+    print(f"{folder}: summary.json, history.jsonl, model.safetensors, {drawn}")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    task: Task,
+    data: Data = None,
+    steps: Steps = None,
+    pixels: Pixels = False,
+    seed: Seed = 0,
+    threads: Threads = None,
+):
+    """Loss and accuracy of a model on the held-out part of a task, as JSON."""
+    from fastadmm import RNN
+
+    net = RNN.load(model)
+    steps = steps or net.task.get("steps")
+    pixels = pixels or net.task.get("pixels", False)
+    loaded = tasks.load(task, data, steps, pixels, seed, alphabet=net.task.get("alphabet"))
+    if loaded.held_out is None:
+        raise ValueError(f"{task} has no held-out part: expected Xv and yv")
+    loss, accuracy = _score(net, loaded, threads)
+    print(json.dumps({"task": task, "test_loss": loss, "test_accuracy": accuracy}))
+
+
+@app.command()
+def predict(
+    model: Model,
+    file: Annotated[Path, typer.Argument(help="A .npz with X.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Default: FILE with .predictions.npz for .npz.")
+    ] = None,
+    threads: Threads = None,
+):
+    """Outputs of a model, and labels where it classifies, written as .npz."""
+    import numpy as np
+
+    from fastadmm import RNN
+    from fastadmm.datasets import read_npz
+
+    net = RNN.load(model)
+    outputs = net.predict(
+        read_npz(file, ("X",))["X"], readout=net.task.get("readout", "last"), threads=threads
+    )
+    content = {"outputs": outputs}
+    if net.task.get("loss") == "softmax_cross_entropy":
+        content["labels"] = outputs.argmax(-1)
+    out = out or file.with_suffix(".predictions.npz")
+    np.savez(out, **content)
+    print(f"{out}: {', '.join(f'{name} {a.shape}' for name, a in content.items())}")
+
+
+@app.command()
+def sample(
+    model: Model,
+    length: Annotated[int, typer.Option(help="Characters to draw.")] = 200,
+    prompt: Annotated[str, typer.Option(help="Read first; not printed.")] = "\n",
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest character.")] = 1.0,
+    seed: Seed = 0,
+):
+    """Text from a model trained on task text."""
+    from fastadmm import RNN
+    from fastadmm.text import sample as draw
+
+    print(draw(RNN.load(model), length, prompt, temperature, seed))
+
+
+@app.command()
+def warmup(
+    dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
+    threads: Threads = None,
+):
+    """Compile what training calls into the cache on disk."""
+    from fastadmm import doctor
+    from fastadmm.warmup import compile_all
+
+    for name, seconds in compile_all(dtype, threads):
+        print(f"{name}: {seconds:.1f} s", flush=True)
+    print(f"cache: {doctor.cache_state()}")
+
+
+@app.command("doctor")
+def doctor_command():
+    """Versions, cores, BLAS, threads, vector library, cache, MPI."""
+    from fastadmm.doctor import facts
+
+    for name, value in facts().items():
+        print(f"{name:16} {value}")
+
+
+def main():
+    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted before training began: nothing was written", file=sys.stderr)
+        sys.exit(INTERRUPTED)

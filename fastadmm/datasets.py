@@ -1,0 +1,252 @@
+"""Tasks: data cut into a training and a held-out part, and what a network must know of them."""
+
+import gzip
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
+TEXT_STREAMS = 32
+"""Held-out text is read as so many parallel streams, each from a zero state."""
+
+
+@dataclass
+class Task:
+    """A training problem.
+
+    Attributes
+    ----------
+    name : str
+    X, y : ndarray
+        Training part, as `fastadmm.fit` takes it.
+    held_out : (ndarray, ndarray) or None
+    inputs, outputs : int
+        Of the network.
+    readout : {"last", "all"}
+    steps : int or None
+        Window of streams longer than it.
+    about : dict
+        Kept in the model file: what is needed to read data of this task again.
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    held_out: tuple | None
+    inputs: int
+    outputs: int
+    readout: str = "last"
+    steps: int | None = None
+    about: dict = field(default_factory=dict)
+
+
+def digits():
+    """scikit-learn's 1,797 digits as 8 steps of 8 pixels in [0, 1]; 360 held out at random."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "task digits reads scikit-learn's data: pip install 'fastadmm[sklearn]'"
+        ) from error
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(labels))
+    X = (images.reshape(-1, 8, 8) / 16).astype(np.float32)[order]
+    y = labels[order]
+    return Task("digits", X[360:], y[360:], (X[:360], y[:360]), 8, 10)
+
+
+def mnist(folder, pixels=False):
+    """MNIST from a folder of IDX files, gzipped or not.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-...``, each as it is
+        or with ``.gz``.
+    pixels : bool
+        784 steps of one pixel instead of 28 rows of 28.
+    """
+    parts = []
+    for part in ("train", "t10k"):
+        images = read_idx(_find(folder, f"{part}-images-idx3-ubyte"), IMAGES_MAGIC)
+        labels = read_idx(_find(folder, f"{part}-labels-idx1-ubyte"), LABELS_MAGIC)
+        if len(images) != len(labels):
+            raise ValueError(f"{folder}: {len(images)} {part} images, but {len(labels)} labels")
+        if labels.max() > 9:
+            where = int(labels.argmax())
+            raise ValueError(
+                f"{folder}: {part} label {where} is {labels[where]}: expected digits 0 to 9"
+            )
+        X = images.reshape(len(images), -1, 1) if pixels else images
+        parts.append((np.float32(X) / np.float32(255), labels.astype(np.int64)))
+    (X, y), held_out = parts
+    if X.shape[1:] != held_out[0].shape[1:]:
+        raise ValueError(f"{folder}: training images differ in size from test images")
+    return Task("mnist", X, y, held_out, X.shape[2], 10, about={"pixels": pixels})
+
+
+def _find(folder, name):
+    for path in (Path(folder) / name, Path(folder) / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"no {name} or {name}.gz in {folder}")
+
+
+def read_idx(path, magic):
+    """Array of unsigned bytes from an IDX file, gzipped or not.
+
+    Raises
+    ------
+    ValueError
+        Where the magic number is not ``magic``, or the file is shorter or longer than it says.
+    """
+    try:
+        with gzip.open(path) if str(path).endswith(".gz") else open(path, "rb") as file:
+            content = file.read()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is truncated or damaged: {error}") from error
+    dimensions = magic & 0xFF
+    header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise ValueError(f"{path} is truncated: {len(content)} bytes, the header has {header}")
+    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
+    if found != magic:
+        raise ValueError(f"{path} has magic number {found}: expected {magic}")
+    expected = header + int(np.prod(shape))
+    if len(content) != expected:
+        kind = "truncated" if len(content) < expected else "too long"
+        raise ValueError(f"{path} is {kind}: {len(content)} bytes, its header says {expected}")
+    if 0 in shape:
+        raise ValueError(f"{path} is empty: its header says {shape}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def text(path, steps=50, streams=64, alphabet=None):
+    """Characters of a text file; the last 10 % are held out.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8.
+    steps : int
+        Window of training, over which multipliers reach back; the state is carried on.
+    streams : int
+        The training part is cut into so many parallel streams (a rest of fewer characters than
+        there are streams is left off).
+    alphabet : str, optional
+        Symbols in the order of their ids; by default those of the text, sorted.
+    """
+    content = Path(path).read_text(encoding="utf-8")
+    if not content:
+        raise ValueError(f"{path} is empty")
+    if steps < 2:
+        raise ValueError(f"steps is {steps}: expected at least 2")
+    alphabet = alphabet or "".join(sorted(set(content)))
+    ids = encode(content, alphabet, path)
+    cut = len(ids) - len(ids) // 10
+    X, y = _streams(ids[:cut], streams, path)
+    held_out = _streams(ids[cut:], TEXT_STREAMS, path)
+    about = {"alphabet": alphabet}
+    size = len(alphabet)
+    return Task("text", X, y, held_out, size, size, "all", steps, about)
+
+
+def encode(content, alphabet, name):
+    """Ids of the characters of a text, int64."""
+    known = {symbol: i for i, symbol in enumerate(alphabet)}
+    unknown = sorted(set(content) - set(known))
+    if unknown:
+        raise ValueError(f"{name} has {unknown[0]!r}, which is not in the model's alphabet")
+    return np.fromiter((known[symbol] for symbol in content), np.int64, len(content))
+
+
+def _streams(ids, streams, path):
+    """Parallel streams (streams, length) of inputs, and of the symbols that follow them."""
+    length = (len(ids) - 1) // streams
+    if length < 2:
+        raise ValueError(
+            f"{path} is too short: {len(ids)} characters in {streams} streams are sequences "
+            "shorter than two steps"
+        )
+    inputs, following = ids[: streams * length], ids[1 : streams * length + 1]
+    return inputs.reshape(streams, length), following.reshape(streams, length)
+
+
+def adding(steps=100, cases=19_200, held_out=2_000, seed=0):
+    """The adding problem: sum the two marked numbers of a sequence (Hochreiter, Schmidhuber 1997).
+
+    The first channel is uniform in [0, 1], the second marks one place in each half. Predicting the
+    mean gives a mean squared error of 1/6.
+    """
+    if steps < 2:
+        raise ValueError(f"steps is {steps}: expected at least 2")
+    rng = np.random.default_rng(seed)
+
+    def draw(n):
+        X = np.zeros((n, steps, 2), np.float32)
+        X[:, :, 0] = rng.random((n, steps), np.float32)
+        case = np.arange(n)
+        first = rng.integers(0, steps // 2, n)
+        second = rng.integers(steps // 2, steps, n)
+        X[case, first, 1] = X[case, second, 1] = 1
+        return X, (X[case, first, 0] + X[case, second, 0])[:, None]
+
+    held = draw(held_out)
+    return Task("adding", *draw(cases), held, 2, 1, about={"steps": steps, "seed": seed})
+
+
+def arrays(path, steps=None):
+    """A user's own ``.npz`` with X, y and optionally Xv, yv.
+
+    The read-out follows from the shape of ``y``: integers (n_cases,) or values (n_cases[, C]) are
+    targets of the last time point; integers (n_cases, n_timepoints) or values
+    (n_cases, n_timepoints, C) of every one.
+    """
+    content = read_npz(path, ("X", "y"))
+    X, y = content["X"], content["y"]
+    tokens = X.ndim == 2 and X.dtype.kind in "iu"
+    if X.ndim != 3 and not tokens:
+        raise ValueError(
+            f"X in {path} has shape {X.shape}: expected 3-D (n_cases, n_timepoints, n_channels), "
+            "or 2-D (n_cases, n_timepoints) of integers for token ids"
+        )
+    if X.size == 0 or X.shape[1] < 2:
+        raise ValueError(f"X in {path} has shape {X.shape}: sequences shorter than two steps")
+    labels = y.dtype.kind in "iu"
+    held_out = (content["Xv"], content["yv"]) if {"Xv", "yv"} <= set(content) else None
+    if held_out is None and {"Xv", "yv"} & set(content):
+        raise ValueError(f"{path} has one of Xv and yv: expected both or none")
+    every = [y] if held_out is None else [y, held_out[1]]
+    tokens_in = [X] if held_out is None else [X, held_out[0]]
+    inputs = max(int(part.max()) for part in tokens_in) + 1 if tokens else X.shape[2]
+    if labels:
+        outputs = max(int(part.max()) for part in every) + 1
+        readout = "all" if y.ndim == 2 else "last"
+    else:
+        readout = "all" if y.ndim == 3 else "last"
+        outputs = y.shape[-1] if y.ndim > 1 else 1
+    return Task(Path(path).name, X, y, held_out, inputs, outputs, readout, steps)
+
+
+def read_npz(path, names):
+    """Arrays of an ``.npz`` file, which must hold ``names``; nothing in it is unpickled."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path} is not a .npz of plain arrays: {error}") from error
+    except AttributeError as error:  # np.load gives a bare array for .npy
+        raise ValueError(f"{path} is a single array: expected an .npz") from error
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise ValueError(
+            f"{path} holds {', '.join(sorted(content)) or 'nothing'}: "
+            f"expected {', '.join(missing)} too"
+        )
+    return content

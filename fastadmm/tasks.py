@@ -1,0 +1,68 @@
+"""Tasks of the command line by name: their defaults, and which options each takes."""
+
+from dataclasses import dataclass
+
+NAMES = ("digits", "mnist", "text", "adding")
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Settings where the command line gives none."""
+
+    hidden: int = 64
+    epochs: int = 10
+    batch_size: int = 64
+
+
+_DEFAULTS = {
+    "digits": Defaults(hidden=128, epochs=20),
+    "mnist": Defaults(hidden=128, epochs=5, batch_size=128),
+    "text": Defaults(hidden=128, epochs=8),
+    "adding": Defaults(hidden=128, batch_size=128),
+}
+
+
+def _check(task):
+    if task not in NAMES and not task.endswith(".npz"):
+        raise ValueError(f"task is {task!r}: expected {', '.join(NAMES)}, or a .npz file")
+
+
+def defaults(task):
+    """Defaults of a task."""
+    _check(task)
+    return _DEFAULTS.get(task, Defaults())
+
+
+def load(task, data=None, steps=None, pixels=False, seed=0, batch_size=64, alphabet=None):
+    """Load a task's data.
+
+    Raises
+    ------
+    ValueError
+        Where an option does not belong to the task, or data is missing or damaged.
+
+    Returns
+    -------
+    fastadmm.datasets.Task
+    """
+    from fastadmm import datasets
+
+    _check(task)
+    if pixels and task != "mnist":
+        raise ValueError(f"pixels is an option of task mnist, not of {task}")
+    if steps is not None and task in ("digits", "mnist"):
+        raise ValueError(f"steps is an option of tasks text, adding and .npz, not of {task}")
+    if data is None and task in ("mnist", "text"):
+        what = "the folder of its IDX files" if task == "mnist" else "the text file"
+        raise ValueError(f"task {task} needs --data: {what}")
+    if data is not None and task not in ("mnist", "text"):
+        raise ValueError(f"data is an option of tasks mnist and text, not of {task}")
+    if task == "digits":
+        return datasets.digits()
+    if task == "mnist":
+        return datasets.mnist(data, pixels)
+    if task == "text":
+        return datasets.text(data, steps or 50, batch_size, alphabet)
+    if task == "adding":
+        return datasets.adding(steps or 100, seed=seed)
+    return datasets.arrays(task, steps)

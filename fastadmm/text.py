@@ -1,0 +1,44 @@
+"""Text from a trained network, one character at a time."""
+
+import numpy as np
+
+from fastadmm.datasets import encode
+
+
+def sample(net, length, prompt="\n", temperature=1.0, seed=0):
+    """Draw characters from a network trained on task text.
+
+    Parameters
+    ----------
+    net : RNN
+    length : int
+        Characters to draw.
+    prompt : str
+        Read first; not returned.
+    temperature : float
+        Logits are divided by it; 0 takes the likeliest character.
+    seed : int
+
+    Returns
+    -------
+    str
+    """
+    alphabet = net.task.get("alphabet")
+    if alphabet is None:
+        raise ValueError("the model was not trained on text: it has no alphabet")
+    if not prompt:
+        raise ValueError("prompt is empty: expected at least one character")
+    if not 0 <= temperature < np.inf:
+        raise ValueError(f"temperature is {temperature}: expected a number, at least 0")
+    rng = np.random.default_rng(seed)
+    ids = encode(prompt, alphabet, "prompt")[None]
+    state, drawn = net.simulate(ids)[:, -1], []
+    for _ in range(length):
+        logits = (state @ net.phi[:, :-1].T + net.phi[:, -1])[0].astype(np.float64)
+        if temperature == 0:
+            drawn.append(int(logits.argmax()))
+        else:
+            p = np.exp((logits - logits.max()) / temperature)
+            drawn.append(int(rng.choice(len(p), p=p / p.sum())))
+        state = net.simulate(np.array([[drawn[-1]]]), initial=state)[:, -1]
+    return "".join(alphabet[i] for i in drawn)
