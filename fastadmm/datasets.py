@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
-TEXT_STREAMS = 32
+TEXT_STREAMS = 8
 """Held-out text is read as so many parallel streams, each from a zero state."""
 
 

@@ -196,7 +196,7 @@ class Condensed:
         return self.theta.average, self.phi.average
 
     def step(self, X, y, cases, first, steps, initial=None):
-        """One mini-batch: time points ``first:first + steps`` of some cases.
+        """One mini-batch: `measure` it, and `move` the weights where all is finite.
 
         Parameters
         ----------
@@ -204,6 +204,7 @@ class Condensed:
             The whole data, as `make_problem` returns them.
         cases : ndarray of int64
         first, steps : int
+            The window of time points ``first:first + steps``.
         initial : ndarray, (B, H), optional
             State before the window.
 
@@ -212,8 +213,14 @@ class Condensed:
         StepRecord
             Where it is not finite, training has to stop.
         """
-        self.k += 1
-        net, problem, options = self.net, self.problem, self.options
+        record = self.measure(X, y, cases, first, steps, initial)
+        if math.isfinite(record.loss):
+            self.move(record)
+        return record
+
+    def measure(self, X, y, cases, first, steps, initial=None):
+        """States, loss and multipliers of a mini-batch, and their sums for both weight blocks."""
+        net, problem = self.net, self.problem
         window = self.unfolded.load(X, cases, first, steps, initial)
         self.unfolded.simulate(window, net.theta)
         batch, outputs = len(cases), problem.outputs_of(steps)
@@ -223,18 +230,21 @@ class Condensed:
         output_rows = window.rows(steps + 1 - outputs, steps + 1)
         targets = problem.targets_of(y, cases, first, steps)
         self._read_out(output_rows, net.phi, targets, 1 / terms, delta, self.losses, output_bounds)
-        record = StepRecord(self.losses.sum(), terms)
-        if not math.isfinite(record.loss):
-            return record
+        record = StepRecord(float(self.losses.sum()), terms)
         lambda_ = self._pull(window, delta.reshape(outputs, batch, -1), record)
         self._sum(window, lambda_, output_rows, delta, output_bounds)
-        shrink = min(options.guard, 0.1 * max(0.0, record.growth))
-        net.theta[:, net.inputs : -1] *= 1 - shrink
-        eta = options.eta * (1 - self.k / (self.total + 1))
+        return record
+
+    def move(self, record):
+        """Growth guard, then the proximal step of both weight blocks; completes the record."""
+        self.k += 1
+        shrink = min(self.options.guard, 0.1 * max(0.0, record.growth))
+        self.net.theta[:, self.net.inputs : -1] *= 1 - shrink
+        eta = self.options.eta * (1 - self.k / (self.total + 1))
         if self.theta.step(eta) and self.phi.step(eta):
             record.step_length = math.sqrt(self.theta.change.mean())
-            record.rho_min, record.rho_max = self.theta.rho.min(), self.theta.rho.max()
-        return record
+            record.rho_min = float(self.theta.rho.min())
+            record.rho_max = float(self.theta.rho.max())
 
     def _pull(self, window, delta, record):
         """Multipliers of the window, (T, B, H)."""

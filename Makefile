@@ -1,0 +1,38 @@
+# make demo    train on scikit-learn's digits, with progress, result and pictures
+# make test    run the test suite
+# make lint    check style and format
+# make bench   microbenchmarks of the kernels
+# Each sets itself up in .venv; PYTHON chooses the interpreter (3.11 or later).
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/.demo
+	@$(BIN)/fastadmm train digits --out demo
+
+test: .venv/.dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+bench: .venv/.dev
+	@$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only $(ARGS)
+
+clean:
+	rm -rf .venv demo build dist *.egg-info
+
+.venv/bin/python:
+	@echo "Setting up .venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv .venv
+
+.venv/.demo: pyproject.toml | .venv/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[plot,sklearn]'
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

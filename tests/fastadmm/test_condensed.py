@@ -1,0 +1,237 @@
+"""The condensed solver against its slow twin, finite differences and its own promises."""
+
+import numpy as np
+import pytest
+from reference import condensed as reference
+
+from fastadmm import RNN, fit
+from fastadmm.problem import make_problem
+from fastadmm.solvers.condensed import Condensed, CondensedOptions
+from fastadmm.threads import compute_threads
+
+ACTIVATIONS = tuple(reference.ACTIVATIONS)
+LOSSES = ("softmax_cross_entropy", "squared")
+READOUTS = ("last", "all")
+KINDS = [(loss, readout, tokens) for loss in LOSSES for readout in READOUTS for tokens in (0, 1)]
+
+
+def make(activation, loss, readout, tokens, dtype="float64", gain=1.0, shape=(5, 6), seed=1):
+    """A network, data for it, and the inputs as dense channels."""
+    rng = np.random.default_rng(seed)
+    n_cases, n_timepoints = shape
+    net = RNN(3, 4, 3, activation, gain=gain, seed=rng, dtype=dtype)
+    net.theta[:, -1] = 0.1 * rng.standard_normal(4)
+    net.phi[:, -1] = 0.1 * rng.standard_normal(3)
+    X = rng.integers(0, 3, shape) if tokens else rng.standard_normal((*shape, 3))
+    y_shape = (n_cases,) if readout == "last" else shape
+    labels = loss == "softmax_cross_entropy"
+    y = rng.integers(0, 3, y_shape) if labels else rng.standard_normal((*y_shape, 3))
+    return net, X, y, reference.one_hot(X, 3) if tokens else X
+
+
+def measured(net, X, y, loss, readout, threads=2, initial=None, **options):
+    """Solver after measuring one batch of all cases."""
+    problem, X, y = make_problem(net, X, y, loss, readout)
+    n_cases, n_timepoints = X.shape[:2]
+    options = CondensedOptions(**options)
+    with compute_threads(threads):
+        solver = Condensed(net, problem, options, n_cases, n_timepoints, 10, threads)
+        record = solver.measure(X, y, np.arange(n_cases), 0, n_timepoints, initial)
+    return solver, record
+
+
+def relative(a, b):
+    return np.abs(a - b).max() / np.abs(b).max()
+
+
+@pytest.mark.parametrize(("loss", "readout", "tokens"), KINDS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_multiplier_sums_are_the_gradient(activation, loss, readout, tokens):
+    """Without the safeguard, g is the gradient of the loss: central differences, every weight."""
+    net, X, y, dense = make(activation, loss, readout, tokens)
+    solver, record = measured(net, X, y, loss, readout, safeguard=False)
+    args = (activation, dense, y, loss, readout)
+    terms = record.loss / record.terms
+    assert terms == pytest.approx(reference.mean_loss(net.theta, net.phi, *args), rel=1e-12)
+    for block, weights in ((solver.theta, net.theta), (solver.phi, net.phi)):
+        differences = np.zeros_like(weights)
+        for index in np.ndindex(weights.shape):
+            kept, h = weights[index], 1e-5
+            values = []
+            for sign in (1, -1):
+                weights[index] = kept + sign * h
+                values.append(reference.mean_loss(net.theta, net.phi, *args))
+            weights[index] = kept
+            differences[index] = (values[0] - values[1]) / (2 * h)
+        assert relative(block.g, differences) < 1e-6
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("safeguard", [True, False])
+@pytest.mark.parametrize(("loss", "readout", "tokens"), KINDS)
+def test_sums_equal_the_twin(loss, readout, tokens, safeguard, threads):
+    """Sums, Grams and growth against one-sequence loops, with a carried state."""
+    net, X, y, dense = make("tanh", loss, readout, tokens, gain=2.0, shape=(7, 5))
+    initial = np.random.default_rng(0).uniform(-0.5, 0.5, (7, 4))
+    solver, record = measured(net, X, y, loss, readout, threads, initial, safeguard=safeguard)
+    expected = reference.sums(
+        net.theta, net.phi, "tanh", dense, y, loss, readout, safeguard, initial
+    )
+    assert record.growth == pytest.approx(expected[2], rel=1e-10)
+    for block, (g, gram) in zip((solver.theta, solver.phi), expected, strict=False):
+        assert relative(block.g, g) < 1e-12
+        assert relative(np.tril(block.batch_gram), np.tril(gram)) < 1e-12
+
+
+def multiplier_norms(solver, steps, cases):
+    return np.linalg.norm(solver._lambda.reshape(steps, cases, -1), axis=2)
+
+
+def test_safeguard_changes_nothing_where_the_recurrence_contracts():
+    net, X, y, _ = make("tanh", "squared", "last", 0, gain=0.5)
+    guarded, _ = measured(net, X, y, "squared", "last", safeguard=True)
+    free, record = measured(net, X, y, "squared", "last", safeguard=False)
+    assert record.growth < 0
+    np.testing.assert_array_equal(guarded.theta.g, free.theta.g)
+
+
+@pytest.mark.parametrize("activation", ["identity", "relu"])
+def test_safeguard_bounds_every_norm_where_it_expands(activation):
+    net, X, y, _ = make(activation, "squared", "last", 0, gain=3.0, shape=(6, 9))
+    guarded, record = measured(net, X, y, "squared", "last", safeguard=True)
+    norms = multiplier_norms(guarded, 9, 6)
+    assert (norms[:-1] <= norms[1:] * (1 + 1e-12)).all()
+    free, _ = measured(net, X, y, "squared", "last", safeguard=False)
+    if activation == "identity":
+        assert record.growth == pytest.approx(np.log(3))  # three times an orthogonal matrix
+        assert multiplier_norms(free, 9, 6)[0].min() > 100 * norms[0].max()
+
+
+def test_weight_step_solves_its_subproblem():
+    """First step of a block: argmin <g, Θ> + ρ/2 |Δ (R + δI)^(1/2)|² as dense least squares."""
+    net, X, y, _ = make("tanh", "squared", "all", 0)
+    solver, record = measured(net, X, y, "squared", "all")
+    before = net.theta.copy()
+    lower = np.tril(solver.theta.batch_gram)
+    gram = lower + np.tril(lower, -1).T
+    with compute_threads(2):
+        solver.move(record)
+    shrunk = before.copy()
+    shrunk[:, 3:-1] *= 1 - min(0.02, 0.1 * max(0, record.growth))
+    damped = gram + 0.3 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    root = np.linalg.cholesky(damped).T  # |root Δᵀ|² = Δ damped Δᵀ
+    for i in range(4):
+        g, rho = solver.theta.g[i], solver.theta.rho[i]
+        # rho/2 |root d|^2 + <g, d> = rho/2 |root d + root^-T g / rho|^2 + constant
+        target = -np.linalg.solve(root.T, g) / rho
+        step = np.linalg.lstsq(root, target, rcond=None)[0]
+        np.testing.assert_allclose(net.theta[i] - shrunk[i], step, rtol=1e-9, atol=1e-14)
+        eta = 0.03 * (1 - 1 / 11)
+        assert np.sqrt(step @ damped @ step) == pytest.approx(eta)  # first step: the bound itself
+
+
+@pytest.mark.parametrize("gain", [0.1, 1.0, 2.0])
+@pytest.mark.parametrize(("loss", "readout", "tokens"), [KINDS[0], KINDS[3], KINDS[6]])
+def test_fifty_iterates_agree_with_the_twin(loss, readout, tokens, gain):
+    net, X, y, dense = make("tanh", loss, readout, tokens, gain=gain, shape=(100, 6))
+    rng = np.random.default_rng(5)
+    batches = []
+    for _ in range(7):
+        order = rng.permutation(100)
+        batches += [order[i : i + 14] for i in range(0, 100, 14)]  # the last one has two cases
+    expected = reference.train(net.theta, net.phi, "tanh", dense, y, loss, readout, batches)
+    fit(net, X, y, loss=loss, readout=readout, epochs=7, batch_size=14, seed=5)
+    assert len(batches) == 56
+    assert relative(net.theta, expected[0]) < 1e-8
+    assert relative(net.phi, expected[1]) < 1e-8
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_scaling_the_loss_leaves_the_iterates(scale):
+    """Penalties follow the multipliers: only the direction of g counts, not its size."""
+    net, X, y, _ = make("tanh", "squared", "last", 0)
+    trained = {}
+    for factor in (1.0, scale):
+        copy, X, y, _ = make("tanh", "squared", "last", 0)
+        problem, Xc, yc = make_problem(copy, X, y, "squared", "last")
+        with compute_threads(1):
+            solver = Condensed(copy, problem, CondensedOptions(), 5, 6, 30, 1)
+            for _ in range(30):
+                record = solver.measure(Xc, yc, np.arange(5), 0, 6)
+                solver.theta.g *= factor
+                solver.phi.g *= factor
+                solver.move(record)
+        trained[factor] = copy.theta
+    assert relative(trained[scale], trained[1.0]) < 1e-9
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("gain", [0.01, 1.0, 8.0])
+def test_every_step_is_bounded(gain, dtype):
+    """The mean square change of pre-activations stays below what eta allows, whatever the start.
+
+    With momentum 0.9 and memory 0.99 one step is at most (1-0.9)/sqrt(1-0.99) = 1 times eta, up to
+    the bias corrections of the first steps: |m̂| <= sum of weights, v̂ >= its largest term.
+    """
+    net, X, y, _ = make("tanh", "softmax_cross_entropy", "last", 0, dtype, gain, (40, 8))
+    problem, X, y = make_problem(net, X, y)
+    rng = np.random.default_rng(0)
+    with compute_threads(2):
+        solver = Condensed(net, problem, CondensedOptions(), 8, 8, 200, 2)
+        for _ in range(200):
+            record = solver.step(X, y, rng.integers(0, 40, 8), 0, 8)
+            rms = np.sqrt(solver.theta.change)
+            assert (rms <= 0.03 * 1.2).all()
+            assert record.finite
+
+
+def test_vanished_multipliers_leave_a_unit_where_it_is():
+    """A unit that no multiplier reaches keeps its weights; nothing is divided by zero."""
+    net, X, y, _ = make("relu", "squared", "last", 0)
+    net.theta[1] = 0
+    net.theta[1, -1] = -1  # never active, and its own inputs never make it so
+    dead = net.theta[1].copy()
+    fit(net, X, y, epochs=3, batch_size=2, guard=0.0)
+    np.testing.assert_allclose(net.theta[1], dead, rtol=1e-14)
+    assert np.isfinite(net.theta).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_training_is_bitwise_repeatable(dtype):
+    results = []
+    for _ in range(2):
+        net, X, y, _ = make("tanh", "softmax_cross_entropy", "all", 1, dtype, shape=(30, 12))
+        result = fit(net, X, y, readout="all", epochs=3, batch_size=8, steps=5, threads=2, seed=3)
+        results.append((net.theta.tobytes(), net.phi.tobytes(), result.history[-1]["train_loss"]))
+    assert results[0] == results[1]
+
+
+def test_windows_carry_the_state():
+    """Evaluating in windows equals evaluating whole sequences, and training sees the same loss."""
+    net, X, y, _ = make("tanh", "softmax_cross_entropy", "all", 1, shape=(4, 23))
+    problem, X, y = make_problem(net, X, y, readout="all")
+    with compute_threads(2):
+        solver = Condensed(net, problem, CondensedOptions(), 4, 7, 10, 2)
+        total, carried = 0.0, None
+        for first in range(0, 23, 7):
+            steps = min(7, 23 - first)
+            total += solver.measure(X, y, np.arange(4), first, steps, carried).loss
+            carried = solver.final_state(steps, 4)
+    expected = reference.mean_loss(
+        net.theta, net.phi, "tanh", reference.one_hot(X, 3), y, problem.loss, "all"
+    )
+    assert total / (4 * 23) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eta": 0.0}, "eta is 0.0: expected a positive number"),
+        ({"momentum": 1.0}, "momentum is 1.0: expected 0 <= momentum < 1"),
+        ({"refactor_every": 0}, "refactor_every is 0: expected at least 1"),
+        ({"guard": 2.0}, "guard is 2.0: expected 0 <= guard <= 1"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        CondensedOptions(**options)

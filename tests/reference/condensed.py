@@ -1,0 +1,134 @@
+"""Slow, readable twin of the condensed solver: NumPy, one sequence and one step after the other."""
+
+import numpy as np
+
+ACTIVATIONS = {
+    "identity": (lambda a: a, lambda a: np.ones_like(a)),
+    "tanh": (np.tanh, lambda a: 1 - np.tanh(a) ** 2),
+    "relu": (lambda a: np.maximum(a, 0), lambda a: (a > 0).astype(float)),
+    "sigmoid": (
+        lambda a: 1 / (1 + np.exp(-a)),
+        lambda a: np.exp(-a) / (1 + np.exp(-a)) ** 2,
+    ),
+}
+
+
+def one_hot(tokens, size):
+    """Tokens (n_cases, n_timepoints) as channels (n_cases, n_timepoints, size)."""
+    return np.eye(size)[tokens]
+
+
+def simulate(theta, activation, X, initial=None):
+    """Pre-activations and states (n_cases, n_timepoints, H) of inputs (n_cases, n_timepoints, D)."""
+    f, _ = ACTIVATIONS[activation]
+    n_cases, n_timepoints, _ = X.shape
+    hidden = len(theta)
+    a = np.zeros((n_cases, n_timepoints, hidden))
+    s = np.zeros_like(a)
+    for n in range(n_cases):
+        state = np.zeros(hidden) if initial is None else initial[n]
+        for t in range(n_timepoints):
+            a[n, t] = theta @ np.concatenate([X[n, t], state, [1]])
+            state = s[n, t] = f(a[n, t])
+    return a, s
+
+
+def loss_terms(outputs, targets, loss):
+    """Loss and gradient of each output row."""
+    if loss == "squared":
+        return 0.5 * ((outputs - targets) ** 2).sum(-1), outputs - targets
+    shifted = outputs - outputs.max(-1, keepdims=True)
+    p = np.exp(shifted) / np.exp(shifted).sum(-1, keepdims=True)
+    picked = np.take_along_axis(p, targets[..., None], -1)[..., 0]
+    return -np.log(picked), p - np.eye(outputs.shape[-1])[targets]
+
+
+def mean_loss(theta, phi, activation, X, y, loss, readout, initial=None):
+    """Mean loss over all loss terms."""
+    _, s = simulate(theta, activation, X, initial)
+    states = s[:, -1] if readout == "last" else s
+    return loss_terms(states @ phi[:, :-1].T + phi[:, -1], y, loss)[0].mean()
+
+
+def multipliers(theta, phi, activation, X, y, loss, readout, safeguard, initial=None):
+    """Multipliers (n_cases, n_timepoints, H), output gradients, growth γ, and the states."""
+    _, slope = ACTIVATIONS[activation]
+    a, s = simulate(theta, activation, X, initial)
+    n_cases, n_timepoints, hidden = s.shape
+    W, V = theta[:, X.shape[2] : -1], phi[:, :-1]
+    delta = loss_terms(s @ V.T + phi[:, -1], y[:, None] if readout == "last" else y, loss)[1]
+    terms = n_cases * (1 if readout == "last" else n_timepoints)
+    delta = delta / terms
+    if readout == "last":
+        delta[:, :-1] = 0
+    lambda_, growth = np.zeros_like(s), []
+    for n in range(n_cases):
+        lambda_[n, -1] = (delta[n, -1] @ V) * slope(a[n, -1])
+        for t in range(n_timepoints - 2, -1, -1):
+            later = np.linalg.norm(lambda_[n, t + 1])
+            carried = (lambda_[n, t + 1] @ W) * slope(a[n, t])
+            length = np.linalg.norm(carried)
+            if later > 0 and length > 0:
+                growth.append(np.log(length / later))
+            if safeguard and length > later:
+                carried *= later / length
+            lambda_[n, t] = carried + (delta[n, t] @ V) * slope(a[n, t])
+    return lambda_, delta, float(np.mean(growth)) if growth else 0.0, s
+
+
+def sums(theta, phi, activation, X, y, loss, readout, safeguard, initial=None):
+    """Multiplier sums and Grams ``(g, R)`` of Θ and of Φ, and the growth."""
+    lambda_, delta, growth, s = multipliers(
+        theta, phi, activation, X, y, loss, readout, safeguard, initial
+    )
+    before = np.zeros_like(s)
+    before[:, 1:] = s[:, :-1]
+    if initial is not None:
+        before[:, 0] = initial
+    ones = np.ones((*s.shape[:2], 1))
+    z = np.concatenate([X, before, ones], 2).reshape(-1, theta.shape[1])
+    q = np.concatenate([s, ones], 2)
+    if readout == "last":
+        q, delta = q[:, -1], delta[:, -1]
+    q, delta = q.reshape(-1, phi.shape[1]), delta.reshape(-1, len(phi))
+    g = lambda_.reshape(-1, len(theta)).T @ z
+    return (g, z.T @ z / len(z)), (delta.T @ q, q.T @ q / len(q)), growth
+
+
+class Block:
+    """Weights with averaged Gram, momentum and penalties, by dense inverses."""
+
+    def __init__(self, weights, eta=0.03):
+        self.weights, self.average, self.eta = weights.copy(), weights.copy(), eta
+        self.gram, self.m, self.v, self.k = 0.0, 0.0, 0.0, 0
+
+    def step(self, g, gram, decay):
+        """One update; see algorithm 2.3."""
+        self.k += 1
+        k = self.k
+        beta = min(0.95, 1 - 1 / k)
+        self.gram = beta * self.gram + (1 - beta) * gram
+        if k < 10 or k % 5 == 0:
+            n = len(gram)
+            self.inverse = np.linalg.inv(self.gram + 0.3 * np.trace(self.gram) / n * np.eye(n))
+        self.m = 0.9 * self.m + 0.1 * g
+        self.v = 0.99 * self.v + 0.01 * ((g @ self.inverse) * g).sum(1)
+        rho = np.sqrt(self.v / (1 - 0.99**k)) / (self.eta * decay)
+        self.weights = self.weights - (self.m / (1 - 0.9**k)) @ self.inverse / rho[:, None]
+        alpha = min(0.98, 1 - 1 / k)
+        self.average = alpha * self.average + (1 - alpha) * self.weights
+
+
+def train(theta, phi, activation, X, y, loss, readout, batches):
+    """Averaged weights after the given mini-batches (a list of arrays of cases)."""
+    theta, phi = Block(theta), Block(phi)
+    inputs = X.shape[2]
+    for k, cases in enumerate(batches, 1):
+        of_theta, of_phi, growth = sums(
+            theta.weights, phi.weights, activation, X[cases], y[cases], loss, readout, True
+        )
+        theta.weights[:, inputs:-1] *= 1 - min(0.02, 0.1 * max(0.0, growth))
+        decay = 1 - k / (len(batches) + 1)
+        theta.step(*of_theta, decay)
+        phi.step(*of_phi, decay)
+    return theta.average, phi.average
