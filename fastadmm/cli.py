@@ -70,17 +70,17 @@ def train(
             "distributed over ranks yet, each would train its own copy. Start without the launcher"
         )
     defaults = tasks.defaults(task)
-    batch_size = batch_size or defaults.batch_size
+    hidden = defaults.hidden if hidden is None else hidden
+    epochs = defaults.epochs if epochs is None else epochs
+    batch_size = defaults.batch_size if batch_size is None else batch_size
     loaded = tasks.load(task, data, steps, pixels, seed, batch_size)
     folder = report.open_folder(out or Path("runs") / Path(task).stem)
-    net = RNN(
-        loaded.inputs, hidden or defaults.hidden, loaded.outputs, activation, gain, seed, dtype
-    )
+    net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
     net.task = {"name": loaded.name, **loaded.about}
     set_up = time.perf_counter() - STARTED
     result = fit(
         net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
-        epochs=epochs or defaults.epochs, batch_size=batch_size, steps=loaded.steps,
+        epochs=epochs, batch_size=batch_size, steps=loaded.steps,
         validation=loaded.held_out, time_limit=time_limit, verbose=0 if quiet else 1,
         threads=threads, seed=seed, **({} if eta is None else {"eta": eta}),
     )  # fmt: skip
@@ -95,7 +95,7 @@ def train(
         "epochs": len(result.history),
         "parameters": net.parameters,
         "train_loss": result.history[-1]["train_loss"] if result.history else None,
-        "test_loss": loss,
+        "test_loss": report.finite_or_none(loss),
         "test_accuracy": accuracy,
         "threads": result.threads,
         "seed": seed,

@@ -125,7 +125,7 @@ def read_idx(path, magic):
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
-def text(path, steps=50, streams=64, alphabet=None):
+def text(path, steps=50, streams=32, alphabet=None):
     """Characters of a text file; the last 10 % are held out.
 
     Parameters

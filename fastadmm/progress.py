@@ -1,5 +1,6 @@
 """Progress of training on standard error: a live bar on a terminal, plain lines elsewhere."""
 
+import math
 import sys
 
 
@@ -30,7 +31,8 @@ class Reporter:
 
 def describe(record, epochs):
     """An epoch in one line."""
-    text = f"epoch {record['epoch']}/{epochs}  loss {record['train_loss']:.4f}"
+    loss = math.nan if record["train_loss"] is None else record["train_loss"]
+    text = f"epoch {record['epoch']}/{epochs}  loss {loss:.4f}"
     if record["validation_loss"] is not None:
         text += f"  validation {record['validation_loss']:.4f}"
     if record["validation_accuracy"] is not None:

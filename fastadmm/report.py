@@ -1,6 +1,7 @@
 """What a training run leaves in its folder: summary, history, model, picture."""
 
 import json
+import math
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,11 @@ def versions():
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in names},
     }
+
+
+def finite_or_none(value):
+    """A number as JSON knows it: None in place of NaN and infinity."""
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def open_folder(folder):

@@ -17,7 +17,7 @@ class Defaults:
 _DEFAULTS = {
     "digits": Defaults(hidden=128, epochs=20),
     "mnist": Defaults(hidden=128, epochs=5, batch_size=128),
-    "text": Defaults(hidden=128, epochs=8),
+    "text": Defaults(hidden=128, epochs=8, batch_size=32),
     "adding": Defaults(hidden=128, batch_size=128),
 }
 

@@ -11,6 +11,7 @@ from fastadmm import validation
 from fastadmm.network import RNN
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.progress import make_reporter
+from fastadmm.report import finite_or_none
 from fastadmm.solvers import SOLVERS
 from fastadmm.threads import check_threads, compute_threads
 
@@ -32,7 +33,7 @@ class Result:
         ``train_loss`` (mean over the epoch, of the moving iterate), ``validation_loss``,
         ``validation_accuracy`` (of the averaged iterate; None without validation data or labels),
         ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``, ``rho_max`` (at
-        the last step), ``growth`` (mean γ).
+        the last step), ``growth`` (mean γ). None where there is none, or it is not finite.
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
@@ -264,21 +265,18 @@ class _Run:
             loss, accuracy = evaluate(averaged, self.problem, *self.validation, self.threads)
         last = records[-1]
         train_loss = self._mean_loss(records)
-        self.result.history.append(
-            {
-                "epoch": epoch,
-                "seconds": seconds,
-                "batches": len(records),
-                "train_loss": train_loss,
-                "validation_loss": loss,
-                "validation_accuracy": accuracy,
-                "step_length": math.sqrt(np.mean([r.step_length**2 for r in records])),
-                "multiplier_rms": math.sqrt(np.mean([r.multiplier_square for r in records])),
-                "rho_min": float(last.rho_min),
-                "rho_max": float(last.rho_max),
-                "growth": float(np.mean([r.growth for r in records])),
-            }
-        )
+        measured = {
+            "train_loss": train_loss,
+            "validation_loss": loss,
+            "validation_accuracy": accuracy,
+            "step_length": np.sqrt(np.mean([r.step_length**2 for r in records])),
+            "multiplier_rms": np.sqrt(np.mean([r.multiplier_square for r in records])),
+            "rho_min": last.rho_min,
+            "rho_max": last.rho_max,
+            "growth": np.mean([r.growth for r in records]),
+        }
+        start = {"epoch": epoch, "seconds": seconds, "batches": len(records)}
+        self.result.history.append(start | {k: finite_or_none(v) for k, v in measured.items()})
         merit = train_loss if loss is None else loss
         if merit < self.best_loss:
             self.best_loss = merit

@@ -36,13 +36,15 @@ def _array(value, name):
     return array
 
 
-def finite(array, name):
-    """Refuse NaN and infinity, naming the first position."""
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        position = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+def finite(array, dtype, name):
+    """``array`` in ``dtype``, C-contiguous; NaN, infinity and overflow are refused by position."""
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype)
+    if not np.isfinite(converted).all():
+        position = tuple(map(int, np.argwhere(~np.isfinite(converted))[0]))
         where = ", ".join(map(str, position))
-        raise ValueError(f"{name}[{where}] is {array[position]}: expected finite numbers")
-    return array
+        raise ValueError(f"{name}[{where}] is {array[position]}: expected finite {dtype} numbers")
+    return converted
 
 
 def in_range(array, stop, name, what):
@@ -77,8 +79,7 @@ def inputs(net, X, name="X"):
             f"{name} has shape {X.shape}: expected {net.inputs} channels, the network's inputs"
         )
     else:
-        X = np.ascontiguousarray(finite(X, name), net.dtype)
-        finite(X, name)  # a large float64 may have overflowed in float32
+        X = finite(X, net.dtype, name)
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(f"{name} has shape {X.shape}: expected at least one case and time point")
     return X
@@ -108,4 +109,4 @@ def targets(net, X, y, loss, readout, name="y"):
             f"{name} has shape {y.shape}: expected {(*shape, net.outputs)} "
             f"{axes[:-1].rstrip(',')}, n_outputs)"
         )
-    return finite(np.ascontiguousarray(finite(y, name), net.dtype), name)
+    return finite(y, net.dtype, name)

@@ -19,7 +19,7 @@ def one_hot(tokens, size):
 
 
 def simulate(theta, activation, X, initial=None):
-    """Pre-activations and states (n_cases, n_timepoints, H) of inputs (n_cases, n_timepoints, D)."""
+    """Pre-activations and states, (n_cases, n_timepoints, H), of inputs X."""
     f, _ = ACTIVATIONS[activation]
     n_cases, n_timepoints, _ = X.shape
     hidden = len(theta)
@@ -54,7 +54,7 @@ def multipliers(theta, phi, activation, X, y, loss, readout, safeguard, initial=
     """Multipliers (n_cases, n_timepoints, H), output gradients, growth γ, and the states."""
     _, slope = ACTIVATIONS[activation]
     a, s = simulate(theta, activation, X, initial)
-    n_cases, n_timepoints, hidden = s.shape
+    n_cases, n_timepoints, _ = s.shape
     W, V = theta[:, X.shape[2] : -1], phi[:, :-1]
     delta = loss_terms(s @ V.T + phi[:, -1], y[:, None] if readout == "last" else y, loss)[1]
     terms = n_cases * (1 if readout == "last" else n_timepoints)

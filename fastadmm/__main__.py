@@ -1,0 +1,5 @@
+"""``python -m fastadmm``: the command line."""
+
+from fastadmm.cli import main
+
+main()

@@ -1,0 +1,249 @@
+"""The command line, end to end, in processes of its own."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastadmm import RNN
+
+COMMAND = [sys.executable, "-m", "fastadmm"]
+KEYS = {
+    "task", "solver", "status", "compile_seconds", "train_seconds", "epochs", "parameters",
+    "train_loss", "test_loss", "test_accuracy", "threads", "seed", "versions",
+}  # fmt: skip
+
+
+def run(*arguments, cwd, code=0, **environment):
+    """Run the command; its exit code must be as given."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder in which digits were trained with default settings."""
+    folder = tmp_path_factory.mktemp("digits")
+    return folder, run("train", "digits", "--out", "model", cwd=folder)
+
+
+def test_train_digits(trained):
+    folder, done = trained
+    summary = json.loads((folder / "model" / "summary.json").read_text())
+    assert set(summary) >= KEYS
+    assert (summary["task"], summary["status"], summary["epochs"]) == ("digits", "max_iter", 20)
+    assert summary["test_accuracy"] >= 0.97
+    assert summary["parameters"] == 128 * 137 + 10 * 129
+    history = [
+        json.loads(line) for line in (folder / "model" / "history.jsonl").read_text().splitlines()
+    ]
+    assert len(history) == 20
+    assert sum(record["seconds"] for record in history) == pytest.approx(summary["train_seconds"])
+    assert (folder / "model" / "convergence.png").read_bytes().startswith(b"\x89PNG")
+    assert re.search(r"set-up [\d.]+ s, compile [\d.]+ s, training [\d.]+ s", done.stdout)
+    assert f"test accuracy {summary['test_accuracy']:.2%}" in done.stdout
+    assert len(done.stderr.splitlines()) == 20  # plain lines: there is no terminal
+
+
+def test_evaluate_agrees_with_training(trained):
+    folder, _ = trained
+    summary = json.loads((folder / "model" / "summary.json").read_text())
+    done = run("evaluate", "model/model.safetensors", "digits", cwd=folder)
+    scored = json.loads(done.stdout)
+    assert scored["test_accuracy"] == summary["test_accuracy"]
+    assert scored["test_loss"] == pytest.approx(summary["test_loss"], rel=1e-5)
+
+
+def test_predict(trained):
+    from fastadmm.datasets import digits
+
+    folder, _ = trained
+    X, y = digits().held_out
+    np.savez(folder / "new.npz", X=X)
+    run("predict", "model/model.safetensors", "new.npz", cwd=folder)
+    with np.load(folder / "new.predictions.npz") as predicted:
+        assert predicted["outputs"].shape == (360, 10)
+        np.testing.assert_array_equal(predicted["outputs"].argmax(1), predicted["labels"])
+        assert (predicted["labels"] == y).mean() >= 0.97
+
+
+def test_own_arrays_with_options(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 6, 2))
+    np.savez(tmp_path / "mine.npz", X=X, y=X[:, -1], Xv=X, yv=X[:, -1])
+    run(
+        "train", "mine.npz", "--hidden", 5, "--epochs", 2, "--batch-size", 16, "--eta", 0.02,
+        "--gain", 0.5, "--seed", 3, "--dtype", "float64", "--threads", 1, "--time-limit", 60,
+        "--activation", "relu", "--out", "out", "--quiet", cwd=tmp_path,
+    )  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["test_accuracy"] is None
+    assert summary["test_loss"] > 0
+    assert (summary["threads"], summary["seed"]) == (1, 3)
+    run("predict", "out/model.safetensors", "mine.npz", "--out", "p.npz", cwd=tmp_path)
+    with np.load(tmp_path / "p.npz") as predicted:
+        assert set(predicted) == {"outputs"}
+        assert predicted["outputs"].dtype == np.float64
+
+
+def test_quiet_prints_nothing(tmp_path):
+    np.savez(tmp_path / "mine.npz", X=np.ones((4, 3, 2)), y=np.ones(4))
+    done = run("train", "mine.npz", "--quiet", "--out", "out", cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_text_and_sample(tmp_path):
+    (tmp_path / "verse").write_text("abcdefghij " * 600)
+    run(
+        "train", "text", "--data", "verse", "--hidden", 24, "--steps", 11, "--batch-size", 8,
+        "--epochs", 10, "--out", "out", cwd=tmp_path,
+    )  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["test_loss"] < 0.2
+    arguments = ("sample", "out/model.safetensors", "--prompt", "abc", "--temperature", 0)
+    done = run(*arguments, "--length", 30, cwd=tmp_path)
+    assert done.stdout == "defghij abcdefghij abcdefghij a\n"[:30] + "\n"
+    scored = json.loads(
+        run("evaluate", "out/model.safetensors", "text", "--data", "verse", cwd=tmp_path).stdout
+    )
+    assert scored["test_loss"] == pytest.approx(summary["test_loss"], rel=1e-5)
+    done = run("sample", "out/model.safetensors", "--prompt", "X", cwd=tmp_path, code=2)
+    assert done.stderr == "error: prompt has 'X', which is not in the model's alphabet\n"
+
+
+def test_adding_reports_squared_error(tmp_path):
+    run("train", "adding", "--steps", 10, "--epochs", 3, "--out", "out", cwd=tmp_path)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["test_loss"] < 0.02
+    assert summary["test_accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "nothing"), "task is 'nothing': expected digits, mnist, text, adding, or"),
+        (("train", "none.npz"), "no file none.npz"),
+        (("train", "digits", "--hidden", "-2"), "hidden is -2: expected a positive integer"),
+        (("train", "digits", "--hidden", "0"), "hidden is 0: expected a positive integer"),
+        (("train", "digits", "--epochs", "0"), "epochs is 0: expected a positive integer"),
+        (("train", "digits", "--solver", "x"), "solver is 'x': expected one of 'condensed'"),
+        (("train", "digits", "--eta", "-1"), "eta is -1.0: expected a positive number"),
+        (("train", "digits", "--out", "/dev/null/x"), "out is /dev/null/x: cannot be written"),
+        (("evaluate", "none", "digits"), "no model at none"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, arguments, message):
+    done = run(*arguments, cwd=tmp_path, code=2)
+    assert done.stderr.startswith(f"error: {message}")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_unknown_options_are_refused(tmp_path):
+    done = run("train", "digits", "--learning-rate", "1", cwd=tmp_path, code=2)
+    assert "No such option" in done.stderr
+
+
+def test_launcher_without_distribution_is_refused(tmp_path):
+    done = run("train", "digits", cwd=tmp_path, code=2, OMPI_COMM_WORLD_SIZE="4")
+    assert "started as one of 4 processes of an MPI launcher" in done.stderr
+    assert not os.listdir(tmp_path)
+
+
+def test_interrupt_keeps_the_model(tmp_path):
+    arguments = [*COMMAND, "train", "digits", "--epochs", "1000000", "--out", "out"]
+    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process.stderr.readline()  # an epoch is done
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["status"] == "interrupted"
+    assert summary["test_accuracy"] > 0.5
+    run("evaluate", "out/model.safetensors", "digits", cwd=tmp_path)
+
+
+def test_divergence_exits_with_its_own_code(tmp_path):
+    X = np.random.default_rng(0).standard_normal((8, 400, 3))
+    np.savez(tmp_path / "mine.npz", X=X, y=X[:, 0, 0])
+    run(
+        "train", "mine.npz", "--activation", "identity", "--gain", 2, "--out", "out",
+        cwd=tmp_path, code=3,
+    )  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["status"] == "diverged"
+    assert summary["train_loss"] is None
+    assert RNN.load(tmp_path / "out" / "model.safetensors").theta.shape == (64, 68)
+
+
+def test_live_bar_on_a_terminal(tmp_path):
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "train", "digits", "--epochs", "60", "--out", "out"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=follower, env={**os.environ, "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # the terminal closes with the process
+            break
+        if not part:
+            break
+        shown += part
+    process.wait(timeout=60)
+    os.close(leader)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert process.returncode == 0
+    assert re.search(r"loss [\d.]+  accuracy [\d.]+% .*\d+/1380 .*sequences/s", plain)
+    assert "epoch 60/60" in plain
+
+
+def test_doctor(tmp_path):
+    shown = run("doctor", cwd=tmp_path).stdout
+    for fact in ("versions", "cores", "BLAS", "threading layer", "SVML", "cache", "MPI"):
+        assert re.search(rf"^{fact} +\S", shown, re.MULTILINE), fact
+
+
+def test_warmup_fills_the_cache(tmp_path):
+    cache = str(tmp_path / "cache")
+    first = run("warmup", cwd=tmp_path, FASTADMM_CACHE=cache).stdout
+    assert "condensed, classification, float32: " in first
+    compiled = list((tmp_path / "cache").rglob("*.nbc"))
+    assert len(compiled) > 10
+    run("train", "digits", "--epochs", 1, "--quiet", cwd=tmp_path, FASTADMM_CACHE=cache)
+    assert sorted((tmp_path / "cache").rglob("*.nbc")) == sorted(compiled)  # nothing was missing
+
+
+def test_unwritable_cache_is_one_warning(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    code = "import numpy as np, fastadmm.kernels.jit as j; print(j.CACHE_FOLDER)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "FASTADMM_CACHE": str(blocker / "below")},
+    )  # fmt: skip
+    assert done.stdout == "None\n"
+    assert done.stderr.count("RuntimeWarning: compiled kernels are not kept") == 1
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "FASTADMM_CACHE": "0"},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("None\n", "")
+
+
+def test_help_lists_the_commands(tmp_path):
+    shown = run("--help", cwd=tmp_path).stdout
+    for command in ("train", "evaluate", "predict", "sample", "warmup", "doctor"):
+        assert command in shown

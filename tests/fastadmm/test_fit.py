@@ -1,0 +1,187 @@
+"""fit: arguments at the door, reasons to stop, history, determinism of what it returns."""
+
+import re
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastadmm import RNN, fit
+from fastadmm.problem import evaluate, make_problem
+from fastadmm.threads import check_threads, compute_threads
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((40, 5, 3))
+Y = RNG.integers(0, 4, 40)
+
+
+def net(outputs=4, **options):
+    return RNN(3, 6, outputs, **options)
+
+
+BAD = {
+    "2-D": (
+        dict(X=X[:, :, 0]),
+        "X has shape (40, 5): expected 3-D (n_cases, n_timepoints, n_channels), "
+        "or 2-D (n_cases, n_timepoints) of integers for token ids; one channel is X[:, :, None]",
+    ),
+    "channels": (dict(X=X[:, :, :2]), "X has shape (40, 5, 2): expected 3 channels"),
+    "no cases": (dict(X=X[:0], y=Y[:0]), "X has shape (0, 5, 3): expected at least one case"),
+    "cases": (dict(y=Y[:39]), "y has shape (39,): expected (40,) (n_cases,)"),
+    "every step": (dict(readout="all"), "y has shape (40,): expected (40, 5) (n_cases, n_time"),
+    "label": (dict(y=np.where(np.arange(40) == 7, 4, Y)), "y[7] is 4: expected labels from 0 to 3"),
+    "readout": (dict(readout="first"), "readout is 'first': expected one of 'last', 'all'"),
+    "loss": (dict(loss="l2"), "loss is 'l2': expected one of 'softmax_cross_entropy', 'squared'"),
+    "values": (dict(y=X[:, 0]), "y has shape (40, 3): expected (40, 4) (n_cases, n_outputs)"),
+    "solver": (dict(solver="adam"), "solver is 'adam': expected one of 'condensed'"),
+    "epochs": (dict(epochs=0), "epochs is 0: expected a positive integer"),
+    "batch": (dict(batch_size=2.5), "batch_size is 2.5: expected a positive integer"),
+    "limit": (dict(time_limit=-1), "time_limit is -1: expected a positive number of seconds"),
+    "threads": (dict(threads=0), "threads is 0: expected 1 to"),
+    "steps": (dict(steps=2), "steps cuts sequences into windows: that needs readout='all'"),
+    "validation": (dict(validation=(X[:, :, 0], Y)), "X has shape (40, 5)"),
+    "ragged": (dict(X=[[1.0], [1.0, 2.0]]), "X holds sequences of unequal length"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_mistakes_are_named_before_any_work(case):
+    arguments, message = BAD[case]
+    own = net()
+    before = own.theta.copy()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fit(own, **{"X": X, "y": Y, **arguments})
+    np.testing.assert_array_equal(own.theta, before)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_non_finite_data_is_refused_with_its_position(value):
+    broken = X.copy()
+    broken[3, 1, 2] = value
+    with pytest.raises(ValueError, match=r"X\[3, 1, 2\] is .*: expected finite float32"):
+        fit(net(), broken, Y)
+
+
+def test_types_are_named():
+    with pytest.raises(TypeError, match="X has dtype <U1: expected numbers"):
+        fit(net(), np.full((2, 2, 3), "a"), Y[:2])
+    with pytest.raises(TypeError, match="learning_rate: no option of fit or of solver 'condensed'"):
+        fit(net(), X, Y, learning_rate=0.1)
+    with pytest.raises(TypeError, match="y has dtype float64: expected integer labels"):
+        fit(net(), X, Y.astype(float), loss="softmax_cross_entropy")
+
+
+def test_history_and_result():
+    own, seen = net(), []
+    result = fit(own, X, Y, epochs=4, batch_size=16, validation=(X, Y), callbacks=[seen.append])
+    assert result.status == "max_iter"
+    assert seen == result.history
+    assert [record["epoch"] for record in seen] == [1, 2, 3, 4]
+    assert all(record["batches"] == 3 for record in seen)
+    assert seen[-1]["train_loss"] < seen[0]["train_loss"]
+    assert 0 < seen[-1]["rho_min"] <= seen[-1]["rho_max"]
+    assert 0 < seen[-1]["step_length"] < 0.03
+    assert seen[-1]["multiplier_rms"] > 0
+    total = sum(record["seconds"] for record in seen)
+    assert total == pytest.approx(result.train_seconds)
+    problem, Xc, yc = make_problem(own, X, Y)
+    with compute_threads(1):
+        loss, accuracy = evaluate(own, problem, Xc, yc, 1)
+    # the network returned is the one that was validated: the averaged iterate
+    assert loss == pytest.approx(seen[-1]["validation_loss"], rel=1e-6)
+    assert accuracy == seen[-1]["validation_accuracy"]
+    assert (own.predict(X).argmax(1) == Y).mean() == accuracy
+
+
+def test_regression_reports_mean_squared_error():
+    y = X[:, -1, :2]
+    own = net(2, dtype="float64")
+    result = fit(own, X, y, epochs=2, validation=(X, y))
+    error = np.mean((own.predict(X) - y) ** 2)
+    assert result.history[-1]["validation_loss"] == pytest.approx(error)
+    assert result.history[-1]["validation_accuracy"] is None
+
+
+def test_one_output_takes_plain_values():
+    one, column = net(1), net(1)
+    fit(one, X, X[:, 0, 0], epochs=1)
+    fit(column, X, X[:, 0, :1], epochs=1)
+    np.testing.assert_array_equal(one.theta, column.theta)
+
+
+def test_callback_ends_training():
+    result = fit(net(), X, Y, epochs=9, callbacks=[lambda record: record["epoch"] == 2])
+    assert (result.status, len(result.history)) == ("interrupted", 2)
+
+
+def test_time_limit_ends_training():
+    result = fit(net(), X, Y, epochs=10**6, time_limit=0.05)
+    assert result.status == "time_limit"
+    assert 0.05 < result.train_seconds < 5
+
+
+def test_interrupt_keeps_the_model_so_far():
+    own = net()
+    before = own.theta.copy()
+    threading.Timer(1.0, signal.raise_signal, [signal.SIGINT]).start()
+    started = time.perf_counter()
+    result = fit(own, X, Y, epochs=10**6)
+    assert result.status == "interrupted"
+    assert time.perf_counter() - started < 60
+    assert np.isfinite(own.theta).all()
+    assert not np.array_equal(own.theta, before)
+
+
+def test_divergence_returns_the_best_finite_iterate():
+    """A linear network whose states overflow: stop, say so, and keep what was finite."""
+    own = RNN(3, 6, 1, activation="identity", gain=1.0, dtype="float32")
+    long = RNG.standard_normal((8, 400, 3))
+    result = fit(own, long, long[:, 0, 0], epochs=500, batch_size=8, eta=5.0, guard=0.0)
+    assert result.status == "diverged"
+    assert np.isfinite(own.theta).all()
+    assert np.isfinite(own.predict(long)).all()
+
+
+def test_verbose_zero_prints_nothing(capfd):
+    fit(net(), X, Y, epochs=1)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_plain_lines_where_there_is_no_terminal(capfd):
+    fit(net(), X, Y, epochs=2, verbose=1, validation=(X, Y))
+    out, err = capfd.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 2
+    assert re.fullmatch(
+        r"epoch 2/2  loss \d\.\d{4}  validation \d\.\d{4}  accuracy [\d.]+%  [\d,]+ sequences/s",
+        lines[1],
+    )
+
+
+def test_read_only_and_foreign_layouts():
+    plain, other = net(), net()
+    fit(plain, X, Y, epochs=1)
+    frozen = np.asfortranarray(X)
+    frozen.flags.writeable = False
+    fit(other, frozen, Y.astype(np.uint8), epochs=1)
+    np.testing.assert_array_equal(plain.theta, other.theta)
+
+
+def test_threads_follow_the_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert check_threads(None) == 1
+    assert fit(net(), X, Y, epochs=1).threads == 1
+
+
+def test_blas_threads_are_restored():
+    from threadpoolctl import threadpool_info
+
+    def pools():
+        return [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
+
+    before = pools()
+    fit(net(), X, Y, epochs=1)
+    assert [pool for pool in pools() if pool in before] == before

@@ -1,0 +1,180 @@
+"""RNN: initial weights, forward passes, files."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from reference import condensed as reference
+
+from fastadmm import RNN
+from fastadmm.network import write_atomically
+
+
+@pytest.mark.parametrize("activation", list(reference.ACTIVATIONS))
+@pytest.mark.parametrize("tokens", [False, True])
+def test_forward_passes_equal_the_twin(activation, tokens):
+    """More steps and cases than one internal window holds would be slow here: see below."""
+    rng = np.random.default_rng(0)
+    net = RNN(3, 5, 2, activation, dtype="float64")
+    net.theta[:, -1] = rng.standard_normal(5)
+    X = rng.integers(0, 3, (4, 6)) if tokens else rng.standard_normal((4, 6, 3))
+    dense = reference.one_hot(X, 3) if tokens else X
+    _, states = reference.simulate(net.theta, activation, dense)
+    np.testing.assert_allclose(net.simulate(X), states, rtol=1e-13, atol=1e-15)
+    outputs = states @ net.phi[:, :-1].T + net.phi[:, -1]
+    np.testing.assert_allclose(net.predict(X, readout="all"), outputs, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(net.predict(X), outputs[:, -1], rtol=1e-12, atol=1e-14)
+
+
+def test_windows_inside_predict(monkeypatch):
+    """Cut into windows of few steps and cases, all passes give what one window gives."""
+    from fastadmm import network
+
+    rng = np.random.default_rng(0)
+    net, X = RNN(2, 4, 3, dtype="float64"), rng.standard_normal((7, 11, 2))
+    whole = net.simulate(X), net.predict(X), net.predict(X, readout="all")
+    monkeypatch.setattr(network, "_BATCH", 3)
+    monkeypatch.setattr(network, "_STEPS", 4)
+    cut = net.simulate(X), net.predict(X), net.predict(X, readout="all")
+    for a, b in zip(whole, cut, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)
+    state = whole[0][:, 4]
+    np.testing.assert_allclose(net.simulate(X[:, 5:], initial=state), whole[0][:, 5:], rtol=1e-12)
+
+
+def test_initial_weights():
+    net = RNN(30, 200, 10, gain=2.5, dtype="float64")
+    U, W, b = net.theta[:, :30], net.theta[:, 30:-1], net.theta[:, -1]
+    np.testing.assert_allclose(W @ W.T, 2.5**2 * np.eye(200), atol=1e-10)
+    assert U.std() == pytest.approx(1 / 30**0.5, rel=0.05)
+    assert net.phi[:, :-1].std() == pytest.approx(1 / 200**0.5, rel=0.1)
+    assert not b.any()
+    assert not net.phi[:, -1].any()
+    assert net.parameters == 200 * 231 + 10 * 201
+    other = RNN(30, 200, 10, gain=2.5, dtype="float64", seed=1)
+    assert not np.array_equal(net.theta, other.theta)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 2, 2), "inputs is 0: expected a positive integer"),
+        ((2, 1.5, 2), "hidden is 1.5: expected a positive integer"),
+        ((2, 2, 2, "gelu"), "activation is 'gelu': expected one of 'identity', 'tanh'"),
+        ((2, 2, 2, "tanh", np.nan), "gain is nan: expected a finite number"),
+        ((2, 2, 2, "tanh", 1, 0, "float16"), "dtype is 'float16': expected one of 'float32'"),
+    ],
+)
+def test_mistakes_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        RNN(*arguments)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_file_round_trip(tmp_path, dtype):
+    net = RNN(3, 5, 2, "relu", 0.7, 4, dtype)
+    net.theta[:, -1] = 1
+    net.task = {"name": "mine", "alphabet": "äb"}
+    net.save(tmp_path / "net.safetensors")
+    read = RNN.load(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(read.theta, net.theta)
+    np.testing.assert_array_equal(read.phi, net.phi)
+    assert (repr(read), read.gain, read.task) == (repr(net), 0.7, net.task)
+    assert read.theta.dtype == dtype
+
+
+def test_file_has_torch_names(tmp_path):
+    from safetensors.numpy import load_file
+
+    net = RNN(3, 5, 2)
+    net.save(tmp_path / "net.safetensors")
+    weights = load_file(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(weights["rnn.weight_hh_l0"], net.theta[:, 3:8])
+    assert {name: w.shape for name, w in weights.items()} == {
+        "rnn.weight_ih_l0": (5, 3),
+        "rnn.weight_hh_l0": (5, 5),
+        "rnn.bias_ih_l0": (5,),
+        "rnn.bias_hh_l0": (5,),
+        "readout.weight": (2, 5),
+        "readout.bias": (2,),
+    }
+
+
+def test_torch_computes_the_same():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    net, X = RNN(3, 5, 2, dtype="float64"), np.random.default_rng(0).standard_normal((4, 9, 3))
+    module = torch.nn.ModuleDict(
+        {"rnn": torch.nn.RNN(3, 5, batch_first=True), "readout": torch.nn.Linear(5, 2)}
+    ).double()
+    weights = {name: torch.from_numpy(w) for name, w in net.state_dict().items()}
+    module.load_state_dict(weights, strict=True)
+    with torch.no_grad():
+        outputs = module["readout"](module["rnn"](torch.from_numpy(X))[0]).numpy()
+    np.testing.assert_allclose(net.predict(X, readout="all"), outputs, rtol=1e-12, atol=1e-12)
+
+
+def test_two_biases_are_summed():
+    net = RNN(3, 5, 2)
+    weights = net.state_dict()
+    weights["rnn.bias_hh_l0"] += 2
+    net.load_state_dict(weights)
+    assert (net.theta[:, -1] == 2).all()
+    del weights["readout.bias"]
+    with pytest.raises(ValueError, match=r"weights are \['readout.weight', 'rnn.bias_hh_l0'"):
+        net.load_state_dict(weights)
+    weights["readout.bias"] = np.zeros(3)
+    with pytest.raises(ValueError, match=r"readout.bias has shape \(3,\): expected \(2,\)"):
+        net.load_state_dict(weights)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "net.safetensors"
+    with pytest.raises(FileNotFoundError, match="no model at"):
+        RNN.load(path)
+
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match="is not a safetensors file"):
+        RNN.load(path)
+    assert not (tmp_path / "executed").exists()
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(1)}, path)
+    with pytest.raises(ValueError, match="without fastadmm's header"):
+        RNN.load(path)
+    save_file({"a": np.zeros(1)}, path, {"fastadmm": json.dumps({"format": 9, "version": "7.0"})})
+    with pytest.raises(ValueError, match=r"has format 9, written by fastadmm 7\.0"):
+        RNN.load(path)
+    RNN(3, 5, 2).save(path)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match="is not a safetensors file"):
+        RNN.load(path)
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full_disk(_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        write_atomically(path, b"new content")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_import_is_light():
+    """Importing loads neither Numba nor what only some users have, and compiles nothing."""
+    heavy = ["numba", "scipy", "mpi4py", "matplotlib", "torch", "sklearn", "rich", "typer"]
+    code = f"import sys, fastadmm; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
