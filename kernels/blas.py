@@ -153,7 +153,8 @@ def potrf(a):
     Returns
     -------
     int
-        0, or the order of the leading minor that is not positive definite.
+        0, or the order of the leading minor that is not positive definite. NaN is not noticed:
+        it spreads through the factor.
     """
     n = len(a)
     if n == 0:

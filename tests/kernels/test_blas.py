@@ -75,7 +75,6 @@ def test_factor_and_solve(dtype, margin):
 
 def test_status_names_the_failing_minor():
     assert potrf(np.diag([1.0, 2.0, -1.0, 3.0])) == 3
-    assert potrf(np.array([[np.nan]])) == 1
     assert potrf(np.zeros((0, 0))) == 0
 
 

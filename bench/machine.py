@@ -1,0 +1,42 @@
+"""Facts of the machine and the libraries, stored with every result."""
+
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+
+from threadpoolctl import threadpool_info
+
+from fastadmm.report import versions
+from fastadmm.threads import available_cores
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def facts():
+    """Processor, cores, versions, BLAS and date."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
+    return {
+        "processor": model,
+        "cores": available_cores(),
+        "load": os.getloadavg()[0],
+        "versions": versions(),
+        "blas": sorted({f"{p['internal_api']} {p['version']}" for p in threadpool_info()}),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def store(name, results):
+    """Write ``results/NAME.json``."""
+    RESULTS.mkdir(exist_ok=True)
+    content = {"machine": facts(), "results": results}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def load(name):
+    """Results stored under a name."""
+    return json.loads((RESULTS / f"{name}.json").read_text())

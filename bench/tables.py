@@ -1,0 +1,76 @@
+"""Tables of the README, written from the stored results.
+
+python bench/tables.py            rewrites what stands between the markers in README.md
+"""
+
+import re
+from pathlib import Path
+from statistics import mean
+
+import machine
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def accuracy():
+    """Mean, lowest and highest result of every setting over its seeds."""
+    groups = {}
+    for run in machine.load("accuracy")["results"]:
+        groups.setdefault(re.sub(r" --seed \d+", "", run["arguments"]), []).append(run)
+    lines = [
+        "| `fastadmm train ...` | measure | mean | worst | best | training |",
+        "|---|---|---|---|---|---|",
+    ]
+    for arguments, runs in groups.items():
+        task = arguments.split()[0]
+        if task in ("text", "adding"):
+            name = "nats per character" if task == "text" else "mean squared error"
+            values = [run["test_loss"] for run in runs]
+            worst, best = max(values), min(values)
+            digits = 3 if task == "text" else 4
+            shown = [f"{v:.{digits}f}" for v in (mean(values), worst, best)]
+        else:
+            name, values = "test accuracy", [run["test_accuracy"] for run in runs]
+            shown = [f"{v:.2%}" for v in (mean(values), min(values), max(values))]
+        seconds = mean(run["train_seconds"] for run in runs)
+        lines.append(f"| `{arguments}` | {name} | {' | '.join(shown)} | {seconds:.2f} s |")
+    return lines
+
+
+def step_race():
+    """Median time of one training step, ours and torch's."""
+    lines = [
+        "| T, B, D, H | condensed | torch, 1 thread | torch, 2 threads | torch's best / ours |",
+        "|---|---|---|---|---|",
+    ]
+    for race in machine.load("step_race")["results"]["races"]:
+        shape = ", ".join(str(race[key]) for key in "TBDH")
+        times = " | ".join(f"{1e3 * value:.2f} ms" for value in race["median"].values())
+        lines.append(f"| {shape} | {times} | {race['ratio']:.1f} |")
+    return lines
+
+
+def startup():
+    """Seconds until work begins."""
+    lines = ["| | seconds |", "|---|---|"]
+    for name, seconds in machine.load("startup")["results"].items():
+        lines.append(f"| {name} | {seconds:.2f} |")
+    return lines
+
+
+def rewritten(text):
+    """The README's text with every table made anew."""
+    for make in (accuracy, step_race, startup):
+        begin, end = f"<!-- {make.__name__} -->", "<!-- end -->"
+        pattern = rf"({re.escape(begin)}\n).*?({re.escape(end)})"
+        table = "\n".join(make())
+        text, count = re.subn(
+            pattern, lambda found, t=table: f"{found[1]}{t}\n{found[2]}", text, flags=re.DOTALL
+        )
+        if count != 1:
+            raise SystemExit(f"README.md has {count} places for {make.__name__}: expected 1")
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
