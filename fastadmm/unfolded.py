@@ -57,7 +57,7 @@ class Unfolded:
         self.activation = net.activation_code
         self._z = np.zeros((steps + 1) * batch * self.width, self.dtype)
         self._tokens = np.zeros(steps * batch if tokens else 0, np.int64)
-        self.table = np.zeros((net.inputs if tokens else 0, net.hidden), self.dtype)
+        self._theta_t = np.empty((net.inputs + net.hidden + 1, net.hidden), self.dtype)
         self._windows = {}
 
     def window(self, steps, batch):
@@ -87,10 +87,9 @@ class Unfolded:
 
     def simulate(self, window, theta):
         """Fill the window's states under the weights ``theta``."""
-        if self.is_tokens:
-            self.table[:] = theta[:, : self.inputs].T
+        self._theta_t[:] = theta.T
         states.simulate(
-            window.z, window.tokens, self.table, theta, self.activation, window.sequence_bounds
+            window.z, window.tokens, self._theta_t, self.activation, window.sequence_bounds
         )
 
     def windows(self, X, theta, steps, batch, initial=None):

@@ -16,7 +16,7 @@ from .jit import jit
 _PREFIX = {types.float32: "s", types.float64: "d"}
 _ROUTINES = {
     "scipy.linalg.cython_blas": ("gemm", "syrk"),
-    "scipy.linalg.cython_lapack": ("potrf", "potrs"),
+    "scipy.linalg.cython_lapack": ("potrf", "potri", "potrs"),
 }
 for _module, _names in _ROUTINES.items():
     for _name in _names:
@@ -75,14 +75,29 @@ def _syrk(typingctx, uplo, trans, n, k, alpha, a, lda, beta, c, ldc):
     return signature, codegen
 
 
+def _status(context, builder, signature, args, name):
+    """Call a routine whose last argument is LAPACK's info, and return that."""
+    pointers = _call(context, builder, signature, args, name)
+    info = builder.load(builder.bitcast(pointers[-1], ir.IntType(32).as_pointer()))
+    return builder.sext(info, ir.IntType(64))
+
+
 @intrinsic
 def _potrf(typingctx, uplo, n, a, lda, info):
     signature = types.int64(*_integers(2), a, types.int64, types.int64)
 
     def codegen(context, builder, signature, args):
-        pointers = _call(context, builder, signature, args, _PREFIX[a.dtype] + "potrf")
-        info = builder.load(builder.bitcast(pointers[-1], ir.IntType(32).as_pointer()))
-        return builder.sext(info, ir.IntType(64))
+        return _status(context, builder, signature, args, _PREFIX[a.dtype] + "potrf")
+
+    return signature, codegen
+
+
+@intrinsic
+def _potri(typingctx, uplo, n, a, lda, info):
+    signature = types.int64(*_integers(2), a, types.int64, types.int64)
+
+    def codegen(context, builder, signature, args):
+        return _status(context, builder, signature, args, _PREFIX[a.dtype] + "potri")
 
     return signature, codegen
 
@@ -160,6 +175,30 @@ def potrf(a):
     if n == 0:
         return 0
     return _potrf(_UPPER, n, a, _leading(a), 0)
+
+
+@jit
+def potri(factor):
+    """Inverse of ``L Lᵀ`` over its factor, the lower triangle mirrored into the upper one.
+
+    Parameters
+    ----------
+    factor : ndarray, (n, n)
+        What `potrf` left; overwritten with the whole symmetric inverse.
+
+    Returns
+    -------
+    int
+        0, or the index from 1 of a zero on the factor's diagonal.
+    """
+    n = len(factor)
+    if n == 0:
+        return 0
+    status = _potri(_UPPER, n, factor, _leading(factor), 0)
+    for i in range(n):
+        for j in range(i):
+            factor[j, i] = factor[i, j]
+    return status
 
 
 @jit

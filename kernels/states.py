@@ -3,7 +3,8 @@
 One array ``z`` of shape (T + 1, B, n) holds everything that the weight systems need, so nothing is
 ever concatenated or transposed: ``z[t] = [x_{t+1}; s_t; 1]`` for t = 0..T (the input part of
 ``z[T]`` is not used). The recurrent weights act on ``z[t]``, the read-out on its last H + 1
-columns. For token inputs the x part is absent: the tokens are looked up in ``table``.
+columns. For token inputs the x part is absent: the tokens are looked up in the rows of
+``theta_t``, the transposed weights.
 
 ``bounds`` (chunks + 1,) cuts sequences (or rows) into contiguous chunks, one a thread.
 """
@@ -17,6 +18,7 @@ from .blas import gemm
 from .jit import jit
 from .losses import softmax_cross_entropy, squared
 from .rows import row
+from .tiles import multiply
 
 
 @jit(parallel=True)
@@ -62,20 +64,19 @@ def _add_looked_up(rows, tokens, table):
 
 
 @jit
-def _simulate(z, tokens, table, theta, activation, start, stop):
-    hidden = len(theta)
-    left = z.shape[2] - 1 - hidden
-    weights = theta[:, theta.shape[1] - z.shape[2] :]
+def _simulate(z, tokens, theta_t, activation, start, stop):
+    width, hidden = z.shape[2], theta_t.shape[1]
+    left, looked_up = width - 1 - hidden, len(theta_t) - width
     for t in range(z.shape[0] - 1):
         states = z[t + 1, start:stop, left : left + hidden]
-        gemm(1.0, z[t, start:stop], False, weights, True, 0.0, states)
-        if len(table) > 0:
-            _add_looked_up(states, tokens[t, start:stop], table)
+        multiply(z[t, start:stop], theta_t[looked_up:], states)
+        if looked_up > 0:
+            _add_looked_up(states, tokens[t, start:stop], theta_t)
         activate(activation, states)
 
 
 @jit(parallel=True)
-def simulate(z, tokens, table, theta, activation, bounds):
+def simulate(z, tokens, theta_t, activation, bounds):
     """States forward in time, ``s_t = f(U x_t + W s_{t-1} + b)``, written into ``z``.
 
     Limited by flops: 2 T B H (D + H + 1) in products of (chunk, n) by (n, H).
@@ -85,14 +86,13 @@ def simulate(z, tokens, table, theta, activation, bounds):
     z : ndarray, (T + 1, B, D + H + 1), or (T + 1, B, H + 1) for tokens
         Inputs, ones and s_0 are read, the states s_1..s_T written.
     tokens : ndarray, (T, B), integers; (0, 0) for dense inputs
-    table : ndarray, (D, H): U transposed; (0, H) for dense inputs
-    theta : ndarray, (H, D + H + 1): [U W b]
+    theta_t : ndarray, (D + H + 1, H): [U W b] transposed
     activation : int
     bounds : ndarray, (chunks + 1,), int64
         Cut of the B sequences.
     """
     for chunk in prange(len(bounds) - 1):
-        _simulate(z, tokens, table, theta, activation, bounds[chunk], bounds[chunk + 1])
+        _simulate(z, tokens, theta_t, activation, bounds[chunk], bounds[chunk + 1])
 
 
 @jit(parallel=True)
@@ -183,7 +183,7 @@ def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, start, 
             arriving = carried[start:stop]
         if t < steps - 1:
             later = lambda_[t + 1, start:stop]
-            gemm(1.0, later, False, recurrent, False, 0.0, arriving)
+            multiply(later, recurrent, arriving)
             times_derivative(activation, arriving, states)
             g, n, sq = _bound(arriving, later, safeguard)
             growth += g

@@ -9,9 +9,11 @@ import math
 
 from numba import prange
 
-from .blas import gemm, potrf, potrs, syrk
+from .blas import potrf, potri
 from .jit import jit
 from .rows import row
+from .tiles import gram as gram_of
+from .tiles import multiply, multiply_transposed
 
 
 @jit(parallel=True)
@@ -30,22 +32,24 @@ def sums(rows, left, lambda_, g_parts, gram_parts, bounds, g, gram):
     bounds : ndarray, (chunks + 1,), int64
         Cut of the rows.
     g : ndarray, (units, n); overwritten
-    gram : ndarray, (n, n); its lower triangle is overwritten
+    gram : ndarray, (n, n); overwritten
+        Its upper triangle with numbers of no meaning.
     """
     chunks = len(bounds) - 1
     for chunk in prange(chunks):
         part = slice(bounds[chunk], bounds[chunk + 1])
         z = rows[part, left:]
-        gemm(1.0, lambda_[part], True, z, False, 0.0, g_parts[chunk])
-        syrk(1.0 / len(rows), z, 0.0, gram_parts[chunk])
+        multiply_transposed(lambda_[part], z, g_parts[chunk])
+        gram_of(z, gram_parts[chunk])
     for chunk in prange(chunks):
-        _add_parts(g_parts, g, chunk, chunks)
-        _add_parts(gram_parts, gram, chunk, chunks)
+        _add_parts(g_parts, 1.0, g, chunk, chunks)
+        _add_parts(gram_parts, 1.0 / len(rows), gram, chunk, chunks)
 
 
 @jit
-def _add_parts(parts, total, share, shares):
-    """Rows ``share, share + shares, ...`` of the sum of all parts, always in the same order."""
+def _add_parts(parts, scale, total, share, shares):
+    """Rows ``share, share + shares, ...`` of the scaled sum of parts, always in the same order."""
+    factor = total.dtype.type(scale)
     for i in range(share, total.shape[0], shares):
         values = row(total, i)
         values[:] = parts[0, i]
@@ -53,6 +57,8 @@ def _add_parts(parts, total, share, shares):
             addend = parts[part, i]
             for j in range(len(values)):
                 values[j] += addend[j]
+        for j in range(len(values)):
+            values[j] *= factor
 
 
 @jit(parallel=True)
@@ -118,8 +124,18 @@ def average_gram(gram, batch, beta):
 
 
 @jit
-def factor_damped(gram, damping, factor):
-    """Cholesky factor of ``gram + damping mean(diag gram) I``; lower triangles.
+def invert_damped(gram, damping, inverse):
+    """``inverse <- (gram + damping mean(diag gram) I)⁻¹`` by Cholesky.
+
+    The damping bounds the condition number by ``1 + n / damping``, so that the explicit inverse,
+    which turns every later solve into a plain product, loses nothing that matters.
+
+    Parameters
+    ----------
+    gram : ndarray, (n, n)
+        Its lower triangle is read.
+    damping : float
+    inverse : ndarray, (n, n); overwritten, both triangles
 
     Returns
     -------
@@ -132,9 +148,10 @@ def factor_damped(gram, damping, factor):
         trace += gram[i, i]
     ridge = gram.dtype.type(damping * trace / n)
     for i in range(n):
-        factor[i, : i + 1] = gram[i, : i + 1]
-        factor[i, i] += ridge
-    return potrf(factor)
+        inverse[i, : i + 1] = gram[i, : i + 1]
+        inverse[i, i] += ridge
+    status = potrf(inverse)
+    return status if status != 0 else potri(inverse)
 
 
 @jit(reassociate=True)
@@ -167,7 +184,7 @@ def _step_unit(weights, average, m, solved_m, rho, momentum_left, alpha):
 
 @jit(parallel=True)
 def step_units(
-    weights, average, factor, g, m, v, momentum, beta2, k, eta, alpha, work, rho, change, bounds
+    weights, average, inverse, g, m, v, momentum, beta2, k, eta, alpha, work, rho, change, bounds
 ):
     """One proximal linear-system update of all units, and of their average.
 
@@ -175,14 +192,14 @@ def step_units(
     ``ρ_i = sqrt(v_i / (1 - beta2^k)) / eta``, ``Θ_i <- Θ_i - m_i R̃⁻¹ / (ρ_i (1 - momentum^k))``,
     ``average <- alpha average + (1 - alpha) Θ``.
 
-    Limited by flops: two solves with the factor, 4 units n^2.
+    Limited by flops: two products with the inverse, 4 units n^2.
 
     Parameters
     ----------
     weights, average, g, m : ndarray, (units, n)
         All but ``g`` are updated.
-    factor : ndarray, (n, n)
-        Cholesky factor of R̃, from `factor_damped`.
+    inverse : ndarray, (n, n)
+        R̃⁻¹, from `invert_damped`.
     v : ndarray, (units,), float64; updated
         Double precision: squares of small multipliers must not vanish.
     momentum, beta2 : float
@@ -203,12 +220,10 @@ def step_units(
         start, stop = bounds[chunk], bounds[chunk + 1]
         solved, solved_m = work[0, start:stop], work[1, start:stop]
         for i in range(start, stop):
-            solved[i - start, :] = g[i]
             for j in range(m.shape[1]):
                 m[i, j] = keep * m[i, j] + take * g[i, j]
-            solved_m[i - start, :] = m[i]
-        potrs(factor, solved)
-        potrs(factor, solved_m)
+        multiply(g[start:stop], inverse, solved)
+        multiply(m[start:stop], inverse, solved_m)
         for i in range(start, stop):
             v[i] = beta2 * v[i] + (1 - beta2) * _dot(solved[i - start], g[i])
             rho[i] = math.sqrt(v[i] / beta2_left) / eta

@@ -118,7 +118,7 @@ class WeightBlock:
         real = values.dtype
         self.values, self.options = values, options
         self.average = values.copy()
-        self.gram, self.batch_gram, self.factor = (np.zeros((n, n), real) for _ in range(3))
+        self.gram, self.batch_gram, self.inverse = (np.zeros((n, n), real) for _ in range(3))
         self.g, self.m = np.zeros((units, n), real), np.zeros((units, n), real)
         self.v, self.rho, self.change = np.zeros(units), np.zeros(units), np.zeros(units)
         self.work = np.empty((2, units, n), real)
@@ -132,11 +132,11 @@ class WeightBlock:
         recent = 1 - 1 / self.k
         weights.average_gram(self.gram, self.batch_gram, min(o.gram_memory, recent))
         if self.k < 10 or self.k % o.refactor_every == 0:
-            status = weights.factor_damped(self.gram, o.damping, self.factor)
+            status = weights.invert_damped(self.gram, o.damping, self.inverse)
             if status != 0:
                 return False
         weights.step_units(
-            self.values, self.average, self.factor, self.g, self.m, self.v, o.momentum,
+            self.values, self.average, self.inverse, self.g, self.m, self.v, o.momentum,
             o.penalty_memory, self.k, eta, min(o.average, recent), self.work, self.rho,
             self.change, self.unit_bounds,
         )  # fmt: skip
