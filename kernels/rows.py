@@ -1,8 +1,10 @@
-"""Rows of a matrix whose columns are a block of a wider one, as contiguous arrays."""
+"""Rows of a matrix whose columns are a block of a wider one, as contiguous vectors."""
 
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
+
+from .jit import jit
 
 
 @intrinsic
@@ -41,3 +43,18 @@ def row(matrix, i):
 @overload(row)
 def _compiled_row(matrix, i):
     return lambda matrix, i: _contiguous_row(matrix, i)
+
+
+@jit(reassociate=True)
+def dot(x, y):
+    """Inner product of two vectors, in their precision."""
+    total = x.dtype.type(0)
+    for j in range(len(x)):
+        total += x[j] * y[j]
+    return total
+
+
+@jit
+def squared_norm(x):
+    """Squared Euclidean norm of a vector, in its precision."""
+    return dot(x, x)

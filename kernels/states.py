@@ -17,7 +17,7 @@ from .activations import activate, times_derivative
 from .blas import gemm
 from .jit import jit
 from .losses import softmax_cross_entropy, squared
-from .rows import row
+from .rows import row, squared_norm
 from .tiles import multiply
 
 
@@ -128,79 +128,75 @@ def read_out_squared(z_rows, phi, targets, scale, delta, losses, bounds):
         losses[chunk] = squared(delta[rows], targets[rows], scale, delta[rows])
 
 
-@jit(reassociate=True)
-def _squared_norm(vector):
-    total = vector.dtype.type(0)
-    for j in range(len(vector)):
-        total += vector[j] * vector[j]
-    return total
-
-
 @jit
-def _bound(carried, later, safeguard):
-    """Rescale every row of ``carried`` to the norm of its row of ``later`` where it is longer.
+def _bound(carried, squares, safeguard):
+    """Rescale rows of ``carried`` to the norm of the step after it where they are longer.
 
-    Returns the sum of ``log(|carried| / |later|)`` before rescaling, over how many rows (those
-    where both are above zero), and the sum of squares of ``later``.
+    ``squares`` (n,) holds the squared norms of the later rows, and of these rows afterwards.
+    Returns the sum of logarithms of the growth of norms before rescaling, and over how many rows:
+    those where both norms are above zero.
     """
-    growth, counted, square = 0.0, 0, 0.0
+    growth, counted = 0.0, 0
     for i in range(carried.shape[0]):
-        before, after = _squared_norm(later[i]), _squared_norm(carried[i])
-        square += before
+        values = row(carried, i)
+        before, after = squares[i], squared_norm(values)
         if before > 0 and after > 0:
             growth += 0.5 * math.log(after / before)
             counted += 1
         if safeguard and after > before:
             shrink = carried.dtype.type(math.sqrt(before / after))
-            vector = carried[i]
-            for j in range(len(vector)):
-                vector[j] *= shrink
-    return growth, counted, square
+            for j in range(len(values)):
+                values[j] *= shrink
+            after = before
+        squares[i] = after
+    return growth, counted
 
 
 @jit
-def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, start, stop):
+def _add_rows(total, addend, squares):
+    """``total <- total + addend``, and the squared norms of the sums."""
+    for i in range(total.shape[0]):
+        values, extra = row(total, i), row(addend, i)
+        for j in range(len(values)):
+            values[j] += extra[j]
+        squares[i] = squared_norm(values)
+
+
+@jit
+def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, squares, start, stop):
     steps, _, hidden = lambda_.shape
     left = z.shape[2] - 1 - hidden
     recurrent = theta[:, theta.shape[1] - 1 - hidden : theta.shape[1] - 1]
     first_output = steps - len(delta)
+    norms = squares[start:stop]
     growth, counted, square = 0.0, 0, 0.0
     for t in range(steps - 1, -1, -1):
         states = z[t + 1, start:stop, left : left + hidden]
         current = lambda_[t, start:stop]
         arriving = current  # without an output of its own, a step has the carried part only
         if t >= first_output:
-            gemm(
-                1.0,
-                delta[t - first_output, start:stop],
-                False,
-                phi[:, :hidden],
-                False,
-                0.0,
-                current,
-            )
+            multiply(delta[t - first_output, start:stop], phi[:, :hidden], current)
             times_derivative(activation, current, states)
             arriving = carried[start:stop]
-        if t < steps - 1:
-            later = lambda_[t + 1, start:stop]
-            multiply(later, recurrent, arriving)
+        if t == steps - 1:
+            for i in range(len(norms)):
+                norms[i] = squared_norm(current[i])
+        else:
+            multiply(lambda_[t + 1, start:stop], recurrent, arriving)
             times_derivative(activation, arriving, states)
-            g, n, sq = _bound(arriving, later, safeguard)
+            g, n = _bound(arriving, norms, safeguard)
             growth += g
             counted += n
-            square += sq
             if t >= first_output:
-                for i in range(arriving.shape[0]):
-                    total, extra = current[i], arriving[i]
-                    for j in range(hidden):
-                        total[j] += extra[j]
-    for i in range(start, stop):
-        square += _squared_norm(lambda_[0, i])
+                _add_rows(current, arriving, norms)
+        square += norms.sum()
     return growth, counted, square
 
 
 @jit(parallel=True)
-def multipliers(z, delta, theta, phi, activation, safeguard, lambda_, carried, totals, bounds):
+def multipliers(
+    z, delta, theta, phi, activation, safeguard, lambda_, carried, squares, totals, bounds
+):
     """Multipliers of ``a_t = Θ z_t`` that make the Lagrangian stationary, backward in time.
 
     ``λ_t = f'(a_t) ⊙ (δ_t V) + c_t`` with ``c_t = f'(a_t) ⊙ (λ_{t+1} W)``. With the safeguard c_t
@@ -219,7 +215,7 @@ def multipliers(z, delta, theta, phi, activation, safeguard, lambda_, carried, t
     activation : int
     safeguard : bool
     lambda_ : ndarray, (T, B, H); overwritten
-    carried : ndarray, (B, H)
+    carried, squares : ndarray, (B, H) and (B,) float64
         Workspace.
     totals : ndarray, (chunks, 3), float64; overwritten
         Sum of ``log(|c_t| / |λ_{t+1}|)`` before rescaling, the number of its terms, and the sum of
@@ -229,7 +225,7 @@ def multipliers(z, delta, theta, phi, activation, safeguard, lambda_, carried, t
     """
     for chunk in prange(len(bounds) - 1):
         growth, counted, square = _pull(
-            z, delta, theta, phi, activation, safeguard, lambda_, carried,
+            z, delta, theta, phi, activation, safeguard, lambda_, carried, squares,
             bounds[chunk], bounds[chunk + 1],
         )  # fmt: skip
         totals[chunk, 0] = growth

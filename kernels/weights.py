@@ -11,7 +11,7 @@ from numba import prange
 
 from .blas import potrf, potri
 from .jit import jit
-from .rows import row
+from .rows import dot, row
 from .tiles import gram as gram_of
 from .tiles import multiply, multiply_transposed
 
@@ -113,14 +113,23 @@ def _add(total, addend):
 
 
 @jit
-def average_gram(gram, batch, beta):
-    """Lower triangle of ``gram <- beta gram + (1 - beta) batch``; with beta = 0 a plain copy."""
-    keep = gram.dtype.type(beta)
-    take = gram.dtype.type(1 - beta)
+def _average(mean, fresh, memory):
+    """``mean <- memory mean + (1 - memory) fresh``, all of a matrix."""
+    keep, take = mean.dtype.type(memory), mean.dtype.type(1 - memory)
+    for i in range(mean.shape[0]):
+        old, new = mean[i], fresh[i]
+        for j in range(len(old)):
+            old[j] = keep * old[j] + take * new[j]
+
+
+@jit
+def average_gram(gram, batch, memory):
+    """Lower triangle of ``gram <- memory gram + (1 - memory) batch``."""
+    keep, take = gram.dtype.type(memory), gram.dtype.type(1 - memory)
     for i in range(len(gram)):
-        mean, fresh = gram[i], batch[i]
+        old, new = gram[i], batch[i]
         for j in range(i + 1):
-            mean[j] = keep * mean[j] + take * fresh[j]
+            old[j] = keep * old[j] + take * new[j]
 
 
 @jit
@@ -154,14 +163,6 @@ def invert_damped(gram, damping, inverse):
     return status if status != 0 else potri(inverse)
 
 
-@jit(reassociate=True)
-def _dot(x, y):
-    total = x.dtype.type(0)
-    for j in range(len(x)):
-        total += x[j] * y[j]
-    return total
-
-
 TINY_PENALTY = 1e-30
 """A penalty below this is rounding: no multiplier has reached the unit, and it stays."""
 
@@ -173,7 +174,7 @@ def _step_unit(weights, average, m, solved_m, rho, momentum_left, alpha):
     change = 0.0
     if rho >= TINY_PENALTY:
         length = real(1 / (rho * momentum_left))
-        change = length * (length * _dot(m, solved_m))
+        change = length * (length * dot(m, solved_m))
         for j in range(len(weights)):
             weights[j] -= length * solved_m[j]
     keep, take = real(alpha), real(1 - alpha)
@@ -184,15 +185,17 @@ def _step_unit(weights, average, m, solved_m, rho, momentum_left, alpha):
 
 @jit(parallel=True)
 def step_units(
-    weights, average, inverse, g, m, v, momentum, beta2, k, eta, alpha, work, rho, change, bounds
-):
+    weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, rho,
+    change, bounds,
+):  # fmt: skip
     """One proximal linear-system update of all units, and of their average.
 
     ``m <- momentum m + (1 - momentum) g``, ``v_i <- beta2 v_i + (1 - beta2) g_i R̃⁻¹ g_iᵀ``,
     ``ρ_i = sqrt(v_i / (1 - beta2^k)) / eta``, ``Θ_i <- Θ_i - m_i R̃⁻¹ / (ρ_i (1 - momentum^k))``,
     ``average <- alpha average + (1 - alpha) Θ``.
 
-    Limited by flops: two products with the inverse, 4 units n^2.
+    Limited by flops: one product with the inverse, 2 units n^2, and a second one after the inverse
+    was renewed; in between ``m R̃⁻¹`` is averaged like m itself.
 
     Parameters
     ----------
@@ -200,33 +203,38 @@ def step_units(
         All but ``g`` are updated.
     inverse : ndarray, (n, n)
         R̃⁻¹, from `invert_damped`.
+    renewed : bool
+        The inverse is not that of the step before.
     v : ndarray, (units,), float64; updated
         Double precision: squares of small multipliers must not vanish.
-    momentum, beta2 : float
+    memories : (float, float)
+        Weights of the past, ``(momentum, beta2)``.
     k : int
         Number of this step, from 1.
     eta, alpha : float
-    work : ndarray, (2, units, n)
+    solved : ndarray, (units, n)
         Workspace.
+    solved_m : ndarray, (units, n)
+        ``m R̃⁻¹``, kept from step to step.
     rho : ndarray, (units,), float64; overwritten
     change : ndarray, (units,), float64; overwritten
         ``ΔΘ_i R̃ ΔΘ_iᵀ``, the squared rms change of the unit's pre-activation.
     bounds : ndarray, (chunks + 1,), int64
         Cut of the units.
     """
+    momentum, beta2 = memories
     momentum_left, beta2_left = 1 - momentum**k, 1 - beta2**k
-    keep, take = m.dtype.type(momentum), m.dtype.type(1 - momentum)
     for chunk in prange(len(bounds) - 1):
         start, stop = bounds[chunk], bounds[chunk + 1]
-        solved, solved_m = work[0, start:stop], work[1, start:stop]
+        multiply(g[start:stop], inverse, solved[start:stop])
+        _average(m[start:stop], g[start:stop], momentum)
+        if renewed:
+            multiply(m[start:stop], inverse, solved_m[start:stop])
+        else:
+            _average(solved_m[start:stop], solved[start:stop], momentum)
         for i in range(start, stop):
-            for j in range(m.shape[1]):
-                m[i, j] = keep * m[i, j] + take * g[i, j]
-        multiply(g[start:stop], inverse, solved)
-        multiply(m[start:stop], inverse, solved_m)
-        for i in range(start, stop):
-            v[i] = beta2 * v[i] + (1 - beta2) * _dot(solved[i - start], g[i])
+            v[i] = beta2 * v[i] + (1 - beta2) * dot(solved[i], g[i])
             rho[i] = math.sqrt(v[i] / beta2_left) / eta
             change[i] = _step_unit(
-                weights[i], average[i], m[i], solved_m[i - start], rho[i], momentum_left, alpha
+                weights[i], average[i], m[i], solved_m[i], rho[i], momentum_left, alpha
             )

@@ -121,7 +121,7 @@ class WeightBlock:
         self.gram, self.batch_gram, self.inverse = (np.zeros((n, n), real) for _ in range(3))
         self.g, self.m = np.zeros((units, n), real), np.zeros((units, n), real)
         self.v, self.rho, self.change = np.zeros(units), np.zeros(units), np.zeros(units)
-        self.work = np.empty((2, units, n), real)
+        self.solved, self.solved_m = np.empty((units, n), real), np.zeros((units, n), real)
         self.unit_bounds = bounds(units, threads)
         self.k = 0
 
@@ -131,14 +131,13 @@ class WeightBlock:
         self.k += 1
         recent = 1 - 1 / self.k
         weights.average_gram(self.gram, self.batch_gram, min(o.gram_memory, recent))
-        if self.k < 10 or self.k % o.refactor_every == 0:
-            status = weights.invert_damped(self.gram, o.damping, self.inverse)
-            if status != 0:
-                return False
+        renew = self.k < 10 or self.k % o.refactor_every == 0
+        if renew and weights.invert_damped(self.gram, o.damping, self.inverse) != 0:
+            return False
         weights.step_units(
-            self.values, self.average, self.inverse, self.g, self.m, self.v, o.momentum,
-            o.penalty_memory, self.k, eta, min(o.average, recent), self.work, self.rho,
-            self.change, self.unit_bounds,
+            self.values, self.average, self.inverse, renew, self.g, self.m, self.v,
+            (o.momentum, o.penalty_memory), self.k, eta, min(o.average, recent), self.solved,
+            self.solved_m, self.rho, self.change, self.unit_bounds,
         )  # fmt: skip
         return True
 
@@ -171,7 +170,7 @@ class Condensed:
         self.losses, self.pulled = np.zeros(threads), np.zeros((threads, 3))
         self._lambda = np.empty(steps * batch * hidden, real)
         self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
-        self._carried = np.empty((batch, hidden), real)
+        self._carried, self._squares = np.empty((batch, hidden), real), np.empty(batch)
         dense = self.unfolded.width
         self.theta_parts = self._parts(threads, hidden, dense, real)
         self.phi_parts = self._parts(threads, net.outputs, hidden + 1, real)
@@ -252,7 +251,8 @@ class Condensed:
         lambda_ = self._lambda[: steps * batch * self.net.hidden].reshape(steps, batch, -1)
         states.multipliers(
             window.z, delta, self.net.theta, self.net.phi, self.net.activation_code,
-            self.options.safeguard, lambda_, self._carried, self.pulled, window.sequence_bounds,
+            self.options.safeguard, lambda_, self._carried, self._squares, self.pulled,
+            window.sequence_bounds,
         )  # fmt: skip
         growth, counted, square = self.pulled.sum(0)
         record.growth = growth / max(counted, 1)
