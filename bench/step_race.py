@@ -1,16 +1,19 @@
-"""One whole training step against torch's nn.RNN with Adam, alternating in one run.
+"""One whole training step against torch and JAX with Adam, alternating in one run.
 
 python bench/step_race.py         writes results/step_race.json
 
-Both sides gather a mini-batch of rows from the same array, run forward, loss, backward and update.
-torch is timed at 1 and 2 threads; its better median counts.
+All gather a mini-batch from the same array, run forward, loss, backward and update. torch is
+timed at 1 and 2 threads, and compiled where that runs; JAX uses the threads it chooses. The best of
+each counts.
 """
 
+import contextlib
 import time
-from statistics import median
+from statistics import geometric_mean, median
 
 import machine
 import numpy as np
+import peers
 import torch
 
 from fastadmm import RNN
@@ -20,78 +23,80 @@ from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H
     (28, 128, 28, 128),
-    (28, 64, 28, 64),
     (8, 64, 8, 64),
+    (28, 64, 28, 64),
     (784, 64, 1, 16),
     (100, 128, 2, 128),
+    (28, 16, 28, 32),
+    (28, 1024, 28, 128),
     (28, 256, 28, 256),
+    (28, 128, 28, 512),
+    (28, 512, 128, 256),
 ]
-ROUNDS, PASSES, THREADS = 9, 4, 2
+CLASSES, ROUNDS, THREADS, SECONDS = 10, 9, 2, 0.15
 
 
-def condensed_step(X, y, batches, hidden):
+def condensed_step(X, y, size, hidden):
     """Function that runs one step of the default solver."""
-    net = RNN(X.shape[2], hidden, 10)
+    net = RNN(X.shape[2], hidden, CLASSES)
     problem, X, y = make_problem(net, X, y)
-    size, steps = len(batches[0]), X.shape[1]
+    steps = X.shape[1]
     solver = Condensed(net, problem, Condensed.Options(), size, steps, 10**6, THREADS)
-    return lambda cases: solver.step(X, y, cases, 0, steps)
-
-
-def torch_step(X, y, hidden):
-    """Function that runs one step of Adam on nn.RNN and a linear read-out."""
-    X, y = torch.from_numpy(X), torch.from_numpy(y)
-    rnn = torch.nn.RNN(X.shape[2], hidden, batch_first=True)
-    linear = torch.nn.Linear(hidden, 10)
-    parameters = [*rnn.parameters(), *linear.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=2e-3)
-    loss = torch.nn.CrossEntropyLoss()
 
     def step(cases):
-        cases = torch.from_numpy(cases)
-        optimizer.zero_grad()
-        value = loss(linear(rnn(X[cases])[0][:, -1]), y[cases])
-        value.backward()
-        optimizer.step()
+        solver.step(X, y, cases, 0, steps)
 
     return step
 
 
 def seconds_per_step(step, batches):
-    """Wall time of one step, over several passes through all batches.
+    """Wall time of one step, over passes through all batches for at least so many seconds.
 
     Long enough that the other side's threads, which spin for a while after their last parallel
     region, do not count.
     """
-    started = time.perf_counter()
-    for cases in PASSES * batches:
-        step(cases)
-    return (time.perf_counter() - started) / (PASSES * len(batches))
+    steps, started = 0, time.perf_counter()
+    while time.perf_counter() - started < SECONDS:
+        for cases in batches:
+            step(cases)
+        steps += len(batches)
+    return (time.perf_counter() - started) / steps
+
+
+def contestants(X, y, B, H):
+    """Name, threads that torch is told to use, and step of every side."""
+    runners = [
+        ("condensed", None, condensed_step(X, y, B, H)),
+        ("jax", None, peers.jax_step(X, y, H, CLASSES)),
+    ]
+    for threads in (1, 2):
+        runners.append((f"torch, {threads}", threads, peers.torch_step(X, y, H, CLASSES)))
+    runners.append(("torch, compiled", THREADS, peers.torch_step(X, y, H, CLASSES, True)))
+    return runners
 
 
 def race(T, B, D, H):
     """Medians of alternating rounds."""
     rng = np.random.default_rng(0)
-    X = rng.random((8 * B, T, D), np.float32)
-    y = rng.integers(0, 10, 8 * B)
-    batches = list(rng.permutation(8 * B).reshape(8, B))
-    ours, theirs = condensed_step(X, y, batches, H), torch_step(X, y, H)
-    times = {"condensed": [], "torch, 1 thread": [], "torch, 2 threads": []}
+    X = rng.random((4 * B, T, D), np.float32)
+    y = rng.integers(0, CLASSES, 4 * B)
+    batches = list(rng.permutation(4 * B).reshape(4, B))
+    runners, times = contestants(X, y, B, H), {}
     for round_ in range(ROUNDS + 1):
-        measured = {}
-        with compute_threads(THREADS):
-            measured["condensed"] = seconds_per_step(ours, batches)
-        for threads, name in ((1, "torch, 1 thread"), (2, "torch, 2 threads")):
-            torch.set_num_threads(threads)
-            measured[name] = seconds_per_step(theirs, batches)
-        if round_:  # the first round warms up
-            for name, value in measured.items():
-                times[name].append(value)
+        for name, threads, step in runners:
+            if threads:
+                torch.set_num_threads(threads)
+            with compute_threads(THREADS) if name == "condensed" else contextlib.nullcontext():
+                seconds = seconds_per_step(step, batches)
+            if round_:  # the first round warms up
+                times.setdefault(name, []).append(seconds)
     medians = {name: median(values) for name, values in times.items()}
-    best = min(medians["torch, 1 thread"], medians["torch, 2 threads"])
+    best = min(value for name, value in medians.items() if name.startswith("torch"))
     return {
         "T": T, "B": B, "D": D, "H": H, "dtype": "float32", "threads": THREADS,
-        "seconds": times, "median": medians, "ratio": best / medians["condensed"],
+        "seconds": times, "median": medians,
+        "torch_ratio": best / medians["condensed"],
+        "jax_ratio": medians["jax"] / medians["condensed"],
     }  # fmt: skip
 
 
@@ -101,10 +106,15 @@ def main():
     for shape in SHAPES:
         result = race(*shape)
         results.append(result)
-        shown = "  ".join(f"{name} {1e3 * v:.2f} ms" for name, v in result["median"].items())
-        print(f"T {shape[0]} B {shape[1]} D {shape[2]} H {shape[3]}: {shown}  "
-              f"ratio {result['ratio']:.2f}", flush=True)  # fmt: skip
-    machine.store("step_race", {"torch": torch.__version__, "races": results})
+        shown = "  ".join(f"{name} {1e3 * v:.2f}" for name, v in result["median"].items())
+        print(
+            f"T, B, D, H = {shape}: ms {shown};  torch / ours {result['torch_ratio']:.2f}, "
+            f"JAX / ours {result['jax_ratio']:.2f}",
+            flush=True,
+        )
+    for peer in ("torch", "jax"):
+        print(peer, f"geometric mean {geometric_mean(r[f'{peer}_ratio'] for r in results):.2f}")
+    machine.store("step_race", results)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python bench/tables.py            rewrites what stands between the markers in RE
 
 import re
 from pathlib import Path
-from statistics import mean
+from statistics import geometric_mean, mean
 
 import machine
 
@@ -38,15 +38,20 @@ def accuracy():
 
 
 def step_race():
-    """Median time of one training step, ours and torch's."""
+    """Median time of one training step, ours and the peers'."""
+    races = machine.load("step_race")["results"]
+    names = list(races[0]["median"])
     lines = [
-        "| T, B, D, H | condensed | torch, 1 thread | torch, 2 threads | torch's best / ours |",
-        "|---|---|---|---|---|",
+        f"| T, B, D, H | {', ms | '.join(names)}, ms | torch / ours | JAX / ours |",
+        "|---" * (len(names) + 3) + "|",
     ]
-    for race in machine.load("step_race")["results"]["races"]:
+    for race in races:
         shape = ", ".join(str(race[key]) for key in "TBDH")
-        times = " | ".join(f"{1e3 * value:.2f} ms" for value in race["median"].values())
-        lines.append(f"| {shape} | {times} | {race['ratio']:.1f} |")
+        times = " | ".join(f"{1e3 * race['median'][name]:.2f}" for name in names)
+        ratios = f"{race['torch_ratio']:.2f} | {race['jax_ratio']:.2f}"
+        lines.append(f"| {shape} | {times} | {ratios} |")
+    means = [geometric_mean(race[f"{peer}_ratio"] for race in races) for peer in ("torch", "jax")]
+    lines.append(f"| geometric mean |{' |' * len(names)} {means[0]:.2f} | {means[1]:.2f} |")
     return lines
 
 

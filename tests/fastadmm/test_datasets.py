@@ -80,6 +80,12 @@ def test_digits_holds_out_360():
     assert task.X.shape == (1437, 8, 8)
     assert task.held_out[0].shape == (360, 8, 8)
     assert 0 <= task.X.min() <= task.X.max() == 1
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(1797)
+    np.testing.assert_array_equal(task.X.reshape(-1, 64) * 16, images[order[360:]])
+    np.testing.assert_array_equal(task.held_out[1], labels[order[:360]])
     every = np.concatenate([task.X, task.held_out[0]]).reshape(1797, -1)
     assert len(np.unique(every, axis=0)) == 1797  # no image on both sides
 

@@ -1,0 +1,74 @@
+"""The same training step in torch and in JAX: row-wise classification, Adam, float32.
+
+Every maker returns a function that trains on one mini-batch, given by its cases, and returns when
+the update is done.
+"""
+
+import numpy as np
+
+
+def torch_step(X, y, hidden, classes, compiled=False):
+    """One step of Adam on ``nn.RNN`` and a linear read-out."""
+    import torch
+
+    X, y = torch.from_numpy(X), torch.from_numpy(y)
+    rnn = torch.nn.RNN(X.shape[2], hidden, batch_first=True)
+    linear = torch.nn.Linear(hidden, classes)
+    optimizer = torch.optim.Adam([*rnn.parameters(), *linear.parameters()], lr=2e-3)
+    cross_entropy = torch.nn.CrossEntropyLoss()
+
+    def loss(x, labels):
+        return cross_entropy(linear(rnn(x)[0][:, -1]), labels)
+
+    if compiled:
+        loss = torch.compile(loss)
+
+    def step(cases):
+        cases = torch.from_numpy(cases)
+        optimizer.zero_grad()
+        loss(X[cases], y[cases]).backward()
+        optimizer.step()
+
+    return step
+
+
+def jax_step(X, y, hidden, classes):
+    """One step of optax's Adam on ``lax.scan``, jitted as a whole."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    rng = np.random.default_rng(0)
+    inputs = X.shape[2]
+    weights = {
+        "U": rng.standard_normal((inputs, hidden)) / inputs**0.5,
+        "W": np.linalg.qr(rng.standard_normal((hidden, hidden)))[0],
+        "b": np.zeros(hidden),
+        "V": rng.standard_normal((hidden, classes)) / hidden**0.5,
+        "c": np.zeros(classes),
+    }
+    weights = jax.tree.map(lambda w: jnp.asarray(w, jnp.float32), weights)
+    optimizer = optax.adam(2e-3)
+    state = optimizer.init(weights)
+
+    def loss(w, x, labels):
+        driven = jnp.swapaxes(x, 0, 1) @ w["U"] + w["b"]
+
+        def advance(s, a):
+            return jnp.tanh(a + s @ w["W"]), None
+
+        s, _ = jax.lax.scan(advance, jnp.zeros((x.shape[0], hidden), x.dtype), driven)
+        return optax.softmax_cross_entropy_with_integer_labels(s @ w["V"] + w["c"], labels).mean()
+
+    @jax.jit
+    def update(w, state, x, labels):
+        gradient = jax.grad(loss)(w, x, labels)
+        change, state = optimizer.update(gradient, state)
+        return optax.apply_updates(w, change), state
+
+    def step(cases):
+        nonlocal weights, state
+        weights, state = update(weights, state, X[cases], y[cases])
+        jax.block_until_ready(weights)
+
+    return step
