@@ -17,16 +17,18 @@ from .tiles import multiply, multiply_transposed
 
 
 @jit(parallel=True)
-def sums(rows, left, lambda_, g_parts, gram_parts, bounds, g, gram):
+def sums(rows, left, lambda_, with_gram, g_parts, gram_parts, bounds, g, gram):
     """``g <- λᵀ Z`` and the lower triangle of ``gram <- Zᵀ Z / rows`` with ``Z = rows[:, left:]``.
 
-    Limited by flops: rows (2 units n + n^2).
+    Limited by flops: rows (2 units n + n^2), the second term with the Gram only.
 
     Parameters
     ----------
     rows : ndarray, (r, left + n)
     left : int
     lambda_ : ndarray, (r, units)
+    with_gram : bool
+        False leaves ``gram`` alone.
     g_parts, gram_parts : ndarray, (chunks, units, n) and (chunks, n, n)
         Workspace.
     bounds : ndarray, (chunks + 1,), int64
@@ -40,10 +42,12 @@ def sums(rows, left, lambda_, g_parts, gram_parts, bounds, g, gram):
         part = slice(bounds[chunk], bounds[chunk + 1])
         z = rows[part, left:]
         multiply_transposed(lambda_[part], z, g_parts[chunk])
-        gram_of(z, gram_parts[chunk])
+        if with_gram:
+            gram_of(z, gram_parts[chunk])
     for chunk in prange(chunks):
         _add_parts(g_parts, 1.0, g, chunk, chunks)
-        _add_parts(gram_parts, 1.0 / len(rows), gram, chunk, chunks)
+        if with_gram:
+            _add_parts(gram_parts, 1.0 / len(rows), gram, chunk, chunks)
 
 
 @jit
@@ -62,7 +66,7 @@ def _add_parts(parts, scale, total, share, shares):
 
 
 @jit(parallel=True)
-def token_sums(tokens, rows, lambda_, g_parts, cross_parts, bounds, g, gram):
+def token_sums(tokens, rows, lambda_, with_gram, g_parts, cross_parts, bounds, g, gram):
     """The token part of `sums`: inputs are one-hot rows [e_token; z], never formed.
 
     The Gram's block of the D tokens is diagonal, ``counts / rows``; its block of tokens and dense
@@ -73,6 +77,8 @@ def token_sums(tokens, rows, lambda_, g_parts, cross_parts, bounds, g, gram):
     tokens : ndarray, (r,), integers in [0, D)
     rows : ndarray, (r, n)
     lambda_ : ndarray, (r, units)
+    with_gram : bool
+        False leaves ``gram`` alone.
     g_parts, cross_parts : ndarray, (chunks, D, units) and (chunks, D, n)
         Workspace.
     bounds : ndarray, (chunks + 1,), int64
@@ -81,35 +87,40 @@ def token_sums(tokens, rows, lambda_, g_parts, cross_parts, bounds, g, gram):
     gram : ndarray, (D + n, D + n); the lower triangle of its first D columns is overwritten
     """
     chunks = len(bounds) - 1
-    width = cross_parts.shape[1]
     for chunk in prange(chunks):
-        by_token, crossed = g_parts[chunk], cross_parts[chunk]
-        by_token[:] = 0
-        crossed[:] = 0
-        for r in range(bounds[chunk], bounds[chunk + 1]):
-            _add(by_token[tokens[r]], lambda_[r])
-            _add(crossed[tokens[r]], rows[r])
-    scale = g.dtype.type(1 / len(rows))
+        part = slice(bounds[chunk], bounds[chunk + 1])
+        _add_by_token(tokens[part], lambda_[part], g_parts[chunk])
+        if with_gram:
+            _add_by_token(tokens[part], rows[part], cross_parts[chunk])
+    width = g_parts.shape[1]
     for token in range(width):
-        gram[token, :width] = 0
-        for i in range(g.shape[0]):
-            g[i, token] = g_parts[0, token, i]
-        for j in range(rows.shape[1]):
-            gram[width + j, token] = cross_parts[0, token, j]
-        for part in range(1, chunks):
-            for i in range(g.shape[0]):
-                g[i, token] += g_parts[part, token, i]
-            for j in range(rows.shape[1]):
-                gram[width + j, token] += cross_parts[part, token, j]
-        gram[width:, token] *= scale
-        # the last dense input is the constant one: its sum is the token's count
-        gram[token, token] = gram[gram.shape[0] - 1, token]
+        _add_column(g_parts, 1.0, token, g[:, token])
+        if with_gram:
+            gram[token, :width] = 0
+            _add_column(cross_parts, 1.0 / len(rows), token, gram[width:, token])
+            # the last dense input is the constant one: its sum is the token's count
+            gram[token, token] = gram[gram.shape[0] - 1, token]
 
 
 @jit
-def _add(total, addend):
-    for j in range(len(total)):
-        total[j] += addend[j]
+def _add_by_token(tokens, rows, totals):
+    """``totals[token] <-`` sum of the rows of each token."""
+    totals[:] = 0
+    for r in range(len(tokens)):
+        total, addend = totals[tokens[r]], rows[r]
+        for j in range(len(total)):
+            total[j] += addend[j]
+
+
+@jit
+def _add_column(parts, scale, token, column):
+    """``column <- scale`` times the sum over parts of the token's totals, in a fixed order."""
+    factor = parts.dtype.type(scale)
+    for i in range(len(column)):
+        total = parts[0, token, i]
+        for part in range(1, len(parts)):
+            total += parts[part, token, i]
+        column[i] = factor * total
 
 
 @jit

@@ -25,7 +25,7 @@ def test_snippet_runs(tmp_path):
     )
     status, accuracy = done.stdout.split()
     assert status == "max_iter"
-    assert float(accuracy) > 0.9
+    assert float(accuracy) > 0.8
 
 
 @pytest.mark.parametrize("line", re.findall(r"^fastadmm (\w+) .*$", README, re.MULTILINE))

@@ -29,7 +29,10 @@ class CondensedOptions:
     damping : float
         Ridge on the Gram, as a multiple of its mean diagonal.
     gram_memory : float
-        Weight of the past in the averaged Gram.
+        Weight of the past in the averaged Gram, per step.
+    gram_every : int
+        Only every so many mini-batches enter the averaged Gram (and each of the first nine); the
+        Gram is worth its cost in every mini-batch only where mini-batches differ a lot.
     momentum : float
         Weight of the past in the averaged multiplier sums.
     penalty_memory : float
@@ -48,6 +51,7 @@ class CondensedOptions:
     eta: float = 0.03
     damping: float = 0.3
     gram_memory: float = 0.95
+    gram_every: int = 5
     momentum: float = 0.9
     penalty_memory: float = 0.99
     refactor_every: int = 5
@@ -62,8 +66,9 @@ class CondensedOptions:
         for name in ("eta", "damping"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
-        if self.refactor_every < 1:
-            raise ValueError(f"refactor_every is {self.refactor_every}: expected at least 1")
+        for name in ("gram_every", "refactor_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
         if not 0 <= self.guard <= 1:
             raise ValueError(f"guard is {self.guard}: expected 0 <= guard <= 1")
 
@@ -123,15 +128,28 @@ class WeightBlock:
         self.v, self.rho, self.change = np.zeros(units), np.zeros(units), np.zeros(units)
         self.solved, self.solved_m = np.empty((units, n), real), np.zeros((units, n), real)
         self.unit_bounds = bounds(units, threads)
-        self.k = 0
+        self.k = self.averaged = 0
+
+    def _due(self, every):
+        """Whether what happens in each of the first nine steps, then every so many, is due."""
+        return self.k + 1 < 10 or (self.k + 1) % every == 0
+
+    @property
+    def needs_gram(self):
+        """Whether the next step averages ``batch_gram`` in."""
+        return self._due(self.options.gram_every)
 
     def step(self, eta):
         """Move the weights by the sums in ``g`` and ``batch_gram``; False where they are broken."""
         o = self.options
+        needs_gram, renew = self.needs_gram, self._due(o.refactor_every)
         self.k += 1
         recent = 1 - 1 / self.k
-        weights.average_gram(self.gram, self.batch_gram, min(o.gram_memory, recent))
-        renew = self.k < 10 or self.k % o.refactor_every == 0
+        if needs_gram:
+            gap = self.k - self.averaged
+            memory = min(o.gram_memory**gap, 1 - gap / self.k)
+            weights.average_gram(self.gram, self.batch_gram, memory)
+            self.averaged = self.k
         if renew and weights.invert_damped(self.gram, o.damping, self.inverse) != 0:
             return False
         weights.step_units(
@@ -148,7 +166,7 @@ class Condensed:
     Parameters
     ----------
     net : RNN
-        Its weights move with every step; `finish` replaces them by their average.
+        Its weights move with every step; `average` is what training returns.
     problem : Problem
     options : CondensedOptions
     batch, steps : int
@@ -265,17 +283,18 @@ class Condensed:
         tokens = self.net.inputs if self.problem.tokens else 0
         rows, lambda_rows = window.rows(0, -1), lambda_.reshape(-1, self.net.hidden)
         weights.sums(
-            rows, 0, lambda_rows, *self.theta_parts, window.row_bounds,
+            rows, 0, lambda_rows, theta.needs_gram, *self.theta_parts, window.row_bounds,
             theta.g[:, tokens:], theta.batch_gram[tokens:, tokens:],
         )  # fmt: skip
         if tokens:
             weights.token_sums(
-                window.tokens.reshape(-1), rows, lambda_rows, *self.token_parts,
+                window.tokens.reshape(-1), rows, lambda_rows, theta.needs_gram, *self.token_parts,
                 window.row_bounds, theta.g, theta.batch_gram,
             )  # fmt: skip
         weights.sums(
-            output_rows, window.left, delta, *self.phi_parts, output_bounds, phi.g, phi.batch_gram
-        )
+            output_rows, window.left, delta, phi.needs_gram, *self.phi_parts, output_bounds, phi.g,
+            phi.batch_gram,
+        )  # fmt: skip
 
     def final_state(self, steps, batch):
         """State after the last step's window, (B, H), to carry into the next one."""

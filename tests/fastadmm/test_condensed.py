@@ -132,6 +132,7 @@ def test_weight_step_solves_its_subproblem():
 @pytest.mark.parametrize("gain", [0.1, 1.0, 2.0])
 @pytest.mark.parametrize(("loss", "readout", "tokens"), [KINDS[0], KINDS[3], KINDS[6]])
 def test_fifty_iterates_agree_with_the_twin(loss, readout, tokens, gain):
+    """Exactly the algorithm of the twin, which averages the Gram of every mini-batch."""
     net, X, y, dense = make("tanh", loss, readout, tokens, gain=gain, shape=(100, 6))
     rng = np.random.default_rng(5)
     batches = []
@@ -139,7 +140,7 @@ def test_fifty_iterates_agree_with_the_twin(loss, readout, tokens, gain):
         order = rng.permutation(100)
         batches += [order[i : i + 14] for i in range(0, 100, 14)]  # the last one has two cases
     expected = reference.train(net.theta, net.phi, "tanh", dense, y, loss, readout, batches)
-    fit(net, X, y, loss=loss, readout=readout, epochs=7, batch_size=14, seed=5)
+    fit(net, X, y, loss=loss, readout=readout, epochs=7, batch_size=14, gram_every=1, seed=5)
     assert len(batches) == 56
     assert relative(net.theta, expected[0]) < 1e-8
     assert relative(net.phi, expected[1]) < 1e-8
@@ -227,6 +228,7 @@ def test_windows_carry_the_state():
         ({"eta": 0.0}, "eta is 0.0: expected a positive number"),
         ({"momentum": 1.0}, "momentum is 1.0: expected 0 <= momentum < 1"),
         ({"refactor_every": 0}, "refactor_every is 0: expected at least 1"),
+        ({"gram_every": 0}, "gram_every is 0: expected at least 1"),
         ({"guard": 2.0}, "guard is 2.0: expected 0 <= guard <= 1"),
     ],
 )
