@@ -144,24 +144,7 @@ def average_gram(gram, batch, memory):
 
 
 @jit
-def invert_damped(gram, damping, inverse):
-    """``inverse <- (gram + damping mean(diag gram) I)⁻¹`` by Cholesky.
-
-    The damping bounds the condition number by ``1 + n / damping``, so that the explicit inverse,
-    which turns every later solve into a plain product, loses nothing that matters.
-
-    Parameters
-    ----------
-    gram : ndarray, (n, n)
-        Its lower triangle is read.
-    damping : float
-    inverse : ndarray, (n, n); overwritten, both triangles
-
-    Returns
-    -------
-    int
-        0, or the order of the leading minor that is not positive definite.
-    """
+def _invert_damped(gram, damping, inverse):
     n = len(gram)
     trace = 0.0
     for i in range(n):
@@ -172,6 +155,26 @@ def invert_damped(gram, damping, inverse):
         inverse[i, i] += ridge
     status = potrf(inverse)
     return status if status != 0 else potri(inverse)
+
+
+@jit(parallel=True)
+def invert_damped(grams, damping, inverses, statuses):
+    """``inverse <- (gram + damping mean(diag gram) I)⁻¹`` by Cholesky, several at a time.
+
+    The damping bounds the condition number by ``1 + n / damping``, so that the explicit inverse,
+    which turns every later solve into a plain product, loses nothing that matters.
+
+    Parameters
+    ----------
+    grams : tuple of ndarray, (n, n)
+        Their lower triangles are read.
+    damping : float
+    inverses : tuple of ndarray, (n, n); overwritten, both triangles
+    statuses : ndarray, (number,), int64; overwritten
+        0, or the order of the leading minor that is not positive definite.
+    """
+    for i in prange(len(grams)):
+        statuses[i] = _invert_damped(grams[i], damping, inverses[i])
 
 
 TINY_PENALTY = 1e-30

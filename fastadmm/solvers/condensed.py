@@ -130,34 +130,32 @@ class WeightBlock:
         self.unit_bounds = bounds(units, threads)
         self.k = self.averaged = 0
 
-    def _due(self, every):
+    def is_due(self, every):
         """Whether what happens in each of the first nine steps, then every so many, is due."""
         return self.k + 1 < 10 or (self.k + 1) % every == 0
 
     @property
     def needs_gram(self):
-        """Whether the next step averages ``batch_gram`` in."""
-        return self._due(self.options.gram_every)
+        """Whether ``batch_gram`` enters the average in the next step."""
+        return self.is_due(self.options.gram_every)
 
-    def step(self, eta):
-        """Move the weights by the sums in ``g`` and ``batch_gram``; False where they are broken."""
+    def average_gram(self):
+        """Average ``batch_gram`` in, where the next step needs it."""
+        if self.needs_gram:
+            k, memory = self.k + 1, self.options.gram_memory
+            gap = k - self.averaged
+            weights.average_gram(self.gram, self.batch_gram, min(memory**gap, 1 - gap / k))
+            self.averaged = k
+
+    def move(self, eta, renewed):
+        """Move the weights by the multiplier sums in ``g``."""
         o = self.options
-        needs_gram, renew = self.needs_gram, self._due(o.refactor_every)
         self.k += 1
-        recent = 1 - 1 / self.k
-        if needs_gram:
-            gap = self.k - self.averaged
-            memory = min(o.gram_memory**gap, 1 - gap / self.k)
-            weights.average_gram(self.gram, self.batch_gram, memory)
-            self.averaged = self.k
-        if renew and weights.invert_damped(self.gram, o.damping, self.inverse) != 0:
-            return False
         weights.step_units(
-            self.values, self.average, self.inverse, renew, self.g, self.m, self.v,
-            (o.momentum, o.penalty_memory), self.k, eta, min(o.average, recent), self.solved,
-            self.solved_m, self.rho, self.change, self.unit_bounds,
+            self.values, self.average, self.inverse, renewed, self.g, self.m, self.v,
+            (o.momentum, o.penalty_memory), self.k, eta, min(o.average, 1 - 1 / self.k),
+            self.solved, self.solved_m, self.rho, self.change, self.unit_bounds,
         )  # fmt: skip
-        return True
 
 
 class Condensed:
@@ -185,6 +183,7 @@ class Condensed:
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
         self.theta = WeightBlock(net.theta, options, threads)
         self.phi = WeightBlock(net.phi, options, threads)
+        self.blocks = self.theta, self.phi
         self.losses, self.pulled = np.zeros(threads), np.zeros((threads, 3))
         self._lambda = np.empty(steps * batch * hidden, real)
         self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
@@ -257,11 +256,25 @@ class Condensed:
         self.k += 1
         shrink = min(self.options.guard, 0.1 * max(0.0, record.growth))
         self.net.theta[:, self.net.inputs : -1] *= 1 - shrink
+        renewed = self.theta.is_due(self.options.refactor_every)
+        for block in self.blocks:
+            block.average_gram()
+        if renewed and not self._invert():
+            return
         eta = self.options.eta * (1 - self.k / (self.total + 1))
-        if self.theta.step(eta) and self.phi.step(eta):
-            record.step_length = math.sqrt(self.theta.change.mean())
-            record.rho_min = float(self.theta.rho.min())
-            record.rho_max = float(self.theta.rho.max())
+        for block in self.blocks:
+            block.move(eta, renewed)
+        record.step_length = math.sqrt(self.theta.change.mean())
+        record.rho_min = float(self.theta.rho.min())
+        record.rho_max = float(self.theta.rho.max())
+
+    def _invert(self):
+        """Renew the inverses of both damped Grams; False where one is not positive definite."""
+        grams = tuple(block.gram for block in self.blocks)
+        inverses = tuple(block.inverse for block in self.blocks)
+        statuses = np.empty(len(grams), np.int64)
+        weights.invert_damped(grams, self.options.damping, inverses, statuses)
+        return not statuses.any()
 
     def _pull(self, window, delta, record):
         """Multipliers of the window, (T, B, H)."""
