@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import machine
 
@@ -41,7 +41,7 @@ def main(data):
         runs += done
         key = "test_loss" if done[0]["test_accuracy"] is None or name == "text" else "test_accuracy"
         values = [run[key] for run in done]
-        seconds = mean(run["train_seconds"] for run in done)
+        seconds = median(run["train_seconds"] for run in done)
         print(
             f"{name:16} {key:13} mean {mean(values):.4f}  lowest {min(values):.4f}  "
             f"highest {max(values):.4f}  {seconds:.2f} s",

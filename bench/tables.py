@@ -5,7 +5,7 @@ python bench/tables.py            rewrites what stands between the markers in RE
 
 import re
 from pathlib import Path
-from statistics import geometric_mean, mean
+from statistics import geometric_mean, mean, median
 
 import machine
 
@@ -18,7 +18,7 @@ def accuracy():
     for run in machine.load("accuracy")["results"]:
         groups.setdefault(re.sub(r" --seed \d+", "", run["arguments"]), []).append(run)
     lines = [
-        "| `fastadmm train ...` | measure | mean | worst | best | training |",
+        "| `fastadmm train ...` | measure | mean | worst | best | training, median |",
         "|---|---|---|---|---|---|",
     ]
     for arguments, runs in groups.items():
@@ -32,7 +32,7 @@ def accuracy():
         else:
             name, values = "test accuracy", [run["test_accuracy"] for run in runs]
             shown = [f"{v:.2%}" for v in (mean(values), min(values), max(values))]
-        seconds = mean(run["train_seconds"] for run in runs)
+        seconds = median(run["train_seconds"] for run in runs)
         lines.append(f"| `{arguments}` | {name} | {' | '.join(shown)} | {seconds:.2f} s |")
     return lines
 
