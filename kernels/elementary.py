@@ -325,7 +325,7 @@ def wright_omega(x):
 def _compile_as(function):
     name = function.__name__
 
-    @overload(function, inline="never")
+    @overload(function, jit_options={"forceinline": True}, inline="never")
     def choose(x):
         implemented = _IMPLEMENTED.get(x)
         if implemented is None:
