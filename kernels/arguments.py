@@ -53,6 +53,11 @@ def labels(name, y):
     return y
 
 
+def slope_below(slope):
+    """Checked slope of a leaky ReLU."""
+    return float(coefficient("slope", slope, np.empty((), np.float64)))
+
+
 def checked_out(out, like):
     """``out`` after a check that it has the shape and dtype of ``like``; a new array for None."""
     if out is None:
