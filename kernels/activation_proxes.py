@@ -102,8 +102,8 @@ def _prox_leaky_relu_activation(m, s, slope, w1, w2, out):
     for i in range(len(m)):
         whole = at(w1, i) + at(w2, i)
         p, q, unit = at(w1, i) / whole, at(w2, i) / whole, _unit(m[i], s[i], one)
-        # not clipped against an infinite end: comparisons keep NaN
         below = (p * m[i] + q * slope * s[i]) / (p + q * slope * slope)
+        below = m[i] if slope == 0 else below
         below = zero if below > 0 else below
         above = p * m[i] + q * s[i]
         above = zero if above < 0 else above
@@ -208,9 +208,9 @@ def _prox_tanh_activation(m, s, w1, w2, out):
 @compiled_as(_prox_tanh_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_tanh_activation(m, s, w1=1.0, w2=1.0, out=None):
-    """Prox of the tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``, ``f(a) = tanh(a)``.
+    """Prox of the tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
-    The best end of two Newton walks, each with a certificate of stationarity.
+    ``f(a) = tanh(a)``. The best end of two Newton walks, each with a certificate.
     """
     return _prox(_prox_tanh_activation, m, s, (), w1, w2, out)
 
@@ -223,9 +223,9 @@ def _prox_sigmoid_activation(m, s, w1, w2, out):
 @compiled_as(_prox_sigmoid_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_sigmoid_activation(m, s, w1=1.0, w2=1.0, out=None):
-    """Prox of the sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``, ``f(a) = 1 / (1 + exp(-a))``.
+    """Prox of the sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
-    The best end of two Newton walks, each with a certificate of stationarity.
+    ``f(a) = 1 / (1 + exp(-a))``. The best end of two Newton walks, each with a certificate.
     """
     return _prox(_prox_sigmoid_activation, m, s, (), w1, w2, out)
 
@@ -238,9 +238,9 @@ def _prox_softplus_activation(m, s, w1, w2, out):
 @compiled_as(_prox_softplus_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_softplus_activation(m, s, w1=1.0, w2=1.0, out=None):
-    """Prox of the softplus, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``, ``f(a) = log(1 + exp(a))``.
+    """Prox of the softplus, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
-    The best end of two Newton walks, each with a certificate of stationarity.
+    ``f(a) = log(1 + exp(a))``. The best end of two Newton walks, each with a certificate.
     """
     return _prox(_prox_softplus_activation, m, s, (), w1, w2, out)
 
@@ -253,8 +253,8 @@ def _prox_silu_activation(m, s, w1, w2, out):
 @compiled_as(_prox_silu_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_silu_activation(m, s, w1=1.0, w2=1.0, out=None):
-    """Prox of the SiLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``, ``f(a) = a / (1 + exp(-a))``.
+    """Prox of the SiLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
-    The best end of four Newton walks, each with a certificate of stationarity.
+    ``f(a) = a / (1 + exp(-a))``. The best end of four Newton walks, each with a certificate.
     """
     return _prox(_prox_silu_activation, m, s, (), w1, w2, out)

@@ -28,7 +28,10 @@ from .jit import jit
 BLOCK = 128
 """Coordinates that a walk works on at a time."""
 MAX_STEPS = 200
-"""Steps after which a walk is left where it is: several times what bisection needs."""
+"""Steps after which a walk is left where it is: more than bisection needs."""
+# One array holds all of a block, field after field: with a single base address and constant
+# distances the compiler sees that the fields do not overlap, and vectorises.
+M, S, P, Q, LOW, HIGH, LEFT, RIGHT, LAST, ENDS, BEST, COST, STARTS = range(0, 13 * BLOCK, BLOCK)
 SILU_INFLECTION = 2.3993572805154675
 SILU_FAR = 800.0
 """Beyond its negative SiLU is zero in float64."""
@@ -70,10 +73,10 @@ def _shapes(real):
 
 
 def _pivots(real):
-    """Functions ``(m, s, w2 / w1) -> low, high, starts``: where the minimiser is, where walks start."""
-    zero, half, one, two, three = real(0), real(0.5), real(1), real(2), real(3)
+    """Functions ``(m, s, w2 / w1) -> low, high, starts``: bounds of the minimiser, pivots."""
+    half, one, two, three = real(0.5), real(1), real(2), real(3)
     slack, sixteenth, eight = real(4 * np.finfo(real).eps), real(1 / 16), real(8)
-    inflection, infinity = real(SILU_INFLECTION), real(np.inf)
+    nudge, inflection, infinity = real(0.01), real(SILU_INFLECTION), real(np.inf)
 
     @jit(inline=True)
     def least(a, b):
@@ -95,7 +98,8 @@ def _pivots(real):
         high = least(high, half * log1p(two * s / (one - s)) if s < one else infinity)
         high = (high if high > m else m) + slack * (abs(high) + abs(m))
         g = one / (s + np.sqrt(s * s + three))
-        pivot = clip(-half * log1p(two * g / (one - g)), m, high)
+        # a little to the right, where P'' is clearly positive
+        pivot = clip(nudge - half * log1p(two * g / (one - g)), m, high)
         low, high = (m if sign > 0 else -high), (high if sign > 0 else -m)
         return low, high, (sign * m, sign * pivot)
 
@@ -128,51 +132,45 @@ def _pivots(real):
 
 def _walk(real, shape):
     zero, half, tolerance = real(0), real(0.5), real(8 * np.finfo(real).eps)
-    narrow = real(2 * np.finfo(real).eps)
+    narrow, unknown = real(2 * np.finfo(real).eps), real(np.inf)
 
     @jit
-    def walk(m, s, p, q, low, high, work, x):
-        """Walk downhill from ``x``, in place, inside ``[low, high]``.
+    def walk(lanes, start):
+        """Walk downhill from the points at ``start``, in place, inside ``[LOW, HIGH]``.
 
-        ``work`` (4, n): the bracket, the last |P'|, and the ends' signs known (1: left, 2: right).
+        ``LAST`` is |P'| of the step before. ``ENDS`` says at which ends of the bracket the sign
+        of P' is known: 1 left, 2 right, 3 both.
         """
-        left, right, last, known = work
-        for i in range(len(x)):
-            left[i], right[i], last[i], known[i] = low[i], high[i], real(np.inf), zero
+        for i in range(BLOCK):
+            lanes[LEFT + i], lanes[RIGHT + i] = lanes[LOW + i], lanes[HIGH + i]
+            lanes[LAST + i], lanes[ENDS + i] = unknown, zero
         for _ in range(MAX_STEPS):
             active = 0
-            for i in range(len(x)):
-                a = x[i]
-                gap, f, f1, f2 = shape(a, s[i])
-                d = p[i] * (a - m[i]) - q[i] * gap * f1
-                c = p[i] + q[i] * (f1 * f1 - gap * f2)
-                upward = zero if c < 0 else c
-                scale = p[i] * (abs(a) + abs(m[i])) + q[i] * (abs(s[i]) + abs(f)) * abs(f1)
-                searching = abs(d) > tolerance * (scale + abs(a) * upward)
-                lo, hi = (left[i] if d > 0 else a), (a if d > 0 else right[i])
-                sign = known[i]
-                sign = (
-                    (real(3) if sign == 1 else (real(2) if sign == 0 else sign))
-                    if d > 0
-                    else (real(3) if sign == 2 else (real(1) if sign == 0 else sign))
-                )
-                bracketed = sign == 3
+            for i in range(BLOCK):
+                a, m, s = lanes[start + i], lanes[M + i], lanes[S + i]
+                p, q = lanes[P + i], lanes[Q + i]
+                gap, f, f1, f2 = shape(a, s)
+                d = p * (a - m) - q * gap * f1
+                c = p + q * (f1 * f1 - gap * f2)
+                scale = p * (abs(a) + abs(m)) + q * (abs(s) + abs(f)) * abs(f1)
+                certified = abs(d) <= tolerance * (scale + abs(a) * (zero if c < 0 else c))
+                left = lanes[LEFT + i] if d > 0 else a
+                right = a if d > 0 else lanes[RIGHT + i]
+                ends, last = lanes[ENDS + i], lanes[LAST + i]
+                new_end = real(2) if d > 0 else real(1)
+                ends = new_end if (ends == 0) | (ends == new_end) else real(3)
                 newton = a - d / c
-                inside = (
-                    (c > 0)
-                    & (newton > lo)
-                    & (newton < hi)
-                    & ((abs(d) <= half * last[i]) | (last[i] == real(np.inf)))
-                )
-                clipped = lo if newton < lo else (hi if newton > hi else newton)
-                free = clipped if c > 0 else a
-                middle = lo + half * (hi - lo)
-                following = (newton if inside else middle) if bracketed else free
-                searching = searching & (following != a)
-                searching = searching & (not (bracketed & (hi - lo <= narrow * abs(a))))
-                left[i], right[i], last[i], known[i] = lo, hi, abs(d), sign
-                x[i] = following if searching else a
-                active += 1 if searching else 0
+                clipped = left if newton < left else (right if newton > right else newton)
+                halving = (abs(d) <= half * last) | (last == unknown)
+                bisect = (ends == 3) & ((c <= 0) | (newton != clipped) | (not halving))
+                following = clipped if c > 0 else a
+                following = left + half * (right - left) if bisect & (not certified) else following
+                following = following if d == d else a
+                wide = (ends != 3) | (right - left > narrow * abs(a))
+                lanes[LEFT + i], lanes[RIGHT + i] = left, right
+                lanes[LAST + i], lanes[ENDS + i] = abs(d), ends
+                lanes[start + i] = following
+                active += 1 if (not certified) & (following != a) & wide else 0
             if active == 0:
                 break
 
@@ -181,7 +179,7 @@ def _walk(real, shape):
 
 def _search(real, shape, pivots, count):
     """The whole search for one activation in one dtype; ``count`` walks."""
-    zero, half, infinity, tiny = real(0), real(0.5), real(np.inf), np.finfo(real).tiny
+    half, infinity, tiny = real(0.5), real(np.inf), np.finfo(real).tiny
     walk = _walk(real, shape)
 
     @jit(inline=True)
@@ -190,59 +188,49 @@ def _search(real, shape, pivots, count):
         size = abs(m) if abs(m) > abs(s) else abs(s)
         unit = real(1) / (size if size > tiny else tiny)
         gap, _, _, _ = shape(x, s)
-        return p * ((x - m) * unit) * ((x - m) * unit) + q * (gap * unit) * (gap * unit)
+        near, far = (x - m) * unit, gap * unit
+        return p * near * near + q * far * far
 
     @jit
-    def improve(m, s, p, q, x, best, lowest):
-        """``best`` where ``x`` costs less, or the same and is nearer to m."""
-        for i in range(len(x)):
-            found = cost(x[i], m[i], s[i], p[i], q[i])
-            tie = (found == lowest[i]) & (abs(x[i] - m[i]) < abs(best[i] - m[i]))
-            better = (found < lowest[i]) | tie
-            best[i] = x[i] if better else best[i]
-            lowest[i] = found if better else lowest[i]
-
-    @jit
-    def start_of(m, s, p, q, low, high, starts):
-        for i in range(len(m)):
-            low[i], high[i], begin = pivots(m[i], s[i], q[i] / p[i])
+    def begin(lanes):
+        for i in range(BLOCK):
+            m, s, p, q = lanes[M + i], lanes[S + i], lanes[P + i], lanes[Q + i]
+            lanes[LOW + i], lanes[HIGH + i], starts = pivots(m, s, q / p)
             for k in range(count):
-                starts[k, i] = begin[k]
+                lanes[STARTS + k * BLOCK + i] = starts[k]
+            lanes[BEST + i], lanes[COST + i] = m, infinity
 
     @jit
-    def finish(m, s, p, q, best, out):
-        """Write the result; sum of the squares of s - f(a)."""
-        for i in range(len(best)):
-            found = cost(best[i], m[i], s[i], p[i], q[i])
-            out[i] = best[i] if found == found else found
+    def improve(lanes, start):
+        """Take the end of a walk where it costs less, or the same and is nearer to m."""
+        for i in range(BLOCK):
+            m, x, best, lowest = lanes[M + i], lanes[start + i], lanes[BEST + i], lanes[COST + i]
+            found = cost(x, m, lanes[S + i], lanes[P + i], lanes[Q + i])
+            better = (found < lowest) | ((found == lowest) & (abs(x - m) < abs(best - m)))
+            # NaN in m or s makes every cost NaN
+            lanes[BEST + i] = (x if better else best) if found == found else found
+            lanes[COST + i] = found if better else lowest
 
     @jit(reassociate=True)
     def search(m, s, w1, w2, out):
         w1, w2 = like(w1, m), like(w2, m)
-        work = np.empty((9, BLOCK), real)
-        walking, starts = np.empty((4, BLOCK), real), np.empty((count, BLOCK), real)
+        lanes = np.empty((STARTS + count * BLOCK), real)
         total = 0.0
         for first in range(0, len(m), BLOCK):
             size = min(BLOCK, len(m) - first)
-            p, q, best, lowest = work[0], work[1], work[2], work[3]
-            low, high, mm, ss = work[4], work[5], work[6], work[7]
             for i in range(BLOCK):
-                # a short block is filled up with copies of its last entry
-                j = first + (i if i < size else size - 1)
+                j = first + (i if i < size else size - 1)  # a short block repeats its last entry
                 whole = at(w1, j) + at(w2, j)
-                p[i], q[i] = at(w1, j) / whole, at(w2, j) / whole
-                mm[i], ss[i] = m[j], s[j]
-            start_of(mm, ss, p, q, low, high, starts)
-            for i in range(BLOCK):
-                best[i], lowest[i] = mm[i], infinity
+                lanes[P + i], lanes[Q + i] = at(w1, j) / whole, at(w2, j) / whole
+                lanes[M + i], lanes[S + i] = m[j], s[j]
+            begin(lanes)
             for k in range(count):
-                walk(mm, ss, p, q, low, high, walking, starts[k])
-                improve(mm, ss, p, q, starts[k], best, lowest)
-            finish(mm, ss, p, q, best, best)
+                walk(lanes, STARTS + k * BLOCK)
+                improve(lanes, STARTS + k * BLOCK)
             for i in range(size):
-                gap, _, _, _ = shape(best[i], ss[i])
+                gap, _, _, _ = shape(lanes[BEST + i], lanes[S + i])
                 total += at(w2, first + i) * (half * gap * gap)
-                out[first + i] = best[i]
+                out[first + i] = lanes[BEST + i]
         return total
 
     return search

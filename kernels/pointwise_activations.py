@@ -1,10 +1,10 @@
 """Activations element by element: value and derivative.
 
 ``X_activation(a)`` is ``f(a)``, ``grad_X_activation(a)`` is ``f'(a)``; the kernels return
-nothing. Each reads and writes every number once; tanh, sigmoid, softplus and SiLU cost one exponential
-besides, softplus a logarithm too. The proxes are in `fastadmm.kernels.activation_proxes`; what
-training uses, in place with the derivative read off the state, is in
-`fastadmm.kernels.activations`.
+nothing. Each reads and writes every number once; tanh, sigmoid, softplus and SiLU cost an
+exponential or two besides, softplus a logarithm too. The proxes are in
+`fastadmm.kernels.activation_proxes`; what training uses, in place with the derivative read off the
+state, is in `fastadmm.kernels.activations`.
 """
 
 from .arguments import elementwise, real_array, sharing, slope_below
