@@ -31,7 +31,7 @@ MAX_STEPS = 200
 """Steps after which a walk is left where it is: more than bisection needs."""
 # One array holds all of a block, field after field: with a single base address and constant
 # distances the compiler sees that the fields do not overlap, and vectorises.
-M, S, P, Q, LOW, HIGH, LEFT, RIGHT, LAST, ENDS, BEST, COST, STARTS = range(0, 13 * BLOCK, BLOCK)
+M, S, P, Q, LOW, HIGH, LEFT, RIGHT, LAST, ENDS, BEST, COST, X, STARTS = range(0, 14 * BLOCK, BLOCK)
 SILU_INFLECTION = 2.3993572805154675
 SILU_FAR = 800.0
 """Beyond its negative SiLU is zero in float64."""
@@ -136,7 +136,7 @@ def _walk(real, shape):
 
     @jit
     def walk(lanes, start):
-        """Walk downhill from the points at ``start``, in place, inside ``[LOW, HIGH]``.
+        """Walk downhill from the points at ``start`` inside ``[LOW, HIGH]``; the ends go to ``X``.
 
         ``LAST`` is |P'| of the step before. ``ENDS`` says at which ends of the bracket the sign
         of P' is known: 1 left, 2 right, 3 both.
@@ -144,10 +144,11 @@ def _walk(real, shape):
         for i in range(BLOCK):
             lanes[LEFT + i], lanes[RIGHT + i] = lanes[LOW + i], lanes[HIGH + i]
             lanes[LAST + i], lanes[ENDS + i] = unknown, zero
+            lanes[X + i] = lanes[start + i]
         for _ in range(MAX_STEPS):
             active = 0
             for i in range(BLOCK):
-                a, m, s = lanes[start + i], lanes[M + i], lanes[S + i]
+                a, m, s = lanes[X + i], lanes[M + i], lanes[S + i]
                 p, q = lanes[P + i], lanes[Q + i]
                 gap, f, f1, f2 = shape(a, s)
                 d = p * (a - m) - q * gap * f1
@@ -169,7 +170,7 @@ def _walk(real, shape):
                 wide = (ends != 3) | (right - left > narrow * abs(a))
                 lanes[LEFT + i], lanes[RIGHT + i] = left, right
                 lanes[LAST + i], lanes[ENDS + i] = abs(d), ends
-                lanes[start + i] = following
+                lanes[X + i] = following
                 active += 1 if (not certified) & (following != a) & wide else 0
             if active == 0:
                 break
@@ -201,10 +202,10 @@ def _search(real, shape, pivots, count):
             lanes[BEST + i], lanes[COST + i] = m, infinity
 
     @jit
-    def improve(lanes, start):
+    def improve(lanes):
         """Take the end of a walk where it costs less, or the same and is nearer to m."""
         for i in range(BLOCK):
-            m, x, best, lowest = lanes[M + i], lanes[start + i], lanes[BEST + i], lanes[COST + i]
+            m, x, best, lowest = lanes[M + i], lanes[X + i], lanes[BEST + i], lanes[COST + i]
             found = cost(x, m, lanes[S + i], lanes[P + i], lanes[Q + i])
             better = (found < lowest) | ((found == lowest) & (abs(x - m) < abs(best - m)))
             # NaN in m or s makes every cost NaN
@@ -226,7 +227,7 @@ def _search(real, shape, pivots, count):
             begin(lanes)
             for k in range(count):
                 walk(lanes, STARTS + k * BLOCK)
-                improve(lanes, STARTS + k * BLOCK)
+                improve(lanes)
             for i in range(size):
                 gap, _, _, _ = shape(lanes[BEST + i], lanes[S + i])
                 total += at(w2, first + i) * (half * gap * gap)

@@ -7,7 +7,6 @@ import numba
 import numpy as np
 import pytest
 import scipy.special
-
 from fastadmm.kernels import elementary
 from fastadmm.kernels.jit import jit
 
