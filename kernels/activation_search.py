@@ -180,14 +180,14 @@ def _walk(real, shape):
 
 def _search(real, shape, pivots, count):
     """The whole search for one activation in one dtype; ``count`` walks."""
-    half, infinity, tiny = real(0.5), real(np.inf), np.finfo(real).tiny
+    half, infinity, least = real(0.5), real(np.inf), real(np.sqrt(np.finfo(real).tiny))
     walk = _walk(real, shape)
 
     @jit(inline=True)
     def cost(x, m, s, p, q):
         """P in units of the larger of m and s, so that squares neither overflow nor vanish."""
         size = abs(m) if abs(m) > abs(s) else abs(s)
-        unit = real(1) / (size if size > tiny else tiny)
+        unit = real(1) / (size if size > least else least)  # f(a) may be 1 where m = s = 0
         gap, _, _, _ = shape(x, s)
         near, far = (x - m) * unit, gap * unit
         return p * near * near + q * far * far

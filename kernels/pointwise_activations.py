@@ -166,14 +166,10 @@ def grad_hard_tanh_activation(a, out=None):
 
 @jit
 def _hard_sigmoid_activation(a, out):
-    zero, one, half, sixth = (
-        a.dtype.type(0),
-        a.dtype.type(1),
-        a.dtype.type(0.5),
-        a.dtype.type(1 / 6),
-    )
+    zero, one, three = a.dtype.type(0), a.dtype.type(1), a.dtype.type(3)
+    sixth = a.dtype.type(1 / 6)
     for i in range(len(a)):
-        out[i] = _clip(a[i] * sixth + half, zero, one)
+        out[i] = _clip((a[i] + three) * sixth, zero, one)
 
 
 @jit

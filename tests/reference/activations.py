@@ -15,7 +15,7 @@ VALUE = {
     "relu": lambda a: np.maximum(a, 0),
     "leaky_relu": lambda a, slope: np.where(a > 0, a, slope * a),
     "hard_tanh": lambda a: np.clip(a, -1, 1),
-    "hard_sigmoid": lambda a: np.clip(a / 6 + LONG(0.5), 0, 1),
+    "hard_sigmoid": lambda a: np.clip((a + LONG(3)) / 6, 0, 1),
     "tanh": np.tanh,
     "sigmoid": _expit,
     "softplus": lambda a: np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a))),
@@ -27,7 +27,7 @@ DERIVATIVE = {
     "leaky_relu": lambda a, slope: np.where(a > 0, 1, slope),
     "hard_tanh": lambda a: np.where(np.abs(a) < 1, 1, 0),
     "hard_sigmoid": lambda a: np.where(np.abs(a) < 3, 1, 0) / LONG(6),
-    "tanh": lambda a: 1 / np.cosh(np.clip(a, -5000, 5000)) ** 2,
+    "tanh": lambda a: 4 * _expit(2 * a) * _expit(-2 * a),
     "sigmoid": lambda a: _expit(a) * _expit(-a),
     "softplus": _expit,
     "silu": lambda a: _expit(a) * (1 + a * _expit(-a)),
@@ -41,27 +41,23 @@ def objective(name, a, m, s, w1, w2, *parameters):
 
 
 def lowest_on_grid(name, m, s, w1, w2, *parameters):
-    """Smallest objective on a grid that is refined around its best point.
+    """Smallest objective on a grid that is refined around its three best points, for one (m, s).
 
-    The points are dense where f bends, and spread from there to m and to s.
+    The grid is dense where f bends, and reaches from there to m and to s.
     """
-    fixed = np.concatenate([np.linspace(-45, 45, 3001), [0.0]])
-    best = np.empty(len(m), LONG)
-    for i in range(len(m)):
-        ends = np.array([m[i], s[i], 6 * s[i] - 3, 0.0], LONG)
-        pull = (LONG(w1) * m[i] + LONG(w2) * s[i]) / (LONG(w1) + LONG(w2))
-        grid = np.concatenate([fixed, ends, [pull], np.linspace(min(ends), max(ends), 500)])
-        grid = np.concatenate([grid, m[i] + np.linspace(-2, 2, 101)])
-        with np.errstate(over="ignore"):
-            for _ in range(12):
-                values = objective(name, grid, m[i], s[i], w1, w2, *parameters)
-                order = np.argsort(values)[:3]
-                order_sorted = np.sort(grid)
-                near = []
-                for point in grid[order]:
-                    at = np.searchsorted(order_sorted, point)
-                    a, b = order_sorted[max(at - 1, 0)], order_sorted[min(at + 1, len(grid) - 1)]
-                    near.append(np.linspace(a, b, 21))
-                grid = np.unique(np.concatenate([*near, grid[order]]))
-        best[i] = values.min()
-    return best
+    ends = [m, s, 6 * s - 3, 0.0, (w1 * m + w2 * s) / (w1 + w2)]
+    grid = np.concatenate(
+        [
+            np.linspace(-45, 45, 3001),
+            np.array(ends),
+            np.linspace(min(ends), max(ends), 500),
+            m + np.linspace(-2, 2, 101),
+        ]
+    ).astype(LONG)
+    for _ in range(12):
+        grid = np.unique(grid)
+        values = objective(name, grid, m, s, w1, w2, *parameters)
+        best = np.argsort(values)[:3]
+        left, right = grid[np.maximum(best - 1, 0)], grid[np.minimum(best + 1, len(grid) - 1)]
+        grid = np.concatenate([grid[best], np.linspace(left, right, 21).ravel()])
+    return values.min()
