@@ -139,7 +139,7 @@ def _walk(real, shape):
         """Walk downhill from the points at ``start`` inside ``[LOW, HIGH]``; the ends go to ``X``.
 
         ``LAST`` is |P'| of the step before. ``ENDS`` says at which ends of the bracket the sign
-        of P' is known: 1 left, 2 right, 3 both.
+        of P' is known: 1 left, 2 right, 3 both; -1 once the walk has ended.
         """
         for i in range(BLOCK):
             lanes[LEFT + i], lanes[RIGHT + i] = lanes[LOW + i], lanes[HIGH + i]
@@ -168,10 +168,13 @@ def _walk(real, shape):
                 following = left + half * (right - left) if bisect & (not certified) else following
                 following = following if d == d else a
                 wide = (ends != 3) | (right - left > narrow * abs(a))
-                lanes[LEFT + i], lanes[RIGHT + i] = left, right
-                lanes[LAST + i], lanes[ENDS + i] = abs(d), ends
-                lanes[X + i] = following
-                active += 1 if (not certified) & (following != a) & wide else 0
+                on = (not certified) & (following != a) & wide
+                # a lane that is done keeps its point, whatever its neighbours still do
+                done = lanes[ENDS + i] < 0
+                lanes[LEFT + i], lanes[RIGHT + i], lanes[LAST + i] = left, right, abs(d)
+                lanes[ENDS + i] = ends if on & (not done) else -real(1)
+                lanes[X + i] = a if done else following
+                active += 1 if on & (not done) else 0
             if active == 0:
                 break
 

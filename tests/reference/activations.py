@@ -48,13 +48,13 @@ def lowest_on_grid(name, m, s, w1, w2, *parameters):
     ends = [m, s, 6 * s - 3, 0.0, (w1 * m + w2 * s) / (w1 + w2)]
     grid = np.concatenate(
         [
-            np.linspace(-45, 45, 3001),
+            np.linspace(-45, 45, 1501),
             np.array(ends),
             np.linspace(min(ends), max(ends), 500),
             m + np.linspace(-2, 2, 101),
         ]
     ).astype(LONG)
-    for _ in range(12):
+    for _ in range(9):
         grid = np.unique(grid)
         values = objective(name, grid, m, s, w1, w2, *parameters)
         best = np.argsort(values)[:3]
