@@ -28,7 +28,7 @@ from .jit import jit
 BLOCK = 128
 """Coordinates that a walk works on at a time."""
 MAX_STEPS = 200
-"""Steps after which a walk is left where it is: more than bisection needs."""
+"""Steps after which a walk is left where it is."""
 # One array holds all of a block, field after field: with a single base address and constant
 # distances the compiler sees that the fields do not overlap, and vectorises.
 M, S, P, Q, LOW, HIGH, LEFT, RIGHT, LAST, ENDS, BEST, COST, X, STARTS = range(0, 14 * BLOCK, BLOCK)

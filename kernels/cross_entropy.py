@@ -17,7 +17,7 @@ from .elementary import exp, wright_omega
 from .jit import compiled_as, jit
 
 MAX_STEPS = 100
-"""Newton steps for the prox of a row; each third one at least halves a finite bracket."""
+"""Newton steps after which the prox of a row is left as it is."""
 LANES = 16
 """Numbers in the widest vector register."""
 SUM_TOLERANCE = 3e-4

@@ -23,7 +23,7 @@ from .pointwise_losses import checked_delta, checked_quantile
 BLOCK = 256
 """Coordinates that Newton's method works on at a time."""
 MAX_STEPS = 60
-"""Newton steps after which a block is left as it is; the tests see at most 10."""
+"""Newton steps after which a block is left as it is."""
 
 _FAR = 80
 
@@ -283,7 +283,7 @@ def _prox_logistic_loss(v, y, step, weight, out):
 def prox_logistic_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the logistic loss, ``argmin_x weight log(1 + exp(-y x)) + 1/(2 step) (x - v)^2``.
 
-    Newton's method with the certificate above: 3 to 6 exponentials per entry.
+    Newton's method with a certificate (see the module): an exponential per entry and step.
     """
     return _prox(_prox_logistic_loss, v, labels("y", y), (), step, weight, out)
 
@@ -341,6 +341,6 @@ def _prox_poisson_loss(v, y, step, weight, out):
 def prox_poisson_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the Poisson loss, ``argmin_x weight (exp(x) - y x) + 1/(2 step) (x - v)^2``.
 
-    Newton's method with the certificate above: 3 to 6 exponentials per entry.
+    Newton's method with a certificate (see the module): an exponential per entry and step.
     """
     return _prox(_prox_poisson_loss, v, y, (), step, weight, out)
