@@ -67,7 +67,7 @@ CACHE_FOLDER = _open_cache()
 """Folder of the compiled kernels, None where caching is off."""
 
 
-def jit(function=None, *, parallel=False, reassociate=False):
+def jit(function=None, *, parallel=False, reassociate=False, inline=False):
     """Compile a kernel on its first call, without the GIL, kept on disk.
 
     Parameters
@@ -76,14 +76,18 @@ def jit(function=None, *, parallel=False, reassociate=False):
         Run ``prange`` loops on Numba's threads.
     reassociate : bool
         Let the compiler reorder sums, so that reductions vectorise.
+    inline : bool
+        Make LLVM inline every call of it, also where it finds it too large: a loop that calls is
+        never vectorised.
     """
     if function is None:
-        return lambda f: jit(f, parallel=parallel, reassociate=reassociate)
+        return lambda f: jit(f, parallel=parallel, reassociate=reassociate, inline=inline)
     options = {
         "nogil": True,
         "error_model": "numpy",
         "fastmath": set(REDUCTION if reassociate else ELEMENTWISE),
         "parallel": parallel,
+        "forceinline": inline,
     }
     if CACHE_FOLDER is None:
         return numba.njit(**options)(function)
