@@ -1,117 +1,88 @@
-from .activation_proxes import (
-    prox_hard_sigmoid_activation,
-    prox_hard_tanh_activation,
-    prox_identity_activation,
-    prox_leaky_relu_activation,
-    prox_relu_activation,
-    prox_sigmoid_activation,
-    prox_silu_activation,
-    prox_softplus_activation,
-    prox_tanh_activation,
-)
-from .cross_entropy import cross_entropy_loss, grad_cross_entropy_loss, prox_cross_entropy_loss
-from .loss_proxes import (
-    prox_absolute_loss,
-    prox_hinge_loss,
-    prox_huber_loss,
-    prox_logistic_loss,
-    prox_poisson_loss,
-    prox_quantile_loss,
-    prox_squared_hinge_loss,
-    prox_squared_loss,
-)
-from .pointwise_activations import (
-    grad_hard_sigmoid_activation,
-    grad_hard_tanh_activation,
-    grad_identity_activation,
-    grad_leaky_relu_activation,
-    grad_relu_activation,
-    grad_sigmoid_activation,
-    grad_silu_activation,
-    grad_softplus_activation,
-    grad_tanh_activation,
-    hard_sigmoid_activation,
-    hard_tanh_activation,
-    identity_activation,
-    leaky_relu_activation,
-    relu_activation,
-    sigmoid_activation,
-    silu_activation,
-    softplus_activation,
-    tanh_activation,
-)
-from .pointwise_losses import (
-    absolute_loss,
-    grad_absolute_loss,
-    grad_hinge_loss,
-    grad_huber_loss,
-    grad_logistic_loss,
-    grad_poisson_loss,
-    grad_quantile_loss,
-    grad_squared_hinge_loss,
-    grad_squared_loss,
-    hinge_loss,
-    huber_loss,
-    logistic_loss,
-    poisson_loss,
-    quantile_loss,
-    squared_hinge_loss,
-    squared_loss,
-)
+"""Compiled kernels for proximal methods: losses, activations, their gradients and proxes.
 
-__all__ = [
-    "absolute_loss",
-    "cross_entropy_loss",
-    "grad_absolute_loss",
-    "grad_cross_entropy_loss",
-    "grad_hard_sigmoid_activation",
-    "grad_hard_tanh_activation",
-    "grad_hinge_loss",
-    "grad_huber_loss",
-    "grad_identity_activation",
-    "grad_leaky_relu_activation",
-    "grad_logistic_loss",
-    "grad_poisson_loss",
-    "grad_quantile_loss",
-    "grad_relu_activation",
-    "grad_sigmoid_activation",
-    "grad_silu_activation",
-    "grad_softplus_activation",
-    "grad_squared_hinge_loss",
-    "grad_squared_loss",
-    "grad_tanh_activation",
-    "hard_sigmoid_activation",
-    "hard_tanh_activation",
-    "hinge_loss",
-    "huber_loss",
-    "identity_activation",
-    "leaky_relu_activation",
-    "logistic_loss",
-    "poisson_loss",
-    "prox_absolute_loss",
-    "prox_cross_entropy_loss",
-    "prox_hard_sigmoid_activation",
-    "prox_hard_tanh_activation",
-    "prox_hinge_loss",
-    "prox_huber_loss",
-    "prox_identity_activation",
-    "prox_leaky_relu_activation",
-    "prox_logistic_loss",
-    "prox_poisson_loss",
-    "prox_quantile_loss",
-    "prox_relu_activation",
-    "prox_sigmoid_activation",
-    "prox_silu_activation",
-    "prox_softplus_activation",
-    "prox_squared_hinge_loss",
-    "prox_squared_loss",
-    "prox_tanh_activation",
-    "quantile_loss",
-    "relu_activation",
-    "sigmoid_activation",
-    "silu_activation",
-    "softplus_activation",
-    "squared_hinge_loss",
-    "squared_loss",
-    "tanh_activation",
-]
+Every name is a Python function that validates, converts and allocates. Used inside ``@njit`` code
+the same name is the compiled kernel, with the kernel's positional arguments; ``name.kernel`` is it.
+Modules are loaded when a name of theirs is first asked for.
+"""
+
+import importlib
+
+_NAMES = {
+    "activation_proxes": (
+        "prox_hard_sigmoid_activation",
+        "prox_hard_tanh_activation",
+        "prox_identity_activation",
+        "prox_leaky_relu_activation",
+        "prox_relu_activation",
+        "prox_sigmoid_activation",
+        "prox_silu_activation",
+        "prox_softplus_activation",
+        "prox_tanh_activation",
+    ),
+    "cross_entropy": (
+        "cross_entropy_loss",
+        "grad_cross_entropy_loss",
+        "prox_cross_entropy_loss",
+    ),
+    "loss_proxes": (
+        "prox_absolute_loss",
+        "prox_hinge_loss",
+        "prox_huber_loss",
+        "prox_logistic_loss",
+        "prox_poisson_loss",
+        "prox_quantile_loss",
+        "prox_squared_hinge_loss",
+        "prox_squared_loss",
+    ),
+    "pointwise_activations": (
+        "grad_hard_sigmoid_activation",
+        "grad_hard_tanh_activation",
+        "grad_identity_activation",
+        "grad_leaky_relu_activation",
+        "grad_relu_activation",
+        "grad_sigmoid_activation",
+        "grad_silu_activation",
+        "grad_softplus_activation",
+        "grad_tanh_activation",
+        "hard_sigmoid_activation",
+        "hard_tanh_activation",
+        "identity_activation",
+        "leaky_relu_activation",
+        "relu_activation",
+        "sigmoid_activation",
+        "silu_activation",
+        "softplus_activation",
+        "tanh_activation",
+    ),
+    "pointwise_losses": (
+        "absolute_loss",
+        "grad_absolute_loss",
+        "grad_hinge_loss",
+        "grad_huber_loss",
+        "grad_logistic_loss",
+        "grad_poisson_loss",
+        "grad_quantile_loss",
+        "grad_squared_hinge_loss",
+        "grad_squared_loss",
+        "hinge_loss",
+        "huber_loss",
+        "logistic_loss",
+        "poisson_loss",
+        "quantile_loss",
+        "squared_hinge_loss",
+        "squared_loss",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+
+
+def __dir__():
+    return sorted([*globals(), *_MODULE_OF])

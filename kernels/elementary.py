@@ -8,13 +8,12 @@ polynomial (truncated below half an ulp) and build 2^k in the exponent bits. The
 x = 2^k m with m in [sqrt(1/2), sqrt(2)) and evaluate log(m) = 2 atanh((m - 1) / (m + 1)) as a
 Taylor polynomial. NaN propagates; signed zeros, infinities and subnormal numbers are right.
 
-All are within 4 ulp over the whole range in both types (``tests/kernels/test_elementary.py``);
+All are within 4 ulp over the whole range in both types (``tests/kernels/test_elementary.py``).
 """
 
 import math
 
 import numpy as np
-import scipy.special
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
@@ -319,7 +318,9 @@ def softplus(x):
 
 def wright_omega(x):
     """The solution u of ``u + log(u) = x`` for a float32 or float64 number, in compiled code."""
-    return scipy.special.wrightomega(x)
+    from scipy.special import wrightomega  # slow to load, and not needed by compiled code
+
+    return wrightomega(x)
 
 
 def _compile_as(function):
