@@ -191,7 +191,7 @@ def warm_up(kind, net, problem, X, y, threads):
     solver = kind(small, problem, kind.Options(), len(cases), steps, 1, threads)
     solver.step(X, y, cases, 0, steps)
     width = X.shape[1] if problem.readout == "last" else steps
-    evaluate(small, problem, X[:2, :width], y[:2], threads)
+    evaluate(small, problem, np.ascontiguousarray(X[:2, :width]), y[:2], threads)
 
 
 class _Run:
@@ -202,7 +202,7 @@ class _Run:
         self.plan, self.validation, self.threads, self.rng = plan, validation, threads, rng
         self.result = Result(threads=threads)
         self.best_loss, self.best = math.inf, (net.theta.copy(), net.phi.copy())
-        self.exploded = EXPLODED * problem.loss_of_zero(y, net.outputs)
+        self.limit = None
 
     def train(self, kind, options, time_limit, callbacks, reporter):
         """Run all epochs, or until there is a reason to stop."""
@@ -235,7 +235,7 @@ class _Run:
                 carried = solver.final_state(steps, len(cases))
             records.append(record)
             self.result.train_seconds = before + time.perf_counter() - started
-            if not record.finite or record.loss / record.terms > self._limit(record):
+            if not record.finite or self._has_exploded(record):
                 status = "diverged"
             elif time_limit is not None and self.result.train_seconds > time_limit:
                 status = "time_limit"
@@ -246,11 +246,12 @@ class _Run:
         reporter.epoch(self.result.history[-1])
         return status
 
-    def _limit(self, record):
-        """Loss that counts as exploded: relative to the first batch, or to zero outputs."""
-        if not self.result.history and self.best_loss == math.inf:
-            self.exploded = max(self.exploded, EXPLODED * record.loss / record.terms)
-        return self.exploded
+    def _has_exploded(self, record):
+        """Whether the loss is far above that of the first batch and of zero outputs."""
+        loss = record.loss / record.terms
+        if self.limit is None:
+            self.limit = EXPLODED * max(loss, self.problem.loss_of_zero(self.y, self.net.outputs))
+        return loss > self.limit
 
     def _mean_loss(self, records):
         total, terms = sum(r.loss for r in records), sum(r.terms for r in records)
