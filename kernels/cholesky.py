@@ -13,7 +13,7 @@ from .operands import array, definite, destination, number, rows_of, solution
 from .rows import row
 
 PANEL = 32
-"""Columns of the factor that are rotated at a time, as contiguous vectors."""
+"""Order of the blocks of a factor that are rotated at a time."""
 
 
 @jit
@@ -55,62 +55,91 @@ def _solve_cholesky(factor, rhs, out):
 
 
 @jit
-def _rotate(column, v):
-    """Rotate v[0] into column[0], which stays positive."""
-    length = math.hypot(column[0], v[0])
-    cosine, sine = column[0] / length, v[0] / length
-    for i in range(len(column)):
-        before, other = column[i], v[i]
-        column[i] = cosine * before + sine * other
-        v[i] = cosine * other - sine * before
+def _rotation(pivot, x, down):
+    """Cosine and sine that rotate x into, or with ``down`` hyperbolically out of, the pivot.
 
-
-@jit
-def _rotate_out(column, v):
-    """Undo `_rotate`: a hyperbolic rotation; v from the new column, which keeps it stable.
-
-    Returns whether it exists: without it nothing is written.
+    Returns the new pivot too, 0 where there is none.
     """
-    pivot, first = column[0], abs(v[0])
-    if first >= pivot:
-        return False
-    length = math.sqrt(pivot - first) * math.sqrt(pivot + first)
-    cosine, sine = length / pivot, v[0] / pivot
-    for i in range(len(column)):
-        column[i] = (column[i] - sine * v[i]) / cosine
-        v[i] = cosine * v[i] - sine * column[i]
-    return True
+    if not down:
+        length = math.hypot(pivot, x)
+        return pivot / length, x / length, length
+    size = abs(x)
+    if size >= pivot:
+        return pivot, x, pivot * 0
+    length = math.sqrt(pivot - size) * math.sqrt(pivot + size)
+    return length / pivot, x / pivot, length
 
 
 @jit
-def _change_panel(panel, first, rows, down):
-    """Rotate all rows into, or with ``down`` out of, the columns of a panel."""
-    for j in range(len(panel)):
-        place = first + j
+def _turn(a, x, cosine, sine, down):
+    """Rotate one pair; the hyperbolic x follows from the new a, which keeps it stable."""
+    if down:
+        a = (a - sine * x) / cosine
+        return a, cosine * x - sine * a
+    return cosine * a + sine * x, cosine * x - sine * a
+
+
+@jit
+def _turn_four(tile, j, v, c, s, down):
+    """Rotate v and rows j to j + 3 of the tile in one pass: v is read and written once."""
+    t0, t1, t2, t3 = row(tile, j), row(tile, j + 1), row(tile, j + 2), row(tile, j + 3)
+    c0, c1, c2, c3 = c[j], c[j + 1], c[j + 2], c[j + 3]
+    s0, s1, s2, s3 = s[j], s[j + 1], s[j + 2], s[j + 3]
+    for i in range(len(v)):
+        t0[i], x = _turn(t0[i], v[i], c0, s0, down)
+        t1[i], x = _turn(t1[i], x, c1, s1, down)
+        t2[i], x = _turn(t2[i], x, c2, s2, down)
+        t3[i], v[i] = _turn(t3[i], x, c3, s3, down)
+
+
+@jit
+def _transpose(factor, first, left, tile, back):
+    """Copy a block of the factor into the tile as its transpose, or ``back``."""
+    height, width = min(PANEL, len(factor) - first), min(PANEL, len(factor) - left)
+    for i in range(height):
+        values = row(factor, first + i)[left : left + width]
+        for j in range(width):
+            if back:
+                values[j] = tile[j, i]
+            else:
+                tile[j, i] = values[j]
+
+
+@jit
+def _change_triangle(tile, rows, first, down, cosines, sines):
+    """Find the rotations of a diagonal block, and apply them to it."""
+    count = min(PANEL, rows.shape[1] - first)
+    for j in range(count):
         for p in range(len(rows)):
-            column, v = row(panel, j)[place:], row(rows, p)[place:]
-            if not down:
-                _rotate(column, v)
-            elif not _rotate_out(column, v):
-                return place + 1
+            cosine, sine, pivot = _rotation(tile[j, j], rows[p, first + j], down)
+            if pivot == 0:
+                return first + j + 1
+            tile[j, j], cosines[p, j], sines[p, j] = pivot, cosine, sine
+            for i in range(j + 1, count):
+                tile[j, i], rows[p, first + i] = _turn(
+                    tile[j, i], rows[p, first + i], cosine, sine, down
+                )
     return 0
 
 
 @jit
 def _change_factor(factor, rows, down, work):
-    n = len(factor)
-    for first in range(0, n, len(work)):
-        panel = work[: min(len(work), n - first)]
-        width = len(panel)
-        for i in range(first, n):
-            for j in range(min(width, i + 1 - first)):
-                panel[j, i] = factor[i, first + j]
-        status = _change_panel(panel, first, rows, down)
-        for i in range(first, n):
-            for j in range(min(width, i + 1 - first)):
-                factor[i, first + j] = panel[j, i]
+    """Rotate ``rows`` into or out of a factor, by blocks of it that are transposed in ``work``."""
+    n, k = len(factor), len(rows)
+    tile, cosines, sines = work[:PANEL], work[PANEL : PANEL + k], work[PANEL + k :]
+    for first in range(0, n, PANEL):
+        _transpose(factor, first, first, tile, False)
+        status = _change_triangle(tile, rows, first, down, cosines, sines)
+        _transpose(factor, first, first, tile, True)
         if status != 0:
             return status
+        for below in range(first + PANEL, n, PANEL):
+            _transpose(factor, below, first, tile, False)
+            for p in range(k):
+                v = row(rows, p)[below : min(below + PANEL, n)]
+                for j in range(0, PANEL, 4):
+                    _turn_four(tile, j, v, row(cosines, p), row(sines, p), down)
+            _transpose(factor, below, first, tile, True)
     return 0
 
 
@@ -122,8 +151,8 @@ def _update_cholesky(factor, rows, work):
     ----------
     factor : ndarray, (n, n); its lower triangle is overwritten
     rows : ndarray, (k, n); overwritten
-    work : ndarray, (panel, n) with panel >= 1
-        Workspace; 32 is a good panel.
+    work : ndarray, (32 + 2 k, 32)
+        Workspace.
 
     Returns
     -------
@@ -220,7 +249,8 @@ def _changed(kernel, factor, rows, out):
     apart = {} if out is factor else {"factor": source}
     out = destination(out, source.shape, source.dtype, **apart)
     changed = source.copy()  # a failure leaves both factor and out as they were
-    status = kernel(changed, rows.copy(), np.empty((max(1, min(PANEL, n)), n), source.dtype))
+    work = np.empty((PANEL + 2 * len(rows), PANEL), source.dtype)
+    status = kernel(changed, rows.copy(), work)
     definite(status, "L Lᵀ - Vᵀ V")
     np.copyto(out, changed)
     return out
@@ -231,7 +261,7 @@ def update_cholesky(factor, rows, out=None):
     """Factor of ``L Lᵀ + Vᵀ V``, for the rows V that come.
 
     Costs 3 k n^2 flops by Givens rotations (LINPACK's dchud): a new factor is cheaper beyond about
-    n / 10 rows.
+    n / 15 rows.
 
     Parameters
     ----------

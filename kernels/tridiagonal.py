@@ -14,6 +14,8 @@ from .operands import array, definite, factored, rows_of, solution
 
 LANES = 16
 """Right-hand sides that go through the recurrence side by side, to fill vector registers."""
+FEWEST = 4
+"""Fewer than this are faster one by one."""
 
 
 class TridiagonalFactor(NamedTuple):
@@ -83,6 +85,18 @@ def _solve_lanes(pivots, multipliers, rhs, first, lanes, work, out):
 
 
 @jit
+def _solve_one(pivots, multipliers, b, x):
+    """Solve for one right-hand side, which is a chain of dependent operations."""
+    n = len(x)
+    x[0] = b[0]
+    for i in range(1, n):
+        x[i] = b[i] - multipliers[i - 1] * x[i - 1]
+    x[n - 1] /= pivots[n - 1]
+    for i in range(n - 2, -1, -1):
+        x[i] = x[i] / pivots[i] - multipliers[i] * x[i + 1]
+
+
+@jit
 def _solve_tridiagonal(pivots, multipliers, rhs, work, out):
     """Kernel of `solve_tridiagonal`.
 
@@ -100,8 +114,11 @@ def _solve_tridiagonal(pivots, multipliers, rhs, work, out):
     full = len(rhs) // LANES * LANES
     for first in range(0, full, LANES):
         _solve_lanes(pivots, multipliers, rhs, first, LANES, work, out)
-    if full < len(rhs):
+    if len(rhs) - full >= FEWEST:
         _solve_lanes(pivots, multipliers, rhs, full, len(rhs) - full, work, out)
+    else:
+        for i in range(full, len(rhs)):
+            _solve_one(pivots, multipliers, rhs[i], out[i])
 
 
 @jit

@@ -136,7 +136,7 @@ def test_downdate_that_fails_changes_nothing():
     with pytest.raises(np.linalg.LinAlgError, match="minor of order 2 "):
         kernels.downdate_cholesky(factor, rows, out=factor)
     np.testing.assert_array_equal(factor, before)
-    work = np.empty((1, 3))  # panels of one column
+    work = np.empty((32 + 2 * 2, 32))
     assert kernels.downdate_cholesky.kernel(factor, rows.copy(), work) == 2
 
 
@@ -149,7 +149,7 @@ def test_change_as_plain_python():
     factor, rows = kernels.factor_cholesky(twins.ridge(normal((9, 5)), 1.0)), normal((2, 5))
     for public in (kernels.update_cholesky, kernels.downdate_cholesky):
         expected, out = public(factor, 0.3 * rows), factor.copy()
-        assert public.kernel.py_func(out, 0.3 * rows, np.empty((2, 5))) == 0
+        assert public.kernel.py_func(out, 0.3 * rows, np.empty((32 + 2 * 2, 32))) == 0
         np.testing.assert_allclose(out, expected, rtol=1e-12)
 
 

@@ -23,7 +23,7 @@ def made(system, real, seed=0):
     """Factored system, dense matrix, and right-hand sides: more than fit one block of lanes."""
     rng = np.random.default_rng(seed)
     factored, dense = system.make(rng, real)
-    return factored, dense, rng.standard_normal((19, len(dense))).astype(real)
+    return factored, dense, rng.standard_normal((21, len(dense))).astype(real)
 
 
 def assert_solves(x, dense, rhs, cond):
@@ -48,7 +48,8 @@ def test_one_row_and_many_and_none(kind, real):
     system = KINDS[kind]
     factored, dense, rhs = made(system, real)
     assert_solves(system.solve(factored, rhs[3]), dense, rhs[3], system.cond)
-    assert_solves(system.solve(factored, rhs[:16]), dense, rhs[:16], system.cond)
+    for m in (2, 5, 16, 18):  # with and without a full block of sixteen, few and many left
+        assert_solves(system.solve(factored, rhs[:m]), dense, rhs[:m], system.cond)
     assert system.solve(factored, rhs[:0]).shape == (0, len(dense))
 
 
@@ -100,8 +101,8 @@ def test_refuses_wrong_right_hand_sides_and_outs(kind, real):
     system = KINDS[kind]
     factored, dense, rhs = made(system, real)
     n, other = len(dense), REALS[real == np.float32]
-    with pytest.raises(ValueError, match=rf"rhs has shape \(19, {n + 1}\): expected \(m, {n}\)"):
-        system.solve(factored, np.zeros((19, n + 1)))
+    with pytest.raises(ValueError, match=rf"rhs has shape \(21, {n + 1}\): expected \(m, {n}\)"):
+        system.solve(factored, np.zeros((21, n + 1)))
     with pytest.raises(ValueError, match=r"rhs has shape \(\): expected"):
         system.solve(factored, 1.0)
     with pytest.raises(TypeError, match="rhs has dtype complex128"):
@@ -111,10 +112,10 @@ def test_refuses_wrong_right_hand_sides_and_outs(kind, real):
     with pytest.raises(ValueError, match="out has shape"):
         system.solve(factored, rhs, out=np.empty((3, n), real))
     with pytest.raises(ValueError, match="out is strided or read-only"):
-        system.solve(factored, rhs, out=np.empty((19, 2 * n), real)[:, ::2])
-    buffer = np.zeros((20, n), real)
+        system.solve(factored, rhs, out=np.empty((21, 2 * n), real)[:, ::2])
+    buffer = np.zeros((22, n), real)
     with pytest.raises(ValueError, match="out overlaps rhs"):
-        system.solve(factored, buffer[:19], out=buffer[1:])
+        system.solve(factored, buffer[:21], out=buffer[1:])
 
 
 @one_of_each
