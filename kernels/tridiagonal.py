@@ -14,7 +14,7 @@ from .operands import array, definite, factored, rows_of, solution
 
 LANES = 16
 """Right-hand sides that go through the recurrence side by side, to fill vector registers."""
-FEWEST = 4
+FEWEST = 8
 """Fewer than this are faster one by one."""
 
 

@@ -1,9 +1,11 @@
 """Linear systems of every kind against their dense matrices, and what all of them refuse."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from cases.linear import SYSTEMS, block_tridiagonal_matrix
-from numba import njit
 from reference import linear as twins
 
 from fastadmm import kernels
@@ -12,11 +14,8 @@ REALS = [np.float32, np.float64]
 KINDS = {system.name.split()[0]: system for system in SYSTEMS if "0" not in system.name.split()}
 """One system of every kind, with at least one unknown."""
 
-pytestmark = pytest.mark.parametrize("real", REALS)
-
-
-def one_of_each(function):
-    return pytest.mark.parametrize("kind", KINDS)(function)
+both = pytest.mark.parametrize("real", REALS)
+one_of_each = pytest.mark.parametrize("kind", KINDS)
 
 
 def made(system, real, seed=0):
@@ -35,6 +34,7 @@ def assert_solves(x, dense, rhs, cond):
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
+@both
 def test_solves_the_dense_system(system, real):
     factored, dense, rhs = made(system, real)
     assert np.linalg.cond(dense) <= system.cond if len(dense) else True
@@ -44,16 +44,18 @@ def test_solves_the_dense_system(system, real):
 
 
 @one_of_each
+@both
 def test_one_row_and_many_and_none(kind, real):
     system = KINDS[kind]
     factored, dense, rhs = made(system, real)
     assert_solves(system.solve(factored, rhs[3]), dense, rhs[3], system.cond)
-    for m in (2, 5, 16, 18):  # with and without a full block of sixteen, few and many left
+    for m in (2, 9, 16, 18):  # with and without a full block of sixteen, few and many left
         assert_solves(system.solve(factored, rhs[:m]), dense, rhs[:m], system.cond)
     assert system.solve(factored, rhs[:0]).shape == (0, len(dense))
 
 
 @one_of_each
+@both
 def test_strided_and_fortran_and_integer_right_hand_sides(kind, real):
     system = KINDS[kind]
     factored, dense, rhs = made(system, real)
@@ -66,6 +68,7 @@ def test_strided_and_fortran_and_integer_right_hand_sides(kind, real):
 
 
 @one_of_each
+@both
 def test_in_place_and_into_out(kind, real):
     system = KINDS[kind]
     factored, _, rhs = made(system, real)
@@ -78,6 +81,7 @@ def test_in_place_and_into_out(kind, real):
 
 
 @one_of_each
+@both
 def test_nan_spoils_its_own_row_only(kind, real):
     system = KINDS[kind]
     factored, _, rhs = made(system, real)
@@ -89,6 +93,7 @@ def test_nan_spoils_its_own_row_only(kind, real):
 
 
 @one_of_each
+@both
 def test_huge_right_hand_sides(kind, real):
     system = KINDS[kind]
     factored, dense, rhs = made(system, real)
@@ -97,6 +102,7 @@ def test_huge_right_hand_sides(kind, real):
 
 
 @one_of_each
+@both
 def test_refuses_wrong_right_hand_sides_and_outs(kind, real):
     system = KINDS[kind]
     factored, dense, rhs = made(system, real)
@@ -119,6 +125,7 @@ def test_refuses_wrong_right_hand_sides_and_outs(kind, real):
 
 
 @one_of_each
+@both
 def test_solve_takes_what_factor_returned(kind, real):
     system = KINDS[kind]
     if kind == "cholesky":  # its factor is a plain array
@@ -129,6 +136,7 @@ def test_solve_takes_what_factor_returned(kind, real):
             system.solve((1, 2), np.zeros(3, real))
 
 
+@both
 def test_status_is_the_order_of_the_failing_minor(real):
     rng = np.random.default_rng(1)
     for place in (0, 2, 5):
@@ -155,6 +163,7 @@ def test_status_is_the_order_of_the_failing_minor(real):
         assert kernels.factor_block_tridiagonal.kernel(diagonal, below) == place + 1
 
 
+@both
 def test_singular_is_refused(real):
     with pytest.raises(np.linalg.LinAlgError):
         kernels.factor_cholesky(np.ones((2, 2), real))
@@ -166,6 +175,7 @@ def test_singular_is_refused(real):
         kernels.factor_ridge(np.full((4, 2), 2.0**30, real), 1e-3)
 
 
+@both
 def test_tokens_with_small_delta_do_not_cancel(real):
     """A constant input and tokens are nearly collinear: S is about delta, its terms the counts."""
     rng = np.random.default_rng(0)
@@ -177,12 +187,14 @@ def test_tokens_with_small_delta_do_not_cancel(real):
     assert factor[0, 0] ** 2 == pytest.approx(schur, rel=300 * float(np.finfo(real).eps))
 
 
+@both
 def test_ridge_takes_the_smaller_gram(real):
     assert kernels.factor_ridge(np.ones((3, 50), real), 1.0).factor.shape == (3, 3)
     assert kernels.factor_ridge(np.ones((50, 3), real), 1.0).factor.shape == (3, 3)
 
 
 @pytest.mark.parametrize(("m", "n"), [(12, 5), (5, 12), (4, 4), (1, 3), (3, 1)])
+@both
 def test_ridge_regression_minimises_its_objective(m, n, real):
     rng = np.random.default_rng(2)
     rows, targets = (rng.standard_normal((m, k)).astype(real) for k in (n, 3))
@@ -207,6 +219,7 @@ def test_ridge_regression_minimises_its_objective(m, n, real):
     np.testing.assert_array_equal(out, x)
 
 
+@both
 def test_refuses_wrong_matrices(real):
     square = np.eye(3, dtype=real)
     with pytest.raises(ValueError, match=r"matrix has shape \(2, 3\): expected \(n, n\)"):
@@ -229,6 +242,7 @@ def test_refuses_wrong_matrices(real):
         kernels.factor_block_tridiagonal(np.ones((2, 2, 2), real), np.ones((2, 2, 1), real))
 
 
+@both
 def test_refuses_wrong_tokens(real):
     rows = np.ones((3, 2), real)
     with pytest.raises(ValueError, match=r"tokens\[1\] is 5: expected integers in \[0, 5\)"):
@@ -239,6 +253,7 @@ def test_refuses_wrong_tokens(real):
         kernels.factor_tokens([0, 1], rows, 5, 1.0)
 
 
+@both
 def test_nan_in_a_matrix_spreads(real):
     rows = np.ones((4, 3), real)
     rows[1, 1] = np.nan
@@ -249,6 +264,7 @@ def test_nan_in_a_matrix_spreads(real):
     assert np.isnan(kernels.solve_tridiagonal(system, rhs)).any()
 
 
+@both
 def test_kernels_as_plain_python(real):
     """The interpreted form of the kernels with loops of their own gives what the compiled does."""
     for kind in ("ridge", "low", "tokens", "tridiagonal", "blocks"):
@@ -264,13 +280,63 @@ def test_kernels_as_plain_python(real):
         np.testing.assert_allclose(out, solve(factored, rhs), rtol=1e-4, atol=1e-5)
 
 
-def test_same_names_in_compiled_code(real):
-    @njit
-    def solve(diagonal, below, rhs):
-        status = kernels.factor_tridiagonal(diagonal, below, diagonal, below)
-        kernels.solve_tridiagonal(diagonal, below, rhs, np.empty((len(diagonal), 16)), rhs)
-        return status
+SOLVER = """
+import numpy as np
+from numba import njit
+from fastadmm.kernels import *
 
-    rhs = np.ones((2, 3))
-    assert solve(np.full(3, 2.0), np.ones(2), rhs) == 0
-    np.testing.assert_allclose(rhs, [[0.5, 0, 0.5]] * 2, atol=1e-15)
+@njit(cache=True)
+def run(rows, rhs, tokens, delta):
+    m, n = rows.shape
+    x, square = np.empty_like(rhs), np.zeros((n, n))
+    none, work, tile = np.empty((len(rhs), 0)), np.empty((8, n)), np.empty((34, 32))
+    failed = 0
+    gram(rows, None, 0.0, 1.0, work, square)
+    gram(rows, rows[:, 0].copy() ** 2, 0.5, 1.0, work, square)
+    cross_gram(rows, rows, None, 0.0, 1.0, work, np.empty((n, n)))
+    mirror_lower(square)
+    failed += factor_cholesky(square, delta, square)
+    failed += update_cholesky(square, rows[:1].copy(), tile)
+    failed += downdate_cholesky(square, rows[:1].copy(), tile)
+    solve_cholesky(square, rhs, x)
+    total = x.sum()
+    failed += factor_ridge(rows, delta, square)
+    solve_ridge(rows, delta, square, rhs, none, x)
+    total += x.sum()
+    failed += ridge_regression(rows, rows, delta, square, none, np.empty((n, n)))
+    scaled, few, diagonal = np.empty((2, n)), np.empty((2, 2)), np.ones(n)
+    failed += factor_low_rank(diagonal, rows[:2], 1.0, scaled, few)
+    solve_low_rank(diagonal, scaled, 1.0, few, rhs, np.empty((len(rhs), 2)), x)
+    total += x.sum()
+    counts, means, wide = np.empty(5), np.empty((5, n)), np.ones((2, 5 + n))
+    failed += factor_tokens(tokens, rows, delta, work, counts, means, square)
+    solve_tokens(counts, means, square, wide, wide)
+    total += wide.sum()
+    diagonal, below = np.full(n, 3.0), np.ones(n - 1)
+    failed += factor_tridiagonal(diagonal, below, diagonal, below)
+    solve_tridiagonal(diagonal, below, rhs, np.empty((n, 16)), x)
+    total += x.sum()
+    blocks, under = np.full((n, 1, 1), 3.0), np.ones((n - 1, 1, 1))
+    failed += factor_block_tridiagonal(blocks, under)
+    solve_block_tridiagonal(blocks, under, rhs, x)
+    return failed, total + x.sum()
+
+rng = np.random.default_rng(0)
+failed, total = run(rng.random((9, 4)), rng.random((3, 4)), rng.integers(0, 5, 9), 0.5)
+print(failed, round(total, 9), sum(run.stats.cache_hits.values()))
+"""
+
+
+def test_every_kernel_in_cached_user_code(tmp_path):
+    """Without a warning; the next process finds the user's function in its cache."""
+    (tmp_path / "solver.py").write_text(SOLVER)
+    answers = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "solver.py"],
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        ).stdout.split()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert [answer[::2] for answer in answers] == [["0", "0"], ["0", "1"]]
+    assert answers[0][1] == answers[1][1]
+    assert np.isfinite(float(answers[0][1]))
