@@ -94,8 +94,11 @@ _NAMES = {
         "solve_ridge",
     ),
     "tokens": (
+        "TokenGram",
+        "factor_token_gram",
         "factor_tokens",
         "solve_tokens",
+        "token_gram",
     ),
     "tridiagonal": (
         "factor_block_tridiagonal",

@@ -37,16 +37,89 @@ class TokenFactor(NamedTuple):
     """Lower Cholesky factor (n, n) of S."""
 
 
+class TokenGram(NamedTuple):
+    """What `token_gram` returns: the Gram of the rows [e_token; z] without its diagonal block."""
+
+    counts: np.ndarray
+    """c (D,)."""
+    sums: np.ndarray
+    """N (D, n)."""
+    gram: np.ndarray
+    """``ZᵀZ`` (n, n), its lower triangle."""
+
+
 @jit
-def _sum_by_token(tokens, rows, counts, sums):
-    """Counts (D,) of the tokens, and the sum (D, n) of the rows of each."""
-    counts[:] = 0
-    sums[:] = 0
+def _keep(array, keep):
+    """``array <- keep array``; with 0 the old content does not matter."""
+    if keep == 0:
+        array[:] = 0
+    else:
+        array *= array.dtype.type(keep)
+
+
+@jit
+def _sum_by_token(tokens, rows, keep, scale, counts, sums):
+    """Counts (D,) of the tokens, and the sums (D, n) of their rows, as in `_token_gram`."""
+    _keep(counts, keep)
+    _keep(sums, keep)
+    factor = counts.dtype.type(scale)
     for i in range(len(tokens)):
         token = tokens[i]
-        counts[token] += counts.dtype.type(1)
+        counts[token] += factor
         for j in range(rows.shape[1]):
-            sums[token, j] += rows[i, j]
+            sums[token, j] += factor * rows[i, j]
+
+
+@jit
+def _token_gram(tokens, rows, keep, scale, counts, sums, gram):
+    """Kernel of `token_gram`.
+
+    Parameters
+    ----------
+    tokens : ndarray, (m,), integers in [0, D), which is not checked
+    rows : ndarray, (m, n)
+    keep, scale : float
+    counts : ndarray, (D,); overwritten
+    sums : ndarray, (D, n); overwritten
+    gram : ndarray, (n, n); its lower triangle is overwritten
+    """
+    _sum_by_token(tokens, rows, keep, scale, counts, sums)
+    syrk(scale, rows, keep, gram)
+
+
+@jit
+def _factor_token_gram(counts, sums, gram, delta, diagonal, means, factor):
+    """Kernel of `factor_token_gram`.
+
+    Parameters
+    ----------
+    counts, sums, gram
+        From `_token_gram`; the second and the third may be ``means`` and ``factor``.
+    delta : float
+    diagonal, means, factor
+        As in `_factor_tokens`; overwritten.
+
+    Returns
+    -------
+    int
+        As `_factor_tokens`.
+    """
+    for token in range(len(diagonal)):
+        diagonal[token] = counts[token] + diagonal.dtype.type(delta)
+        if diagonal[token] <= 0:
+            return token + 1
+        for j in range(means.shape[1]):
+            means[token, j] = sums[token, j] / math.sqrt(diagonal[token])
+    for i in range(len(factor)):
+        for j in range(i + 1):
+            factor[i, j] = gram[i, j]
+        factor[i, i] += factor.dtype.type(delta)
+    syrk(-1.0, means, 1.0, factor)
+    for token in range(len(diagonal)):
+        for j in range(means.shape[1]):
+            means[token, j] /= math.sqrt(diagonal[token])
+    status = potrf(factor)
+    return status if status == 0 else len(diagonal) + status
 
 
 @jit
@@ -83,7 +156,7 @@ def _factor_tokens(tokens, rows, delta, work, diagonal, means, factor):
     int
         0, or the order of the leading minor of the whole system that is not positive definite.
     """
-    _sum_by_token(tokens, rows, diagonal, means)
+    _sum_by_token(tokens, rows, 0.0, 1.0, diagonal, means)
     for token in range(len(diagonal)):
         diagonal[token] += diagonal.dtype.type(delta)
         if diagonal[token] <= 0:
@@ -173,6 +246,87 @@ def factor_tokens(tokens, rows, n_tokens, delta):
     status = _factor_tokens(tokens, rows, delta, work, diagonal, means, factor)
     definite(status, "the Gram of tokens and rows + delta I")
     return TokenFactor(diagonal, means, factor)
+
+
+@compiled_as(_token_gram)
+def token_gram(tokens, rows, n_tokens, *, keep=0.0, scale=1.0, out=None):
+    """``out <- keep out + scale XᵀX`` where row i of X is [e_tokens[i]; rows[i]].
+
+    The streaming and the averaged sum of batches as with `gram`. Costs m n^2 flops, and D n where
+    ``keep`` is not 1.
+
+    Parameters
+    ----------
+    tokens, rows, n_tokens
+        As in `factor_tokens`.
+    keep : float
+        Non-negative.
+    scale : float
+    out : TokenGram, optional
+        From an earlier call; updated.
+
+    Returns
+    -------
+    TokenGram
+        ``out``, or a new one: for `factor_token_gram`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, a token out of range, or a number outside its domain.
+    """
+    rows = array("rows", rows, ("m", "n"))
+    n_tokens, n = int(number("n_tokens", n_tokens, 0)), rows.shape[1]
+    tokens = _checked_tokens(tokens, n_tokens, len(rows))
+    keep, scale = number("keep", keep, 0), number("scale", scale)
+    if out is None:
+        if keep != 0:
+            raise ValueError(f"keep is {keep:g} without out: expected the sums to be kept")
+        shapes = (n_tokens,), (n_tokens, n), (n, n)
+        out = TokenGram(*(np.zeros(shape, rows.dtype) for shape in shapes))
+    counts, sums, gram = factored("out", out, TokenGram)
+    if gram.dtype != rows.dtype or sums.shape != (n_tokens, n):
+        raise ValueError(
+            f"out is {gram.dtype} of {len(counts)} tokens and {len(gram)} inputs: "
+            f"expected {rows.dtype} of {n_tokens} and {n}"
+        )
+    _token_gram(tokens, rows, keep, scale, counts, sums, gram)
+    return out
+
+
+@compiled_as(_factor_token_gram)
+def factor_token_gram(system, delta):
+    """Factor of ``XᵀX + delta I`` from accumulated sums.
+
+    Costs D n^2 + n^3 / 3 flops. Here S is a difference: its error is that of rounding in ``ZᵀZ``,
+    so let ``delta`` be well above the dtype's epsilon times the largest count. `factor_tokens`,
+    from the rows themselves, has no such limit.
+
+    Parameters
+    ----------
+    system : TokenGram
+        From `token_gram`; it stays as it is.
+    delta : float
+        Positive.
+
+    Returns
+    -------
+    TokenFactor
+        For `solve_tokens`.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where ``delta`` is lost in the rounding of the Gram.
+    TypeError, ValueError
+        For another system, or a ``delta`` that is not positive.
+    """
+    counts, sums, gram = factored("system", system, TokenGram)
+    delta = number("delta", delta, 0, above=True)
+    result = TokenFactor(np.empty_like(counts), np.empty_like(sums), np.zeros_like(gram))
+    status = _factor_token_gram(counts, sums, gram, delta, *result)
+    definite(status, "the Gram of tokens and rows + delta I")
+    return result
 
 
 @compiled_as(_solve_tokens)

@@ -63,6 +63,17 @@ def _tokens(m, n, size, delta):
     return make
 
 
+def _token_gram(m, n, size, delta):
+    def make(rng, real):
+        tokens, rows = rng.integers(0, size, m), _normal(rng, (m, n), real)
+        cut = m // 3
+        sums = kernels.token_gram(tokens[:cut], rows[:cut], size)
+        kernels.token_gram(tokens[cut:], rows[cut:], size, keep=1, out=sums)
+        return kernels.factor_token_gram(sums, delta), twins.tokens(tokens, rows, size, delta)
+
+    return make
+
+
 def _tridiagonal(n):
     def make(rng, real):
         diagonal = rng.uniform(2, 3, n).astype(real)
@@ -102,6 +113,7 @@ SYSTEMS = [
         System(f"tokens {m} x {n} of {size}", _tokens(m, n, size, 0.5), kernels.solve_tokens, 2e3)
         for m, n, size in ((30, 4, 9), (600, 3, 5), (1, 1, 1), (0, 2, 3), (5, 0, 4), (5, 3, 40))
     ),
+    System("token sums 40 x 4 of 9", _token_gram(40, 4, 9, 0.5), kernels.solve_tokens, 2e3),
     *(
         System(f"tridiagonal {n}", _tridiagonal(n), kernels.solve_tridiagonal, 50)
         for n in (0, 1, 2, 33)

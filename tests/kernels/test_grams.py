@@ -61,6 +61,35 @@ def test_exponential_average(weighted):
     assert np.isnan(out[np.triu_indices(3, 1)]).all()
 
 
+def test_averaged_token_gram():
+    """Equal to the dense Gram of the one-hot rows, averaged in the same way."""
+    rng, beta, mean, out = np.random.default_rng(0), 0.9, np.zeros((8, 8)), None
+    for step in range(3):
+        tokens, rows = rng.integers(0, 5, 30), rng.standard_normal((30, 3))
+        keep = beta if step else 0.0
+        out = kernels.token_gram(tokens, rows, 5, keep=keep, scale=(1 - keep) / 30, out=out)
+        dense = twins.tokens(tokens, rows, 5, 0.0)
+        mean = keep * mean + (1 - keep) * dense / 30
+    np.testing.assert_allclose(np.diag(out.counts), mean[:5, :5], atol=1e-15)
+    np.testing.assert_allclose(out.sums, mean[:5, 5:], atol=1e-14)
+    np.testing.assert_allclose(out.gram, np.tril(mean[5:, 5:]), atol=1e-14)
+
+
+def test_token_gram_refuses():
+    rows = np.ones((3, 2))
+    sums = kernels.token_gram([0, 1, 0], rows, 2)
+    with pytest.raises(ValueError, match="out is float64 of 2 tokens and 2 inputs: expected"):
+        kernels.token_gram([0, 1, 0], rows, 3, keep=1, out=sums)
+    with pytest.raises(ValueError, match=r"out is float64 of 2 .*: expected float32 of 2 and 2"):
+        kernels.token_gram([0, 1, 0], rows.astype(np.float32), 2, out=sums)
+    with pytest.raises(ValueError, match="keep is 1 without out"):
+        kernels.token_gram([0, 1, 0], rows, 2, keep=1)
+    with pytest.raises(TypeError, match="out is ndarray: expected a TokenGram"):
+        kernels.token_gram([0, 1, 0], rows, 2, out=np.zeros(2))
+    with pytest.raises(TypeError, match="system is TokenFactor: expected a TokenGram"):
+        kernels.factor_token_gram(kernels.factor_token_gram(sums, 1.0), 1.0)
+
+
 def test_gram_refuses():
     rows = np.ones((3, 2))
     with pytest.raises(ValueError, match=r"weights\[1\] is -1.0: expected non-negative"):

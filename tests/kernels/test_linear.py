@@ -164,6 +164,22 @@ def test_status_is_the_order_of_the_failing_minor(real):
 
 
 @both
+def test_status_of_tokens_counts_their_block_first(real):
+    """Without delta an unseen token is singular, and so is a constant input beside the tokens."""
+    factor = kernels.factor_tokens.kernel
+    for tokens, order in (([0, 0, 2], 2), ([0, 1, 2], 4)):
+        rows, means, schur = np.ones((3, 1), real), np.empty((3, 1), real), np.empty((1, 1), real)
+        diagonal, work = np.empty(3, real), np.empty((2, 1), real)
+        tokens = np.array(tokens)
+        assert factor(tokens, rows, 0.0, work, diagonal, means, schur) == order
+        sums = kernels.token_gram(tokens, rows, 3)
+        assert kernels.factor_token_gram.kernel(*sums, 0.0, diagonal, means, schur) == order
+    one = np.ones((1, 1), real)
+    with pytest.raises(np.linalg.LinAlgError, match=r"tokens and rows .*minor of order 2 "):
+        kernels.factor_token_gram(kernels.TokenGram(one[0], 2 * one, one), 0.5)
+
+
+@both
 def test_singular_is_refused(real):
     with pytest.raises(np.linalg.LinAlgError):
         kernels.factor_cholesky(np.ones((2, 2), real))
@@ -311,6 +327,8 @@ def run(rows, rhs, tokens, delta):
     counts, means, wide = np.empty(5), np.empty((5, n)), np.ones((2, 5 + n))
     failed += factor_tokens(tokens, rows, delta, work, counts, means, square)
     solve_tokens(counts, means, square, wide, wide)
+    token_gram(tokens, rows, 0.0, 1.0, counts, means, square)
+    failed += factor_token_gram(counts, means, square, delta, counts, means, square)
     total += wide.sum()
     diagonal, below = np.full(n, 3.0), np.ones(n - 1)
     failed += factor_tridiagonal(diagonal, below, diagonal, below)
