@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .arguments import real_array
+
 
 def array(name, x, shape, like=None):
     """``x`` as a C-contiguous float array of a shape; integers and booleans become float64.
@@ -9,11 +11,7 @@ def array(name, x, shape, like=None):
     ``shape`` holds numbers, and letters for lengths that are free; equal letters are equal lengths.
     With ``like`` the dtype is that of another array.
     """
-    x = np.asarray(x)
-    if x.dtype not in (np.float32, np.float64):
-        if x.dtype.kind not in "iub":
-            raise TypeError(f"{name} has dtype {x.dtype}: expected float32, float64 or integers")
-        x = x.astype(np.float64)
+    x = real_array(name, x)
     _check_shape(name, x, shape)
     return np.ascontiguousarray(x, dtype=x.dtype if like is None else like.dtype)
 
