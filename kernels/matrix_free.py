@@ -15,7 +15,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
 
 from .jit import ELEMENTWISE, jit
-from .operands import array, destination, number
+from .operands import array, count, destination, number
 
 SOLVED, MAX_ITER, INDEFINITE, DIVERGED = range(4)
 STATUS = ("solved", "max_iter", "indefinite", "diverged")
@@ -206,7 +206,7 @@ def conjugate_gradients(
             raise TypeError(f"{name} is {kind}: expected a function compiled by numba.njit")
     rhs = array("rhs", rhs, ("n",))
     eps_rel, eps_abs = number("eps_rel", eps_rel, 0), number("eps_abs", eps_abs, 0)
-    max_iter = 10 * len(rhs) if max_iter is None else int(number("max_iter", max_iter, 0))
+    max_iter = 10 * len(rhs) if max_iter is None else count("max_iter", max_iter)
     begin = np.zeros_like(rhs) if start is None else array("start", start, rhs.shape, rhs)
     out = destination(out, rhs.shape, rhs.dtype, rhs=rhs)
     np.copyto(out, begin)

@@ -1,5 +1,7 @@
 """What the public functions of linear systems do before a kernel runs: check and convert."""
 
+import operator
+
 import numpy as np
 
 from .arguments import real_array
@@ -43,6 +45,18 @@ def number(name, value, low=-np.inf, *, above=False):
     if not np.isfinite(value) or value < low or (above and value == low):
         bound = "" if low == -np.inf else f" {'above' if above else 'not below'} {low:g}"
         raise ValueError(f"{name} is {value}: expected a finite number{bound}")
+    return value
+
+
+def count(name, value):
+    """A non-negative integer."""
+    try:
+        value = operator.index(value)
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"{name} is {kind}: expected a non-negative integer") from None
+    if value < 0:
+        raise ValueError(f"{name} is {value}: expected a non-negative integer")
     return value
 
 

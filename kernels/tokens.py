@@ -22,7 +22,7 @@ from .blas import gemm, potrf, potrs, syrk
 from .cholesky import copy_rows
 from .grams import BLOCK
 from .jit import compiled_as, jit
-from .operands import array, definite, factored, number, rows_of, solution
+from .operands import array, count, definite, factored, number, rows_of, solution
 from .rows import row
 
 
@@ -194,12 +194,12 @@ def _solve_tokens(diagonal, means, factor, rhs, out):
     gemm(-1.0, dense, False, means, True, 1.0, by_token)
 
 
-def _checked_tokens(tokens, n_tokens, count):
+def _checked_tokens(tokens, n_tokens, m):
     tokens = np.asarray(tokens)
     if tokens.dtype.kind not in "iu":
         raise TypeError(f"tokens has dtype {tokens.dtype}: expected integers")
-    if tokens.shape != (count,):
-        raise ValueError(f"tokens has shape {tokens.shape}: expected ({count},), one for each row")
+    if tokens.shape != (m,):
+        raise ValueError(f"tokens has shape {tokens.shape}: expected ({m},), one for each row")
     outside = np.flatnonzero((tokens < 0) | (tokens >= n_tokens))
     if len(outside):
         i = outside[0]
@@ -236,7 +236,7 @@ def factor_tokens(tokens, rows, n_tokens, delta):
         For another dtype or shape, a token out of range, or a ``delta`` that is not positive.
     """
     rows = array("rows", rows, ("m", "n"))
-    n_tokens = int(number("n_tokens", n_tokens, 0))
+    n_tokens = count("n_tokens", n_tokens)
     tokens = _checked_tokens(tokens, n_tokens, len(rows))
     delta = number("delta", delta, 0, above=True)
     n = rows.shape[1]
@@ -276,7 +276,7 @@ def token_gram(tokens, rows, n_tokens, *, keep=0.0, scale=1.0, out=None):
         For another dtype or shape, a token out of range, or a number outside its domain.
     """
     rows = array("rows", rows, ("m", "n"))
-    n_tokens, n = int(number("n_tokens", n_tokens, 0)), rows.shape[1]
+    n_tokens, n = count("n_tokens", n_tokens), rows.shape[1]
     tokens = _checked_tokens(tokens, n_tokens, len(rows))
     keep, scale = number("keep", keep, 0), number("scale", scale)
     if out is None:

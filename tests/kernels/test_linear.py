@@ -267,6 +267,8 @@ def test_refuses_wrong_tokens(real):
         kernels.factor_tokens([0.0, 1.0, 2.0], rows, 5, 1.0)
     with pytest.raises(ValueError, match=r"tokens has shape \(2,\): expected \(3,\)"):
         kernels.factor_tokens([0, 1], rows, 5, 1.0)
+    with pytest.raises(ValueError, match="n_tokens is -5: expected a non-negative integer"):
+        kernels.factor_tokens([0, 1, 2], rows, -5, 1.0)
 
 
 @both

@@ -132,6 +132,8 @@ def test_refuses():
         kernels.conjugate_gradients(multiply, np.eye(2), np.eye(2))
     with pytest.raises(ValueError, match=r"eps_rel is -1\.0: "):
         kernels.conjugate_gradients(multiply, np.eye(2), np.ones(2), eps_rel=-1)
+    with pytest.raises(TypeError, match="max_iter is float: expected a non-negative integer"):
+        kernels.conjugate_gradients(multiply, np.eye(2), np.ones(2), max_iter=2.5)
     with pytest.raises(ValueError, match=r"start has shape \(3,\): expected \(2,\)"):
         kernels.conjugate_gradients(multiply, np.eye(2), np.ones(2), start=np.ones(3))
 
