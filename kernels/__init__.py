@@ -1,4 +1,4 @@
-"""Compiled kernels for proximal methods: losses, activations, their gradients and proxes.
+"""Compiled kernels for proximal methods: losses, activations, their proxes, linear systems.
 
 Every name is a Python function that validates, converts and allocates. Used inside ``@njit`` code
 the same name is the compiled kernel, with the kernel's positional arguments; ``name.kernel`` is it.
@@ -19,10 +19,21 @@ _NAMES = {
         "prox_softplus_activation",
         "prox_tanh_activation",
     ),
+    "cholesky": (
+        "downdate_cholesky",
+        "factor_cholesky",
+        "solve_cholesky",
+        "update_cholesky",
+    ),
     "cross_entropy": (
         "cross_entropy_loss",
         "grad_cross_entropy_loss",
         "prox_cross_entropy_loss",
+    ),
+    "grams": (
+        "cross_gram",
+        "gram",
+        "mirror_lower",
     ),
     "loss_proxes": (
         "prox_absolute_loss",
@@ -34,6 +45,11 @@ _NAMES = {
         "prox_squared_hinge_loss",
         "prox_squared_loss",
     ),
+    "low_rank": (
+        "factor_low_rank",
+        "solve_low_rank",
+    ),
+    "matrix_free": ("conjugate_gradients",),
     "pointwise_activations": (
         "grad_hard_sigmoid_activation",
         "grad_hard_tanh_activation",
@@ -71,6 +87,24 @@ _NAMES = {
         "quantile_loss",
         "squared_hinge_loss",
         "squared_loss",
+    ),
+    "ridge": (
+        "factor_ridge",
+        "ridge_regression",
+        "solve_ridge",
+    ),
+    "tokens": (
+        "TokenGram",
+        "factor_token_gram",
+        "factor_tokens",
+        "solve_tokens",
+        "token_gram",
+    ),
+    "tridiagonal": (
+        "factor_block_tridiagonal",
+        "factor_tridiagonal",
+        "solve_block_tridiagonal",
+        "solve_tridiagonal",
     ),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -15,7 +15,7 @@ from .jit import jit
 
 _PREFIX = {types.float32: "s", types.float64: "d"}
 _ROUTINES = {
-    "scipy.linalg.cython_blas": ("gemm", "syrk"),
+    "scipy.linalg.cython_blas": ("gemm", "syrk", "trsm"),
     "scipy.linalg.cython_lapack": ("potrf", "potri", "potrs"),
 }
 for _module, _names in _ROUTINES.items():
@@ -75,6 +75,18 @@ def _syrk(typingctx, uplo, trans, n, k, alpha, a, lda, beta, c, ldc):
     return signature, codegen
 
 
+@intrinsic
+def _trsm(typingctx, side, uplo, trans, diag, m, n, alpha, a, lda, b, ldb):
+    real = b.dtype
+    signature = types.void(*_integers(6), real, a, types.int64, b, types.int64)
+
+    def codegen(context, builder, signature, args):
+        _call(context, builder, signature, args, _PREFIX[real] + "trsm")
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 def _status(context, builder, signature, args, name):
     """Call a routine whose last argument is LAPACK's info, and return that."""
     pointers = _call(context, builder, signature, args, name)
@@ -113,7 +125,7 @@ def _potrs(typingctx, uplo, n, nrhs, a, lda, b, ldb, info):
     return signature, codegen
 
 
-_NO, _YES, _UPPER = ord("N"), ord("T"), ord("U")
+_NO, _YES, _UPPER, _LEFT = ord("N"), ord("T"), ord("U"), ord("L")
 
 
 @jit
@@ -159,6 +171,43 @@ def syrk(alpha, a, beta, c):
         return
     real = c.dtype.type
     _syrk(_UPPER, _NO, n, k, real(alpha), a, _leading(a), real(beta), c, _leading(c))
+
+
+@jit
+def syrk_rows(alpha, a, beta, c):
+    """Lower triangle of ``c <- alpha a aᵀ + beta c``; the upper one is neither read nor written.
+
+    Parameters
+    ----------
+    alpha, beta : float
+    a : ndarray, (n, k), unit stride along the last axis
+    c : ndarray, (n, n), the dtype of ``a``; overwritten
+    """
+    n, k = a.shape
+    if n == 0:
+        return
+    real = c.dtype.type
+    _syrk(_UPPER, _YES, n, k, real(alpha), a, _leading(a), real(beta), c, _leading(c))
+
+
+@jit
+def trsm(factor, transpose, rows):
+    """Solve ``L x = r``, or ``Lᵀ x = r`` with ``transpose``, for every row r of ``rows``, in place.
+
+    Parameters
+    ----------
+    factor : ndarray, (n, n)
+        Lower triangular, L; the upper triangle is not read.
+    transpose : bool
+    rows : ndarray, (m, n), the dtype of ``factor``; overwritten
+    """
+    m, n = rows.shape
+    if m == 0 or n == 0:
+        return
+    _trsm(
+        _LEFT, _UPPER, _NO if transpose else _YES, _NO, n, m,
+        rows.dtype.type(1), factor, _leading(factor), rows, _leading(rows),
+    )  # fmt: skip
 
 
 @jit
