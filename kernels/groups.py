@@ -147,8 +147,8 @@ def _prox_linf_norm(v, step, weight, work, out):
             copy_row(v[i], out[i])
             total += np.float64(at(weight, i)) * largest_magnitude(v[i])
         else:
-            largest, below = row_level(v[i], tau, True, work)
-            bound = largest + below
+            largest, theta, rest = row_level(v[i], tau, True, work)
+            bound = largest + (theta + rest)
             if bound == bound:
                 clip_row(v[i], bound, out[i])
             else:

@@ -234,13 +234,13 @@ def indicator_linf_ball(x, radius=1.0, tolerance=None):
 
 
 @jit
-def _shift_magnitudes(row, largest, below, out):
-    """Magnitudes less ``largest + below``, at least 0, with the signs of the row."""
+def _shift_magnitudes(row, largest, theta, rest, out):
+    """Magnitudes less ``largest + theta + rest``, at least 0, with the signs of the row."""
     real = row.dtype.type
     for j in range(len(row)):
         x = load(row, j)
         # in double precision: thousands of equal roundings would add up in the l1 norm
-        left = (np.float64(abs(x)) - largest) - below
+        left = ((np.float64(abs(x)) - largest) - theta) - rest
         left = 0.0 if left < 0 else left
         store(out, j, real(-left if x < 0 else left))
 
@@ -254,8 +254,8 @@ def _project_l1_ball(v, radius, work, out):
         elif at(radius, i) == 0:
             scale_row(v[i], 0.0, out[i])
         else:
-            largest, below = row_level(v[i], at(radius, i), True, work)
-            _shift_magnitudes(v[i], largest, below, out[i])
+            largest, theta, rest = row_level(v[i], at(radius, i), True, work)
+            _shift_magnitudes(v[i], largest, theta, rest, out[i])
     return 0.0
 
 
@@ -296,9 +296,9 @@ def _project_simplex(v, total, work, out):
     total, real = like(total, v), v.dtype.type
     for i in range(v.shape[0]):
         row, result = v[i], out[i]
-        largest, below = row_level(row, at(total, i), False, work)
+        largest, theta, rest = row_level(row, at(total, i), False, work)
         for j in range(len(row)):
-            left = (np.float64(load(row, j)) - largest) - below
+            left = ((np.float64(load(row, j)) - largest) - theta) - rest
             store(result, j, real(0.0 if left < 0 else left))
     return 0.0
 

@@ -25,7 +25,8 @@ def _matrix(name, x, square=False):
 def _apply(kernel, v, arguments, out):
     result = checked_out(out, v)
     matrix = np.ascontiguousarray(v)
-    written = result if result.flags.c_contiguous else np.empty(v.shape, v.dtype)
+    fits = result.flags.c_contiguous and (result is v or not np.may_share_memory(result, matrix))
+    written = result if fits else np.empty(v.shape, v.dtype)
     kernel(matrix, *arguments, written)
     if written is not result:
         result[...] = written
@@ -94,8 +95,8 @@ def _prox_nuclear_norm(v, step, weight, out):
         return math.nan
     tau, real = np.float64(step) * weight, v.dtype.type
     left, values, right = np.linalg.svd(v, False)
-    # Fortran order: the transposes are what is contiguous, left (k, m) and right (n, k)
-    left, right = left.T, right.T
+    # LAPACK wrote columns: left (k, m) and right (n, k) are contiguous as they come
+    left, right = np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)
     rank, total = 0, 0.0
     while rank < len(values) and values[rank] > tau:
         shrunk = values[rank] - tau
@@ -164,7 +165,7 @@ def _project_positive_semidefinite(v, out):
         return 0.0
     _symmetric_part(v, out)
     values, vectors = np.linalg.eigh(out)
-    vectors = vectors.T  # row i belongs to values[i], ascending
+    vectors = np.ascontiguousarray(vectors.T)  # row i belongs to values[i], ascending
     n, negative = len(values), 0
     while negative < n and values[negative] < 0:
         negative += 1

@@ -83,16 +83,27 @@ def level_by_pivots(work, count, total):
 
 @jit
 def level(work, count, total):
-    """Root for ``work[:count]``, entries at most 0 of which one is 0; they are overwritten."""
+    """Root for ``work[:count]``, entries at most 0 of which one is 0; they are overwritten.
+
+    Returns the root, and how many entries are left in ``work``: those above the root, or none.
+    """
     budget = NEWTON_READS * count
     while budget > 0:
         theta = (_sum(work[:count]) - total) / count
         kept = _keep_above(work, count, theta)
         if kept == count:
-            return theta
+            return theta, count
         budget -= count
         count = kept
-    return level_by_pivots(work, count, total)
+    return level_by_pivots(work, count, total), 0
+
+
+@jit(reassociate=True)
+def _excess(row, theta):
+    total = 0.0
+    for j in range(len(row)):
+        total += np.float64(row[j]) - theta
+    return total
 
 
 @jit
@@ -134,12 +145,17 @@ def row_level(row, total, magnitudes, work):
 
     Returns
     -------
-    tuple of float
-        Both in double precision; the second is NaN if the row holds a NaN or its largest entry is
-        infinite.
+    tuple of three floats
+        In double precision: subtract one after the other. The third makes up for the rounding of
+        the second, which a million entries would all share. The second is NaN if the row holds a
+        NaN or its largest entry is infinite.
     """
     largest = _largest(row, magnitudes)
     if not abs(largest) < np.inf:
-        return np.float64(largest), math.nan
+        return np.float64(largest), math.nan, math.nan
     count = _in_play(row, magnitudes, largest, row.dtype.type(-total), work)
-    return np.float64(largest), level(work, count, np.float64(total))
+    theta, above = level(work, count, np.float64(total))
+    if above == 0:
+        above = _in_play(row, magnitudes, largest, row.dtype.type(theta), work)
+    rest = (_excess(work[:above], theta) - total) / above
+    return np.float64(largest), theta, rest

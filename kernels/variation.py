@@ -86,7 +86,8 @@ def _denoise(row, step, weight, most, pieces, upper, out):
     n, real = len(row), row.dtype.type
     first, last = n, n - 1  # no pieces yet: the knots spread from the middle
     low, high = 0.0, 0.0  # the derivative's limits at both ends, beyond the slope of a new term
-    entry = np.float64(row[0])
+    origin = np.float64(row[0])  # a common offset would cost digits
+    entry = 0.0
     for k in range(n - 1):
         bound = min(step * at(weight, k), most)
         first, slope, intercept = _clip_from_left(pieces, first, last, 1.0, -entry + low, -bound)
@@ -101,10 +102,10 @@ def _denoise(row, step, weight, most, pieces, upper, out):
         pieces[_KNOT, last], pieces[_SLOPE, last] = end_knot, -end_slope
         pieces[_INTERCEPT, last] = bound - end_intercept
         low, high = -bound, bound
-        entry = np.float64(row[k + 1])  # before out[k] is written: out may be the row
-        out[k], upper[k] = real(knot), real(end_knot)
+        entry = np.float64(row[k + 1]) - origin  # before out[k] is written: out may be the row
+        out[k], upper[k] = real(knot + origin), real(end_knot + origin)
     _, slope, intercept = _clip_from_left(pieces, first, last, 1.0, -entry + low, 0.0)
-    x = real(-intercept / slope)
+    x = real(-intercept / slope + origin)
     out[n - 1] = x
     for k in range(n - 2, -1, -1):
         x = out[k] if x < out[k] else (upper[k] if x > upper[k] else x)
@@ -127,9 +128,10 @@ def _prox_total_variation(v, step, weight, pieces, upper, out):
         if v.shape[1] < 2:
             copy_row(v[i], out[i])
             continue
-        # beyond this no difference is bound by its weight, and rounding would only grow
-        most = len(v[i]) * _range(v[i])
-        if most < np.inf:
+        spread = _range(v[i])
+        if spread < np.inf:
+            # beyond this no difference is bound by its weight, and rounding would only grow
+            most = v.shape[1] * spread
             _denoise(v[i], np.float64(at(step, i)), weight, most, pieces, upper, out[i])
         else:
             fill_row(out[i], v.dtype.type(math.nan))
