@@ -240,11 +240,11 @@ def prox_group_lasso(v, groups, step=1.0, weight=1.0, out=None):
 
 
 @jit(reassociate=True)
-def _weighted_l1(row, weight, start):
-    """``sum_j weight_(start + j) |row_j|``."""
+def _weighted_l1(row, weight):
+    """``sum_j weight_j |row_j|``."""
     total = 0.0
     for j in range(len(row)):
-        total += np.float64(weight[start + j]) * abs(row[j])
+        total += np.float64(weight[j]) * abs(row[j])
     return total
 
 
@@ -252,7 +252,7 @@ def _weighted_l1(row, weight, start):
 def _sparse_group_lasso(x, groups, weight, group_weight):
     total, group_weight = 0.0, like(group_weight, x)
     for i in range(x.shape[0]):
-        total += _weighted_l1(x[i], weight, 0)
+        total += _weighted_l1(x[i], weight)
         for g in range(len(groups) - 1):
             total += at(group_weight, g) * norm(x[i][groups[g] : groups[g + 1]])
     return total
@@ -276,14 +276,13 @@ def _prox_sparse_group_lasso(v, groups, step, weight, group_weight, out):
     total, step, group_weight = 0.0, like(step, v), like(group_weight, v)
     for i in range(v.shape[0]):
         for g in range(len(groups) - 1):
-            start = groups[g]
-            part = slice(start, groups[g + 1])
-            row, result = v[i][part], out[i][part]
+            part = slice(groups[g], groups[g + 1])
+            row, result, lasso = v[i][part], out[i][part], weight[part]
             for j in range(len(row)):
-                store(result, j, soft(load(row, j), at(step, g) * weight[start + j]))
+                store(result, j, soft(load(row, j), at(step, g) * load(lasso, j)))
             tau = np.float64(at(step, g)) * at(group_weight, g)
             total += at(group_weight, g) * _shrink(result, tau, result)
-            total += _weighted_l1(result, weight, start)
+            total += _weighted_l1(result, lasso)
     return total
 
 

@@ -55,14 +55,14 @@ def store(out, i, x):
     out[i] = x
 
 
-@overload(load)
+@overload(load, jit_options={"forceinline": True})
 def _compiled_load(v, i):
     if v.layout in "CF":
         return lambda v, i: _load(v, i)
     return lambda v, i: v[i]
 
 
-@overload(store)
+@overload(store, jit_options={"forceinline": True})
 def _compiled_store(out, i, x):
     if out.layout in "CF":
         return lambda out, i, x: _store(out, i, x)
