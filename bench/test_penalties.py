@@ -10,6 +10,8 @@ from cases.peers import pyproximal_prox
 from cases.penalties import CASES
 from threadpoolctl import threadpool_limits
 
+from fastadmm import kernels
+
 SIZES = [1_000, 100_000, 10_000_000]
 REALS = [np.float32, np.float64]
 STEP = 0.5
@@ -89,6 +91,24 @@ def test_pyproximal(benchmark, case, n, real):
     x = _run(benchmark, n, peer, v.ravel(), STEP)
     assert np.isfinite(x).all()
     assert x.size == v.size
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("whose", ["kernel", "pyproximal"])
+def test_l2_norm_of_short_rows(benchmark, whose, n, real):
+    """Groups of eight; pyproximal holds a group in a column."""
+    benchmark.group = f"l2_norm of short rows {n} {real.__name__}"
+    v = np.random.default_rng(0).normal(size=(n // 8, 8)).astype(real)
+    expected = kernels.prox_l2_norm(v, STEP, 0.75)
+    if whose == "kernel":
+        x = np.empty_like(v)
+        _run(benchmark, n, kernels.prox_l2_norm.kernel, v, STEP, 0.75, x)
+    else:
+        peer = pytest.importorskip("pyproximal").L21(8, 0.75)
+        columns = np.ascontiguousarray(v.T).ravel()
+        x = _run(benchmark, n, peer.prox, columns, STEP).reshape(8, -1).T
+    np.testing.assert_allclose(x, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("real", REALS)

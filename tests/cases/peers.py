@@ -4,17 +4,28 @@ from .penalties import boundaries, equations
 
 
 def pyproximal_prox(case, n):
-    """pyproximal's operator for vectors of length n, or None where it has none.
+    """pyproximal's ``prox(v, step)`` for vectors of length n, or None where it has none.
 
-    Matrices are (n, n). It has no affine set with a kept factor (its own solves iteratively).
+    Matrices are (n, n). It has no affine set with a kept factor (its own solves iteratively). Its
+    L0 (0.13) thresholds at ``step sigma`` in place of ``sqrt(2 step sigma)``: sigma is set so that
+    the thresholds agree. Its Huber prox is not the minimiser between delta and delta + step.
     """
     import pyproximal as pp
 
     weight = case.weights[0] if case.weights else None
+
+    def l0(v, step):
+        return pp.L0((2 * weight / step) ** 0.5).prox(v, step)
+
+    def huber(v, step):  # its function is divided by delta
+        delta = case.parameters[0]
+        return pp.Huber(delta).prox(v, step * weight * delta)
+
+    if case.name in ("l0", "huber"):
+        return {"l0": l0, "huber": huber}[case.name]
     makers = {
         "l1": lambda: pp.L1(weight),
         "squared_l2": lambda: pp.L2(sigma=weight),
-        "l0": lambda: pp.L0(weight),
         "scad": lambda: pp.SCAD(weight, *case.parameters),
         "l2_norm": lambda: pp.Euclidean(weight),
         "total_variation": lambda: pp.TV((n,), weight, niter=1000, rtol=1e-6),

@@ -62,19 +62,35 @@ class Case:
 
     def kernel_arguments(self, v, step):
         """What the prox kernel takes between v, (rows, n) where it acts on rows, and out."""
-        rows, n = v.shape if v.ndim == 2 else (1, len(v))
-        arguments = self.prox_arguments(n, step)
-        if self.name == "affine":
-            factor = (part.astype(v.dtype) for part in arguments[0])
-            return (*factor, np.empty((rows, len(arguments[0].offset)), v.dtype))
-        if self.name == "sparse_group_lasso":
-            groups, step, weight, group_weight = arguments
-            return groups, step, np.full(n, weight, v.dtype), group_weight
+        n = v.shape[-1]
+        arguments = self._as_arrays(v, self.prox_arguments(n, step))
         if self.name == "total_variation":
             return (*arguments, np.empty((3, 2 * n)), np.empty(n, v.dtype))
         if self.name in ("linf_norm", "l1_ball", "simplex"):
             return (*arguments, np.empty(n, v.dtype))
+        if self.name == "affine":
+            return (*arguments, self._residuals(v, arguments))
         return arguments
+
+    def kernel_value_arguments(self, x):
+        """What the kernel of the value or the indicator takes after x."""
+        arguments = self._as_arrays(x, self.value_arguments(x.shape[-1]))
+        if self.name == "affine":
+            return (*arguments, 1e-9, self._residuals(x, arguments))
+        return arguments + ((1e-9,) if self.is_set else ())
+
+    def _as_arrays(self, x, arguments):
+        """Arguments of a public function as its kernel takes them."""
+        if self.name == "affine":
+            return tuple(part.astype(x.dtype) for part in arguments[0])
+        if self.name == "sparse_group_lasso":  # the weight per column comes before the last
+            columns = np.full(x.shape[-1], arguments[-2], x.dtype)
+            return (*arguments[:-2], columns, arguments[-1])
+        return arguments
+
+    @staticmethod
+    def _residuals(x, factor):
+        return np.empty((x.size // x.shape[-1], len(factor[1])), x.dtype)
 
     def sample(self, real, n=24, scale=2.0, seed=0):
         """Data: a vector for entries, three rows, or a square matrix."""

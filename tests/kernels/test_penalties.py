@@ -1,5 +1,7 @@
 """Penalties and sets: twins, certificates, and what the public functions promise for any input."""
 
+import re
+
 import numpy as np
 import pytest
 from cases.penalties import CASES, CONVEX, PENALTIES, SETS
@@ -232,31 +234,34 @@ def test_huge_numbers(case):
 def test_kernels_inside_compiled_code_and_interpreted(case):
     prox, value = case.prox, case.value
     v = case.sample(np.float64, 8)
-    arguments = case.kernel_arguments(v, STEP)
+    arguments, at = case.kernel_arguments(v, STEP), case.kernel_value_arguments(v)
 
     @njit
-    def user(v, arguments, out):
-        return prox(v, *arguments, out)
+    def user(v, arguments, at, out):
+        return prox(v, *arguments, out), value(out, *at)
 
     out, again = np.empty_like(v), np.empty_like(v)
-    assert user(v, arguments, out) == pytest.approx(
-        prox.kernel.py_func(v, *arguments, again), rel=1e-13
-    )
+    results = user(v, arguments, at, out)
+    assert results[0] == pytest.approx(prox.kernel.py_func(v, *arguments, again), rel=1e-13)
     np.testing.assert_allclose(out, again, rtol=1e-12, atol=1e-14)
+    assert results == pytest.approx((value.kernel.py_func(again, *at),) * 2, rel=1e-12)
     np.testing.assert_allclose(out, case.prox(v, *case.prox_arguments(8, STEP)), rtol=1e-13)
     in_place = v.copy()
-    user(in_place, arguments, in_place)
+    prox.kernel(in_place, *arguments, in_place)
     np.testing.assert_array_equal(in_place, out)
-    if case.name in ("affine", "sparse_group_lasso"):
-        return  # their value kernels take arrays of their own
 
-    arguments = case.value_arguments(8) + ((1e-9,) if case.is_set else ())
 
-    @njit
-    def user_value(x, arguments):
-        return value(x, *arguments)
-
-    assert user_value(out, arguments) == pytest.approx(value.kernel.py_func(out, *arguments))
+@pytest.mark.parametrize("case", [case for case in CASES if case.shape == "entry"], ids=str)
+def test_prox_loop_is_vector_code_without_overlap_checks(case):
+    """In place a check that the arrays are apart would send all data through scalar code."""
+    kernel, v = case.prox.kernel, np.zeros(4)
+    fresh = njit(**{k: kernel.targetoptions[k] for k in ("fastmath", "error_model")})(
+        kernel.py_func
+    )
+    fresh(v, *case.kernel_arguments(v, STEP), v)
+    code = fresh.inspect_llvm(fresh.signatures[0])
+    assert re.search(r"store <\d+ x double>", code)
+    assert "vector.memcheck" not in code
 
 
 @pytest.mark.parametrize("case", [c for c in PENALTIES if c.shape == "entry"], ids=str)
