@@ -1,0 +1,138 @@
+"""Slow twins of the penalties and sets: plain NumPy and SciPy, one formula each, one row at a time.
+
+``VALUE[name](x, *parameters, *weights)`` and ``PROX[name](v, *parameters, step, *weights)`` for
+penalties, ``PROJECTION[name](v, *parameters)`` for sets.
+"""
+
+import numpy as np
+import scipy.optimize
+
+
+def parts(x, groups):
+    return np.split(x, groups[1:-1])
+
+
+def mcp(x, gamma, w):
+    a = np.abs(x)
+    return np.where(a <= gamma * w, w * a - a * a / (2 * gamma), gamma * w * w / 2)
+
+
+def scad(x, gamma, w):
+    a = np.abs(x)
+    middle = (2 * gamma * w * a - a * a - w * w) / (2 * (gamma - 1))
+    return np.where(a <= w, w * a, np.where(a <= gamma * w, middle, w * w * (gamma + 1) / 2))
+
+
+def huber(x, delta):
+    a = np.abs(x)
+    return np.where(a <= delta, a * a / 2, delta * (a - delta / 2))
+
+
+def group_lasso(x, groups, weight):
+    norms = np.array([np.linalg.norm(part) for part in parts(x, groups)])
+    return np.sum(weight * norms)
+
+
+VALUE = {
+    "l1": lambda x, w: np.sum(w * np.abs(x)),
+    "squared_l2": lambda x, w: np.sum(w * x * x) / 2,
+    "elastic_net": lambda x, w, r: np.sum(w * np.abs(x) + r * x * x / 2),
+    "huber": lambda x, delta, w: np.sum(w * huber(x, delta)),
+    "l0": lambda x, w: np.sum(w * (x != 0)),
+    "l_half": lambda x, w: np.sum(w * np.sqrt(np.abs(x))),
+    "mcp": lambda x, gamma, w: np.sum(mcp(x, gamma, w)),
+    "scad": lambda x, gamma, w: np.sum(scad(x, gamma, w)),
+    "l2_norm": lambda x, w: w * np.linalg.norm(x),
+    "linf_norm": lambda x, w: w * np.max(np.abs(x), initial=0),
+    "group_lasso": group_lasso,
+    "sparse_group_lasso": lambda x, groups, w, u: np.sum(w * np.abs(x)) + group_lasso(x, groups, u),
+    "total_variation": lambda x, w: np.sum(w * np.abs(np.diff(x))),
+    "nuclear_norm": lambda x, w: w * np.linalg.svd(x, compute_uv=False).sum(),
+}
+
+
+def soft(v, tau):
+    return np.sign(v) * np.maximum(np.abs(v) - tau, 0)
+
+
+def project_simplex(v, total):
+    """By sorting: theta from the largest number of entries that stay positive."""
+    u = np.sort(v)[::-1]
+    theta = (np.cumsum(u) - total) / np.arange(1, len(u) + 1)
+    return np.maximum(v - theta[u > theta][-1], 0)
+
+
+def project_l1_ball(v, radius):
+    if np.abs(v).sum() <= radius:
+        return v
+    return np.sign(v) * project_simplex(np.abs(v), radius)
+
+
+def prox_group_lasso(v, groups, step, weight):
+    taus = np.broadcast_to(step * weight, len(groups) - 1)
+    shrunk = [block_soft(part, tau) for part, tau in zip(parts(v, groups), taus, strict=True)]
+    return np.concatenate(shrunk)
+
+
+def block_soft(v, tau):
+    size = np.linalg.norm(v)
+    return v * (1 - tau / size) if size > tau else 0 * v
+
+
+def prox_sparse_group_lasso(v, groups, step, weight, group_weight):
+    return prox_group_lasso(soft(v, step * weight), groups, step, group_weight)
+
+
+def prox_total_variation(v, step, weight):
+    """Bounded least squares for the dual: x = v - D^T u, |u_j| <= step weight_j."""
+    bound = np.broadcast_to(step * weight + 1e-300, len(v) - 1)
+    d = np.diff(np.eye(len(v)), axis=0)
+    u = scipy.optimize.lsq_linear(d.T, v, (-bound, bound), method="bvls", tol=1e-14).x
+    return v - d.T @ u
+
+
+def prox_nuclear_norm(v, step, weight):
+    u, s, vt = np.linalg.svd(v, full_matrices=False)
+    return (u * np.maximum(s - step * weight, 0)) @ vt
+
+
+PROX = {
+    "l1": lambda v, s, w: soft(v, s * w),
+    "squared_l2": lambda v, s, w: v / (1 + s * w),
+    "elastic_net": lambda v, s, w, r: soft(v, s * w) / (1 + s * r),
+    "huber": lambda v, delta, s, w: v - s * w * np.clip(v / (1 + s * w), -delta, delta),
+    "l2_norm": lambda v, s, w: block_soft(v, s * w),
+    "linf_norm": lambda v, s, w: v - project_l1_ball(v, s * w),
+    "group_lasso": prox_group_lasso,
+    "sparse_group_lasso": prox_sparse_group_lasso,
+    "total_variation": prox_total_variation,
+    "nuclear_norm": prox_nuclear_norm,
+}
+
+
+def project_second_order_cone(v):
+    t, z = v[0], v[1:]
+    size = np.linalg.norm(z)
+    if size <= t:
+        return v
+    if size <= -t:
+        return 0 * v
+    return (t + size) / 2 * np.append(1, z / size)
+
+
+def project_positive_semidefinite(v):
+    values, vectors = np.linalg.eigh((v + v.T) / 2)
+    return (vectors * np.maximum(values, 0)) @ vectors.T
+
+
+PROJECTION = {
+    "box": lambda v, lower, upper: np.minimum(np.maximum(v, lower), upper),
+    "nonnegative": lambda v: np.maximum(v, 0),
+    "l2_ball": lambda v, radius: v * min(1, radius / max(np.linalg.norm(v), 1e-300)),
+    "l1_ball": project_l1_ball,
+    "linf_ball": lambda v, radius: np.clip(v, -radius, radius),
+    "simplex": project_simplex,
+    "affine": lambda v, a, b: v - np.linalg.lstsq(a, a @ v - b, rcond=None)[0],
+    "second_order_cone": project_second_order_cone,
+    "positive_semidefinite": project_positive_semidefinite,
+}
