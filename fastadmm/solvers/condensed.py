@@ -187,7 +187,7 @@ class Condensed:
         self.losses, self.pulled = np.zeros(threads), np.zeros((threads, 3))
         self._lambda = np.empty(steps * batch * hidden, real)
         self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
-        self._carried, self._squares = np.empty((batch, hidden), real), np.empty(batch)
+        self._carried, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
         dense = self.unfolded.width
         self.theta_parts = self._parts(threads, hidden, dense, real)
         self.phi_parts = self._parts(threads, net.outputs, hidden + 1, real)
