@@ -21,6 +21,9 @@ from .losses import softmax_cross_entropy, squared
 from .rows import row, squared_norm
 from .tiles import multiply
 
+SEQUENCES = 32
+"""Sequences that run through time together: their states of one step stay in a near cache."""
+
 
 @jit(parallel=True)
 def load(x, cases, first, z, bounds):
@@ -93,7 +96,9 @@ def simulate(z, tokens, theta_t, activation, bounds):
         Cut of the B sequences.
     """
     for chunk in prange(len(bounds) - 1):
-        _simulate(z, tokens, theta_t, activation, bounds[chunk], bounds[chunk + 1])
+        for start in range(bounds[chunk], bounds[chunk + 1], SEQUENCES):
+            stop = min(start + SEQUENCES, bounds[chunk + 1])
+            _simulate(z, tokens, theta_t, activation, start, stop)
 
 
 @jit(parallel=True)
@@ -244,10 +249,12 @@ def multipliers(
         Cut of the B sequences.
     """
     for chunk in prange(len(bounds) - 1):
-        growth, counted, square = _pull(
-            z, delta, theta, phi, activation, safeguard, lambda_, carried, squares,
-            bounds[chunk], bounds[chunk + 1],
-        )  # fmt: skip
-        totals[chunk, 0] = growth
-        totals[chunk, 1] = counted
-        totals[chunk, 2] = square
+        totals[chunk] = 0
+        for start in range(bounds[chunk], bounds[chunk + 1], SEQUENCES):
+            growth, counted, square = _pull(
+                z, delta, theta, phi, activation, safeguard, lambda_, carried, squares,
+                start, min(start + SEQUENCES, bounds[chunk + 1]),
+            )  # fmt: skip
+            totals[chunk, 0] += growth
+            totals[chunk, 1] += counted
+            totals[chunk, 2] += square
