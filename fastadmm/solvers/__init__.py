@@ -1,5 +1,6 @@
 """The solvers, by name."""
 
+from fastadmm.solvers.block import Block
 from fastadmm.solvers.condensed import Condensed
 
-SOLVERS = {"condensed": Condensed}
+SOLVERS = {"condensed": Condensed, "block": Block}
