@@ -12,8 +12,8 @@ right and the state to its left, nothing else.
 Arrays are those of `fastadmm.kernels.states`: ``z`` (T + 1, B, n) holds inputs, states and ones;
 a, λ1, λ2 are (T, B, H), outputs o and λ3 (L, B, C) with L = T or 1 (the last step only). ``bounds``
 (chunks + 1,) cuts the B sequences, one chunk a thread. Each kernel adds up what the stopping rules
-need: ``sums[chunk, c]`` for constraint c holds |r|², |left|², |right|², |λ|², <λ, r> and the
-squared change of the left side's variables (left is a, s, o), with the new multipliers.
+need: ``sums[chunk, c]`` for constraint c holds |r|², |left|², |right|², |λ|², <λ, r>, the squared
+change of the left side's variables (left is a, s, o) and ρ/2 |r|², with the new multipliers.
 """
 
 from numba import prange
@@ -31,9 +31,9 @@ from .jit import jit
 from .rows import row
 from .tiles import multiply
 
-RESIDUAL, LEFT, RIGHT, MULTIPLIER, ALIGNED, CHANGE = range(6)
+RESIDUAL, LEFT, RIGHT, MULTIPLIER, ALIGNED, CHANGE, PENALTY = range(7)
 """Places of the sums over a constraint."""
-SUMS = 6
+SUMS = 7
 
 
 @jit
@@ -160,7 +160,7 @@ def update_states(
     rho2 : float
     activation : int
     work : ndarray, (2, B, H)
-    sums : ndarray, (chunks, 3, 6), float64
+    sums : ndarray, (chunks, 3, 7), float64
     bounds : ndarray, (chunks + 1,), int64
     """
     steps, _, hidden = a.shape
@@ -234,12 +234,14 @@ def _ascend(fresh, value, driven, states, a, lambda1, lambda2, targets, rho1, rh
         one[RIGHT] += d2
         one[MULTIPLIER] += m1
         one[ALIGNED] += al1
+        one[PENALTY] += 0.5 * rho1 * r1
         one[CHANGE] += change
         two[RESIDUAL] += r2
         two[LEFT] += s2
         two[RIGHT] += f2
         two[MULTIPLIER] += m2
         two[ALIGNED] += al2
+        two[PENALTY] += 0.5 * rho2 * r2
 
 
 @jit(parallel=True)
@@ -267,7 +269,7 @@ def update_preactivations(
     activation : int
     targets : ndarray, (T, B, H); overwritten with ``a + λ1/ρ1``
     work : ndarray, (3, B, H)
-    sums : ndarray, (chunks, 3, 6), float64; the first two constraints, without the change of s
+    sums : ndarray, (chunks, 3, 7), float64; the first two constraints, without the change of s
     bounds : ndarray, (chunks + 1,), int64
     """
     steps, _, hidden = a.shape
@@ -277,6 +279,7 @@ def update_preactivations(
         driven, fresh, value = work[0, part], work[1, part], work[2, part]
         sums[chunk, 0, :] = 0
         sums[chunk, 1, :CHANGE] = 0
+        sums[chunk, 1, PENALTY] = 0
         for t in range(steps):
             old, l1, l2 = a[t, part], lambda1[t, part], lambda2[t, part]
             states = z[t + 1, part, left : left + hidden]
@@ -311,6 +314,7 @@ def _ascend_outputs(fresh, driven, o, lambda_, targets, rho, sums):
             sums[MULTIPLIER] += dual[j] * dual[j]
             sums[ALIGNED] += dual[j] * gap
             sums[CHANGE] += moved * moved
+    sums[PENALTY] = 0.5 * rho * sums[RESIDUAL]
 
 
 @jit
@@ -341,7 +345,7 @@ def update_outputs_softmax(
     targets : ndarray, (r, C); overwritten with ``o + λ3/ρ3``
     work : ndarray, (2, r, C)
     losses : ndarray, (chunks,), float64; overwritten with the sums of losses
-    sums : ndarray, (chunks, 3, 6), float64; the third constraint
+    sums : ndarray, (chunks, 3, 7), float64; the third constraint
     bounds : ndarray, (chunks + 1,), int64
         Cut of the rows.
     """
@@ -382,3 +386,71 @@ def update_outputs_squared(
         losses[chunk] = _prox_squared(dual, y[part], rho, fresh)
         sums[chunk, 2, :] = 0
         _ascend_outputs(fresh, driven, o[part], dual, targets[part], rho, sums[chunk, 2])
+
+
+@jit(reassociate=True)
+def _add_sums(left, right, lambda_, weight, sums):
+    """Add the terms of one constraint to all of its sums but the change."""
+    zero = left.dtype.type(0)
+    for i in range(len(left)):
+        x, y, dual = row(left, i), row(right, i), row(lambda_, i)
+        r2, x2, y2, l2, aligned = zero, zero, zero, zero, zero
+        for j in range(len(x)):
+            gap = x[j] - y[j]
+            r2 += gap * gap
+            x2 += x[j] * x[j]
+            y2 += y[j] * y[j]
+            l2 += dual[j] * dual[j]
+            aligned += dual[j] * gap
+        sums[RESIDUAL] += r2
+        sums[LEFT] += x2
+        sums[RIGHT] += y2
+        sums[MULTIPLIER] += l2
+        sums[ALIGNED] += aligned
+        sums[PENALTY] += 0.5 * weight * r2
+
+
+@jit(parallel=True)
+def measure(z, tokens, theta_t, a, lambda1, lambda2, w1, w2, activation, work, sums, bounds):
+    """Sums over the first two constraints as all variables are; the changes are left alone.
+
+    Parameters
+    ----------
+    z, tokens, theta_t, a, lambda1, lambda2, activation, sums, bounds
+        As in `update_preactivations`.
+    w1, w2 : ndarray, (T + 1,) or longer
+        Penalties of every step.
+    work : ndarray, (2, B, H) or longer
+    """
+    steps, _, hidden = a.shape
+    left = z.shape[2] - 1 - hidden
+    for chunk in prange(len(bounds) - 1):
+        part = slice(bounds[chunk], bounds[chunk + 1])
+        driven, value = work[0, part], work[1, part]
+        for c in range(2):
+            sums[chunk, c, :CHANGE] = 0
+            sums[chunk, c, PENALTY] = 0
+        for t in range(steps):
+            states = z[t + 1, part, left : left + hidden]
+            drive(z, tokens, theta_t, t, part, driven)
+            value[:] = a[t, part]
+            activate(activation, value)
+            _add_sums(a[t, part], driven, lambda1[t, part], w1[t], sums[chunk, 0])
+            _add_sums(states, value, lambda2[t, part], w2[t], sums[chunk, 1])
+
+
+@jit(parallel=True)
+def measure_outputs(rows, phi, o, lambda_, w3, work, sums, bounds):
+    """Sums over the third constraint; ``w3`` (L,) holds the penalties of the steps with outputs.
+
+    Other arguments as in `update_outputs_softmax`, with ``work`` (r, C).
+    """
+    left, batch = rows.shape[1] - phi.shape[1], len(rows) // len(w3)
+    for chunk in prange(len(bounds) - 1):
+        part = slice(bounds[chunk], bounds[chunk + 1])
+        gemm(1.0, rows[part, left:], False, phi, True, 0.0, work[part])
+        sums[chunk, 2, :CHANGE] = 0
+        sums[chunk, 2, PENALTY] = 0
+        for i in range(bounds[chunk], bounds[chunk + 1]):
+            one = slice(i, i + 1)
+            _add_sums(o[one], work[one], lambda_[one], w3[i // batch], sums[chunk, 2])

@@ -10,20 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastadmm.kernels import state_blocks, weights
-from fastadmm.kernels.cholesky import factor_cholesky, solve_cholesky
-from fastadmm.kernels.state_blocks import (
-    ALIGNED,
-    CHANGE,
-    LEFT,
-    MULTIPLIER,
-    RESIDUAL,
-    RIGHT,
-)
+from fastadmm.kernels import factor_cholesky, solve_cholesky, state_blocks
+from fastadmm.kernels.state_blocks import CHANGE, PENALTY
 from fastadmm.solvers.regularisers import Consensus, check_regulariser
-from fastadmm.solvers.splitting import Splitting, SplittingRecord
-
-TINY = np.finfo(np.float64).tiny
+from fastadmm.solvers.splitting import Splitting
 
 
 @dataclass(frozen=True)
@@ -50,6 +40,8 @@ class BlockOptions:
         ``"group"`` acts on all that a hidden unit sends: a unit whose group is zero is removed.
     strength : float
         Factor on the regulariser, against the mean loss.
+    rho_weights : float
+        Penalty between the weights and their copy, against the mean loss.
     eps_abs, eps_rel : float
         Status ``solved`` where all residuals are below ``eps_abs`` times the root of their size
         plus ``eps_rel`` times the larger side (primal) or the multiplier (dual).
@@ -74,7 +66,7 @@ class BlockOptions:
     certify: bool = False
 
     def __post_init__(self):
-        for name in ("rho1", "rho2", "rho3"):
+        for name in ("rho1", "rho2", "rho3", "rho_weights"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
         for name in ("tau_theta", "tau_phi", "strength", "eps_abs", "eps_rel"):
@@ -93,147 +85,77 @@ class BlockOptions:
         check_regulariser(self.regulariser)
 
 
-class WeightSystem:
-    """One block of weights with its Gram and right-hand side.
-
-    Parameters
-    ----------
-    values : ndarray, (units, n)
-        Updated in place.
-    threads : int
-    """
-
-    def __init__(self, values, threads):
-        units, n = values.shape
-        real = values.dtype
-        self.values = values
-        self.gram, self.factor = np.zeros((n, n), real), np.zeros((n, n), real)
-        self.cross = np.zeros((units, n), real)
-        self.parts = np.empty((threads, units, n), real), np.zeros((threads, n, n), real)
-
-    def solve(self, rows, tau, copy_weight=0.0, aim=None):
-        """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``."""
-        rhs = self.cross / rows + tau * self.values
-        if aim is not None:
-            rhs += copy_weight * aim
-        factor_cholesky(self.gram, tau + copy_weight, out=self.factor)
-        solve_cholesky(self.factor, rhs, out=self.values)
-
-
 class Block(Splitting):
-    """Solver state over a run.
-
-    Parameters
-    ----------
-    net : RNN
-        Its weights move with every iteration.
-    problem : Problem
-    options : BlockOptions
-    batch, steps : int
-        Largest number of sequences, and of steps, in a window.
-    total : int
-        Number of mini-batches of the whole run.
-    threads : int
-    """
+    """Solver state over a run; parameters as of `fastadmm.solvers.splitting.Splitting`."""
 
     Options = BlockOptions
-    Record = SplittingRecord
+    WORK = 3
 
     def __init__(self, net, problem, options, batch, steps, total, threads):
-        super().__init__(net, problem, options, batch, steps, threads)
-        self.rho = [options.rho1, options.rho2, options.rho3]
-        self.theta, self.phi = WeightSystem(net.theta, threads), WeightSystem(net.phi, threads)
-        self.theta_parts = self.theta.parts
-        if problem.tokens:
-            real, dense = net.dtype, self.unfolded.width
-            self.token_parts = (
-                np.empty((threads, net.inputs, net.hidden), real),
-                np.empty((threads, net.inputs, dense), real),
-            )
+        super().__init__(net, problem, options, batch, steps, total, threads)
+        self.rho = np.array([options.rho1, options.rho2, options.rho3])
         self.consensus = None
         if options.regulariser is not None:
             self.consensus = Consensus(
                 net.theta, net.phi, options.regulariser, options.strength, options.rho_weights
             )
-        softmax = problem.loss == "softmax_cross_entropy"
-        self._update_outputs = (
-            state_blocks.update_outputs_softmax if softmax else state_blocks.update_outputs_squared
-        )
 
     @property
     def average(self):
         """The weights that training returns: those of the consensus copy where there is one."""
         return self.consensus.copies if self.consensus else (self.net.theta, self.net.phi)
 
-    def step(self, X, y, cases, first, steps, initial=None):
-        """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`."""
-        if not self.enter(X, y, cases, first, steps, initial):
-            self._aim()
-        for _ in range(self.options.sweeps):
-            record = self.iterate()
-            if not record.finite or record.solved:
-                break
-        return record
+    def prepare(self):
+        """What the weight systems fit: pre-activations and outputs plus scaled multipliers."""
+        np.divide(self.lambda1, self.rho[0], out=self.targets)
+        self.targets += self.a
+        np.divide(self.lambda3, self.rho[2], out=self.output_targets)
+        self.output_targets += self.o
 
     def iterate(self):
         """Both weight systems, states, pre-activations, outputs; multipliers; adapted penalties."""
-        self.k += 1
         if self.certificate:
-            self.certificate.begin(*self._merit())
-        self._sum()
-        self._solve_theta()
+            self.certificate.begin(*self._measured_merit())
+        self._move_theta()
         self._certify("theta")
-        self._solve_phi()
+        self._move_phi()
         self._certify("phi")
         if self.consensus:
             self.consensus.update()
             self._certify("consensus")
-            self.consensus_gap = self.consensus.ascend()
+            self.consensus.ascend()
         self._move_states()
         self._certify("states")
         self._move_preactivations()
         self._certify("preactivations", 0, 1)
-        self._move_outputs()
+        self.move_outputs(self.rho[2], self.options.relaxation)
         self._certify("outputs", 2)
         record = self._record()
         if self.options.adapt_every and self.k % self.options.adapt_every == 0:
             self._adapt(record)
         return record
 
-    def _sum(self):
-        """Grams and cross sums of both weight systems; the Grams become means."""
-        window, theta, phi = self.window, self.theta, self.phi
-        tokens = self.net.inputs if self.problem.tokens else 0
-        rows, target_rows = window.rows(0, -1), self.targets.reshape(-1, self.net.hidden)
-        weights.sums(
-            rows, 0, target_rows, True, *self.theta_parts, window.row_bounds,
-            theta.cross[:, tokens:], theta.gram[tokens:, tokens:],
-        )  # fmt: skip
-        if tokens:
-            weights.token_sums(
-                window.tokens.reshape(-1), rows, target_rows, True, *self.token_parts,
-                window.row_bounds, theta.cross, theta.gram,
-            )  # fmt: skip
-        weights.sums(
-            self.output_rows, window.left, self.output_targets, True, *phi.parts,
-            self.output_bounds, phi.cross, phi.gram,
-        )  # fmt: skip
+    def _solve(self, system, rows, tau, copy_weight, aim):
+        """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``."""
+        rhs = system.cross / rows + tau * system.values + copy_weight * aim
+        factor = factor_cholesky(system.gram, tau + copy_weight)
+        solve_cholesky(factor, rhs, out=system.values)
 
-    def _solve_theta(self):
-        rows, weight, aim = self.steps * self.batch, 0.0, None
+    def _move_theta(self):
+        self.sum_theta(self.targets)
+        rows, weight, aim = self.steps * self.batch, 0.0, 0.0
         if self.consensus:
-            weight, aim = (
-                self.terms * self.consensus.rho / (self.rho[0] * rows),
-                self.consensus.aims()[0],
-            )
-        self.theta.solve(rows, self.options.tau_theta, weight, aim)
+            weight = self.terms * self.consensus.rho / (self.rho[0] * rows)
+            aim = self.consensus.aims()[0]
+        self._solve(self.theta, rows, self.options.tau_theta, weight, aim)
         self.theta_t[:] = self.net.theta.T
 
-    def _solve_phi(self):
-        weight, aim = 0.0, None
+    def _move_phi(self):
+        self.sum_phi(self.output_targets)
+        weight, aim = 0.0, 0.0
         if self.consensus:
             weight, aim = self.consensus.rho / self.rho[2], self.consensus.aims()[1]
-        self.phi.solve(self.terms, self.options.tau_phi, weight, aim)
+        self._solve(self.phi, self.terms, self.options.tau_phi, weight, aim)
 
     def _move_states(self):
         """Exact states; the inverses of their two matrices serve all sequences and steps."""
@@ -263,16 +185,13 @@ class Block(Splitting):
             self.sums, window.sequence_bounds,
         )  # fmt: skip
 
-    def _move_outputs(self):
-        self._update_outputs(
-            self.output_rows, self.net.phi, self.y, self.o, self.lambda3, self.rho[2],
-            self.options.relaxation, self.output_targets, self.output_work, self.losses, self.sums,
-            self.output_bounds,
-        )  # fmt: skip
-
-    def _merit(self):
+    def _measured_merit(self):
         """The augmented Lagrangian with regulariser, and the sizes of its terms."""
-        value, size = self.merit(self.rho)
+        rho1, rho2, rho3 = (np.full(self.steps, rho) for rho in self.rho)
+        changes = self.sums[:, :, CHANGE].copy()
+        self.measure(rho1, rho2, rho3[: len(self.by_step(self.o))])
+        self.sums[:, :, CHANGE] = changes
+        value, size = self.merit()
         extra = self.terms * self.consensus.merit() if self.consensus else 0.0
         return value + extra, size + abs(extra)
 
@@ -280,50 +199,23 @@ class Block(Splitting):
         """Check an update; what the ascent of multipliers added to the Lagrangian is taken off."""
         if self.certificate is None:
             return
-        value, size = self._merit()
-        gained = sum(self.rho[c] * self.sums[:, c, RESIDUAL].sum() for c in ascended)
+        value, size = self._measured_merit()
+        gained = sum(2 * self.sums[:, c, PENALTY].sum() for c in ascended)
         self.certificate.check(self.k, block, value - gained, size, self.net.dtype)
         self.certificate.begin(value, size)
 
     def _record(self):
         """Residuals, objective and Lagrangian of the iteration."""
-        o, rho = self.options, np.array(self.rho)
-        squares = self.sums.sum(0)
-        loss = float(self.losses.sum())
-        norms = np.sqrt(np.abs(squares))  # of <λ, r>, which has a sign, there is no norm
-        side = np.maximum(norms[:, LEFT], norms[:, RIGHT])
-        moved = rho * norms[:, CHANGE]
-        sizes = np.sqrt([self.a.size, self.a.size, self.o.size])
-        inside = (norms[:, RESIDUAL] <= o.eps_abs * sizes + o.eps_rel * side) & (
-            moved <= o.eps_abs * sizes + o.eps_rel * norms[:, MULTIPLIER]
-        )
         extra, tied = 0.0, True
         if self.consensus:
-            extra, tied = self.consensus.penalty(), self.consensus_gap <= o.eps_rel
-        constraints = (squares[:, ALIGNED] + 0.5 * rho * squares[:, RESIDUAL]).sum()
-        return SplittingRecord(
-            loss=loss,
-            terms=self.terms,
-            objective=loss / self.terms + extra,
-            lagrangian=(loss + constraints) / self.terms + extra,
-            primal=tuple(norms[:, RESIDUAL] / np.maximum(side, TINY)),
-            dual=tuple(moved / np.maximum(norms[:, MULTIPLIER], TINY)),
-            rho=tuple(self.rho),
-            solved=bool(inside.all() and tied),
-        )
+            extra, tied = self.consensus.penalty(), self.consensus.gap <= self.options.eps_rel
+        record = self.record(self.sums.sum(0), self.rho, extra)
+        record.solved &= tied
+        return record
 
     def _adapt(self, record):
         """Double or halve each penalty towards balanced residuals."""
-        for c, (primal, dual) in enumerate(zip(record.primal, record.dual, strict=True)):
-            if primal > self.options.adapt_ratio * dual:
-                self.rho[c] *= 2
-            elif dual > self.options.adapt_ratio * primal:
-                self.rho[c] /= 2
-        self._aim()
-
-    def _aim(self):
-        """What the weight systems fit: pre-activations and outputs plus scaled multipliers."""
-        np.divide(self.lambda1, self.rho[0], out=self.targets)
-        self.targets += self.a
-        np.divide(self.lambda3, self.rho[2], out=self.output_targets)
-        self.output_targets += self.o
+        primal, dual = np.array(record.primal), np.array(record.dual)
+        self.rho[primal > self.options.adapt_ratio * dual] *= 2
+        self.rho[dual > self.options.adapt_ratio * primal] /= 2
+        self.prepare()

@@ -79,13 +79,13 @@ class Consensus:
         self.prox(*self.copies, self.strength / self.rho)
 
     def ascend(self):
-        """The scaled multiplier; returns the relative primal residual."""
+        """The scaled multiplier; keeps the relative primal residual as ``gap``."""
         gap, size = 0.0, 0.0
         for copy, own, u in zip(self.copies, self.own, self.scaled, strict=True):
             u += own - copy
             gap += float(np.square(own - copy).sum())
             size += float(np.square(own).sum())
-        return (gap / max(size, np.finfo(float).tiny)) ** 0.5
+        self.gap = (gap / max(size, np.finfo(float).tiny)) ** 0.5
 
     def penalty(self):
         """strength g(Ψ)."""

@@ -14,12 +14,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fastadmm.kernels import losses, state_blocks, states
-from fastadmm.kernels.activations import activate
+from fastadmm.kernels import losses, state_blocks, states, weights
+from fastadmm.kernels.state_blocks import (
+    ALIGNED,
+    CHANGE,
+    LEFT,
+    MULTIPLIER,
+    PENALTY,
+    RESIDUAL,
+    RIGHT,
+    SUMS,
+)
 from fastadmm.unfolded import Unfolded
 
 CONSTRAINTS = ("preactivation", "state", "output")
 """The families of constraints, in the order of every triple."""
+TINY = np.finfo(np.float64).tiny
 
 
 @dataclass
@@ -66,10 +76,6 @@ class SplittingRecord:
         }
 
 
-class AscentError(ArithmeticError):
-    """A block update raised the augmented Lagrangian."""
-
-
 @dataclass
 class Certificate:
     """Checks that no block update raises the augmented Lagrangian.
@@ -101,61 +107,113 @@ class Certificate:
             }  # fmt: skip
 
 
+class WeightSystem:
+    """One block of weights with the Gram of its inputs and the products of targets and inputs.
+
+    Parameters
+    ----------
+    values : ndarray, (units, n)
+    threads : int
+
+    Attributes
+    ----------
+    gram : ndarray, (n, n)
+        Mean over rows; lower triangle.
+    cross : ndarray, (units, n)
+        Sum over rows.
+    """
+
+    def __init__(self, values, threads):
+        units, n = values.shape
+        real = values.dtype
+        self.values = values
+        self.gram, self.cross = np.zeros((n, n), real), np.zeros((units, n), real)
+        self.parts = np.empty((threads, units, n), real), np.zeros((threads, n, n), real)
+
+
 class Splitting:
-    """Variables of the split unfolded network over one window.
+    """Variables of the split unfolded network over one window; solvers add `prepare`, `iterate`.
 
     Parameters
     ----------
     net : RNN
+        Its weights move with every iteration.
     problem : Problem
     options : BlockOptions or AdmmirnnOptions
     batch, steps : int
         Largest number of sequences, and of steps, in a window.
+    total : int
+        Number of mini-batches of the whole run.
     threads : int
     """
 
-    def __init__(self, net, problem, options, batch, steps, threads):
+    def __init__(self, net, problem, options, batch, steps, total, threads):
         self.net, self.problem, self.options = net, problem, options
-        self.threads, self.k = threads, 0
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
         real, hidden, classes = net.dtype, net.hidden, net.outputs
         outputs = problem.outputs_of(steps)
-        self._large = [np.zeros(steps * batch * hidden, real) for _ in range(4)]
-        self._small = [np.zeros(outputs * batch * classes, real) for _ in range(3)]
-        self._rows = np.empty(3 * batch * hidden, real)
-        self._output_rows = np.empty(2 * outputs * batch * classes, real)
-        self._carried, self._squares = np.empty((batch, hidden), real), np.empty(batch)
+        self._large = np.zeros((4, steps * batch * hidden), real)
+        self._small = np.zeros((3, outputs * batch * classes), real)
+        self._work = np.empty(self.WORK * batch * hidden, real)
+        self._output_work = np.empty(2 * outputs * batch * classes, real)
+        self._squares, self._pulled = np.empty(batch), np.zeros((threads, 3))
         self.theta_t = np.empty((net.theta.shape[1], hidden), real)
-        self.losses, self.sums = np.zeros(threads), np.zeros((threads, 3, state_blocks.SUMS))
-        self._pulled = np.zeros((threads, 3))
-        self._key = None
-        self.certificate = Certificate() if options.certify else None
+        self.losses, self.sums = np.zeros(threads), np.zeros((threads, 3, SUMS))
+        self.theta, self.phi = WeightSystem(net.theta, threads), WeightSystem(net.phi, threads)
+        self._theta_parts = self.theta.parts
+        if problem.tokens:
+            dense = self.unfolded.width
+            self._theta_parts = (
+                np.empty((threads, hidden, dense), real),
+                np.zeros((threads, dense, dense), real),
+            )
+            self._token_parts = (
+                np.empty((threads, net.inputs, hidden), real),
+                np.empty((threads, net.inputs, dense), real),
+            )
         softmax = problem.loss == "softmax_cross_entropy"
         self._read_out = states.read_out_softmax if softmax else states.read_out_squared
+        self._prox_outputs = (
+            state_blocks.update_outputs_softmax if softmax else state_blocks.update_outputs_squared
+        )
+        self._window_key, self.k = None, 0
+        self.certificate = Certificate() if options.certify else None
 
-    def enter(self, X, y, cases, first, steps, initial):
-        """Make the window current; True where it is the one that was current before."""
-        key = (cases.tobytes(), first, steps)
-        if initial is None and key == self._key:
-            return True
-        self._key = key if initial is None else None
+    def step(self, X, y, cases, first, steps, initial=None):
+        """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`."""
+        key = None if initial is not None else (cases.tobytes(), first, steps)
+        if key is None or key != self._window_key:
+            self._enter(X, y, cases, first, steps, initial)
+            self._window_key = key
+        for _ in range(self.options.sweeps):
+            self.k += 1
+            record = self.iterate()
+            if not record.finite or record.solved:
+                break
+        return record
+
+    def final_state(self, steps, batch):
+        """State after the last step's window, (B, H), to carry into the next one."""
+        return self.unfolded.window(steps, batch).states[-1].copy()
+
+    def _enter(self, X, y, cases, first, steps, initial):
+        """Lay the window out over the buffers, and start from simulated states."""
         batch, outputs = len(cases), self.problem.outputs_of(steps)
         hidden, classes = self.net.hidden, self.net.outputs
         self.window = window = self.unfolded.load(X, cases, first, steps, initial)
         self.steps, self.batch, self.terms = steps, batch, outputs * batch
-        self.a, self.lambda1, self.lambda2, self.targets = (
-            buffer[: steps * batch * hidden].reshape(steps, batch, hidden) for buffer in self._large
+        size, small = steps * batch * hidden, self.terms * classes
+        self.a, self.lambda1, self.lambda2, self.targets = self._large[:, :size].reshape(
+            4, steps, batch, hidden
         )
-        self.o, self.lambda3, self.output_targets = (
-            buffer[: self.terms * classes].reshape(self.terms, classes) for buffer in self._small
-        )
-        self.work = self._rows[: 3 * batch * hidden].reshape(3, batch, hidden)
-        self.output_work = self._output_rows[: 2 * self.terms * classes].reshape(2, self.terms, -1)
+        self.o, self.lambda3, self.output_targets = self._small[:, :small].reshape(3, -1, classes)
+        self.work = self._work[: self.WORK * batch * hidden].reshape(self.WORK, batch, hidden)
+        self.output_work = self._output_work[: 2 * small].reshape(2, self.terms, classes)
         self.output_bounds = window.row_bounds if outputs == steps else window.sequence_bounds
         self.output_rows = window.rows(steps + 1 - outputs, steps + 1)
         self.y = self.problem.targets_of(y, cases, first, steps)
         self._start()
-        return False
+        self.prepare()
 
     def by_step(self, rows):
         """Rows of outputs as (L, B, C)."""
@@ -165,14 +223,17 @@ class Splitting:
         """Simulated states, and multipliers that are stationary there."""
         net, window = self.net, self.window
         self.unfolded.simulate(window, net.theta)
-        self.a[:] = self.preactivations()
+        dense = net.inputs if self.problem.tokens else 0
+        np.matmul(window.z[:-1], net.theta[:, dense:].T, out=self.a)
+        if dense:
+            self.a += net.theta.T[window.tokens]
+        np.matmul(self.output_rows[:, window.left :], net.phi.T, out=self.o)
         self._read_out(
             self.output_rows, net.phi, self.y, 1.0, self.lambda3, self.losses, self.output_bounds
         )
-        self.o[:] = self.outputs()
         states.multipliers(
             window.z, self.by_step(self.lambda3), net.theta, net.phi, net.activation_code, True,
-            self.lambda1, self._carried[: self.batch], self._squares[: self.batch], self._pulled,
+            self.lambda1, self.work[0], self._squares[: self.batch], self._pulled,
             window.sequence_bounds,
         )  # fmt: skip
         self.lambda1 *= -1
@@ -182,47 +243,88 @@ class Splitting:
         outputs = self.by_step(self.lambda3)
         self.lambda2[self.steps - len(outputs) :] += outputs @ net.phi[:, :-1]
 
-    def loss_of(self, outputs, targets):
-        """Sum of the losses, as the kernels define them."""
-        return getattr(losses, self.problem.loss)(outputs, targets, 1.0, np.empty_like(outputs))
+    def sum_theta(self, targets):
+        """Mean Gram of z, and the sum of products of targets (T, B, H) and z."""
+        window, theta = self.window, self.theta
+        tokens = self.net.inputs if self.problem.tokens else 0
+        rows, targets = window.rows(0, -1), targets.reshape(-1, self.net.hidden)
+        weights.sums(
+            rows, 0, targets, True, *self._theta_parts, window.row_bounds,
+            theta.cross[:, tokens:], theta.gram[tokens:, tokens:],
+        )  # fmt: skip
+        if tokens:
+            weights.token_sums(
+                window.tokens.reshape(-1), rows, targets, True, *self._token_parts,
+                window.row_bounds, theta.cross, theta.gram,
+            )  # fmt: skip
 
-    def final_state(self, steps, batch):
-        """State after the last step's window, (B, H), to carry into the next one."""
-        return self.unfolded.window(steps, batch).states[-1].copy()
+    def sum_phi(self, targets):
+        """Mean Gram of [s; 1], and the sum of products of targets (terms, C) and [s; 1]."""
+        weights.sums(
+            self.output_rows, self.window.left, targets, True, *self.phi.parts,
+            self.output_bounds, self.phi.cross, self.phi.gram,
+        )  # fmt: skip
 
-    def preactivations(self):
-        """Θ z of all steps, (T, B, H)."""
-        net, window = self.net, self.window
-        dense = net.inputs if self.problem.tokens else 0
-        driven = window.z[:-1] @ net.theta[:, dense:].T
-        if dense:
-            driven += net.theta.T[window.tokens]
-        return driven
+    def move_outputs(self, rho, relaxation):
+        """Outputs by the prox of the loss, then λ3 <- λ3 + ρ3 r3; sets the sums and the losses."""
+        self._prox_outputs(
+            self.output_rows, self.net.phi, self.y, self.o, self.lambda3, rho, relaxation,
+            self.output_targets, self.output_work, self.losses, self.sums, self.output_bounds,
+        )  # fmt: skip
 
-    def outputs(self):
-        """Φ [s; 1] of all steps with a loss, one row a term."""
-        return self.output_rows[:, self.window.left :] @ self.net.phi.T
-
-    def residuals(self):
-        """r1 and r2 (T, B, H), and r3 (terms, C)."""
-        value = self.a.copy()
-        activate(self.net.activation_code, value.reshape(-1, self.net.hidden))
-        return (
-            self.a - self.preactivations(),
-            self.window.states[1:] - value,
-            self.o - self.outputs(),
-        )
-
-    def merit(self, rho):
-        """The augmented Lagrangian without regularisers, and the sum of the sizes of its terms.
+    def measure(self, w1, w2, w3):
+        """Set the sums of all constraints, without changes, and the losses.
 
         Parameters
         ----------
-        rho : sequence of three floats or arrays
-            Penalties of the constraints, broadcast against the residuals.
+        w1, w2 : ndarray, (T,) or longer
+        w3 : ndarray, (L,)
+            Penalties of every step.
         """
-        parts = [self.loss_of(self.o, self.y)]
-        multipliers = self.lambda1, self.lambda2, self.lambda3
-        for r, lambda_, penalty in zip(self.residuals(), multipliers, rho, strict=True):
-            parts += [np.vdot(lambda_, r), 0.5 * np.sum(penalty * np.square(r, dtype=float))]
-        return float(np.sum(parts)), float(np.abs(parts).sum())
+        net, window = self.net, self.window
+        self.theta_t[:] = net.theta.T
+        state_blocks.measure(
+            window.z, window.tokens, self.theta_t, self.a, self.lambda1, self.lambda2, w1, w2,
+            net.activation_code, self.work, self.sums, window.sequence_bounds,
+        )  # fmt: skip
+        state_blocks.measure_outputs(
+            self.output_rows, net.phi, self.o, self.lambda3, w3, self.output_work[0], self.sums,
+            self.output_bounds,
+        )  # fmt: skip
+        kernel = getattr(losses, self.problem.loss)
+        self.losses[:] = 0
+        self.losses[0] = kernel(self.o, self.y, 1.0, self.output_work[0])
+
+    def merit(self):
+        """Augmented Lagrangian, and the sum of the sizes of its terms, by the sums as they are."""
+        parts = np.append(self.sums.sum(0)[:, [ALIGNED, PENALTY]].ravel(), self.losses.sum())
+        return float(parts.sum()), float(np.abs(parts).sum())
+
+    def record(self, sums, rho, regulariser=0.0):
+        """What the iteration measured.
+
+        Parameters
+        ----------
+        sums : ndarray, (3, 7)
+            Over the constraints that have multipliers.
+        rho : ndarray, (3,)
+            Their penalties.
+        regulariser : float
+        """
+        norms = np.sqrt(np.abs(sums))  # <λ, r> has a sign, and its root is not used
+        side, moved = np.maximum(norms[:, LEFT], norms[:, RIGHT]), rho * norms[:, CHANGE]
+        sizes = np.sqrt([self.a.size, self.a.size, self.o.size])
+        eps_abs, eps_rel = self.options.eps_abs * sizes, self.options.eps_rel
+        near = norms[:, RESIDUAL] <= eps_abs + eps_rel * side
+        still = moved <= eps_abs + eps_rel * norms[:, MULTIPLIER]
+        loss = float(self.losses.sum())
+        return SplittingRecord(
+            loss=loss,
+            terms=self.terms,
+            objective=loss / self.terms + regulariser,
+            lagrangian=self.merit()[0] / self.terms + regulariser,
+            primal=tuple((norms[:, RESIDUAL] / np.maximum(side, TINY)).tolist()),
+            dual=tuple((moved / np.maximum(norms[:, MULTIPLIER], TINY)).tolist()),
+            rho=tuple(rho.tolist()),
+            solved=bool((near & still).all()),
+        )

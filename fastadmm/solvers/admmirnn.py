@@ -1,0 +1,223 @@
+"""ADMMiRNN, the solver of Tang et al. (arXiv 2006.05622), made correct (algorithm 2.1).
+
+The last time step has multipliers λ1, λ2, λ3 with penalties ρ1, ρ2, ρ3; every step before it is
+tied by the penalty ν alone. One iteration sweeps backward in time (outputs, read-out, then s_t and
+a_t for t = T..1, then the recurrent weights), forward again in the opposite order, and then moves
+the multipliers. o, b and c are exact, all else are proximal linearised steps.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastadmm.kernels import linearised_blocks, prox_cross_entropy_loss
+from fastadmm.kernels.activations import activate
+from fastadmm.kernels.state_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
+from fastadmm.solvers.splitting import TINY, Splitting
+
+
+@dataclass(frozen=True)
+class AdmmirnnOptions:
+    """Settings of `Admmirnn`, by the paper's names.
+
+    Attributes
+    ----------
+    rho1, rho2, rho3 : float
+        Penalties of pre-activation, state and output of the last step, for losses that count 1 a
+        term.
+    nu : float
+        Penalty ν of all steps before the last one.
+    sweeps : int
+        Iterations on each mini-batch.
+    eps_abs, eps_rel : float
+        As in `fastadmm.solvers.block.BlockOptions`.
+    certify : bool
+        Check at every block update that the augmented Lagrangian did not rise.
+    """
+
+    rho1: float = 1.0
+    rho2: float = 1.0
+    rho3: float = 1.0
+    nu: float = 1.0
+    sweeps: int = 1
+    eps_abs: float = 1e-8
+    eps_rel: float = 1e-4
+    certify: bool = False
+
+    def __post_init__(self):
+        for name in ("rho1", "rho2", "rho3", "nu"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
+        for name in ("eps_abs", "eps_rel"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a number, at least 0")
+        if self.sweeps < 1:
+            raise ValueError(f"sweeps is {self.sweeps}: expected at least 1")
+
+
+class Admmirnn(Splitting):
+    """Solver state over a run; parameters as of `fastadmm.solvers.splitting.Splitting`."""
+
+    Options = AdmmirnnOptions
+    WORK = 6
+
+    @property
+    def average(self):
+        """The weights that training returns."""
+        return self.net.theta, self.net.phi
+
+    def prepare(self):
+        """Penalties of every step; multipliers exist at the last step only."""
+        o, steps, outputs = self.options, self.steps, len(self.by_step(self.o))
+        self.w1, self.w2, self.w3 = (np.full(steps + 1, o.nu) for _ in range(3))
+        self.w1[-2:], self.w2[-2:], self.w3[-2:] = o.rho1, o.rho2, o.rho3
+        self.output_weights = self.w3[steps - outputs : steps]
+        self.row_weights = np.repeat(self.output_weights, self.batch).astype(self.net.dtype)
+        self.lambda1[:-1] = self.lambda2[:-1] = 0
+        self.by_step(self.lambda3)[:-1] = 0
+        self.lambda2[-1] = self.by_step(self.lambda3)[-1] @ self.net.phi[:, :-1]
+
+    def iterate(self):
+        """One iteration in the paper's order: backward, forward, multipliers."""
+        if self.certificate:
+            self._measure()
+            self.certificate.begin(*self.merit())
+        before = [x.copy() for x in self._last_cell()[::2]]
+        self._move_outputs()
+        self._move_read_out()
+        self._sweep(linearised_blocks.sweep_backward)
+        self._move_recurrent("backward")
+        self._move_recurrent("forward")
+        self._sweep(linearised_blocks.sweep_forward)
+        self._move_read_out()
+        self._move_outputs()
+        self._measure()
+        return self._ascend(before)
+
+    def _last_cell(self):
+        """a, λ1, s, λ2, o, λ3 of the last step: views."""
+        outputs, duals = self.by_step(self.o), self.by_step(self.lambda3)
+        states = self.window.states[-1]
+        return self.a[-1], self.lambda1[-1], states, self.lambda2[-1], outputs[-1], duals[-1]
+
+    def _certify(self, block):
+        if self.certificate is None:
+            return
+        self._measure()
+        value, size = self.merit()
+        self.certificate.check(self.k, block, value, size, self.net.dtype)
+        self.certificate.begin(value, size)
+
+    def _measure(self):
+        self.measure(self.w1, self.w2, self.output_weights)
+
+    def _move_outputs(self):
+        """All outputs, by the prox of the loss."""
+        net, rows = self.net, self.output_rows
+        np.matmul(rows[:, self.window.left :], net.phi.T, out=self.output_targets)
+        self.output_targets -= self.lambda3 / self.row_weights[:, None]
+        step = 1 / self.row_weights
+        if self.problem.classifies:
+            prox_cross_entropy_loss(self.output_targets, self.y, step, out=self.o)
+        else:
+            step = step[:, None]
+            np.divide(self.output_targets + step * self.y, 1 + step, out=self.o)
+        self._certify("o")
+
+    def _move_read_out(self):
+        """c exactly, then a linearised step of V."""
+        net, last = self.net, self.output_rows[-self.batch :, self.window.left :]
+        np.multiply(self.o, self.row_weights[:, None], out=self.output_targets)
+        self.output_targets += self.lambda3
+        self.sum_phi(self.output_targets)
+        gram = _weighted(self.phi.gram, self.output_weights, self.batch, last)
+        net.phi[:, -1] += _residual(self.phi, gram)[:, -1] / gram[-1, -1]
+        self._certify("c")
+        self._linearised_step(self.phi, gram, slice(0, -1), "V")
+
+    def _move_recurrent(self, direction):
+        """b exactly, W and U by linearised steps; the other way round going forward."""
+        d = self.net.inputs
+        if direction == "backward":
+            np.multiply(self.a, self.w1[:-1, None, None], out=self.targets)
+            self.targets += self.lambda1
+            self.sum_theta(self.targets)
+            self.gram = _weighted(self.theta.gram, self.w1[:-1], self.batch, self._last_inputs())
+        blocks = (("b", None), ("W", slice(d, -1)), ("U", slice(0, d)))
+        for name, columns in blocks if direction == "backward" else blocks[::-1]:
+            if columns is None:
+                residual = _residual(self.theta, self.gram)[:, -1]
+                self.net.theta[:, -1] += residual / self.gram[-1, -1]
+                self._certify(name)
+            else:
+                self._linearised_step(self.theta, self.gram, columns, name)
+
+    def _last_inputs(self):
+        """[x; s; 1] of the last step, one row a sequence, tokens as one-hot rows."""
+        z = self.window.z[-2]
+        if not self.problem.tokens:
+            return z
+        return np.concatenate(
+            [np.eye(self.net.inputs, dtype=z.dtype)[self.window.tokens[-1]], z], 1
+        )
+
+    def _linearised_step(self, system, gram, columns, name):
+        """``X <- X − ∇_X L / τ`` for some columns, τ the largest eigenvalue of their Gram."""
+        tau = max(float(np.linalg.eigvalsh(gram[columns, columns])[-1]), TINY)
+        system.values[:, columns] += _residual(system, gram)[:, columns] / tau
+        self._certify(name)
+
+    def _sweep(self, kernel):
+        """Linearised steps of all states and pre-activations in the order of the kernel."""
+        net, window = self.net, self.window
+        W, V = net.theta[:, net.inputs : -1], net.phi[:, :-1]
+        recurrent, read = np.linalg.norm(W, 2) ** 2, np.linalg.norm(V, 2) ** 2
+        taus = self.w2[:-1] + self.w1[1:] * recurrent
+        taus[-1] -= self.w1[-1] * recurrent
+        taus[len(taus) - len(self.output_weights) :] += self.output_weights * read
+        self.theta_t[:] = net.theta.T
+        kernel(
+            window.z, window.tokens, net.theta, self.theta_t, net.phi, self.a, self.lambda1,
+            self.lambda2, self.by_step(self.o), self.by_step(self.lambda3), self.a[0, :0], self.w1,
+            self.w2, self.w3, taus, net.activation_code, self.work, self.output_work[0],
+            window.sequence_bounds,
+        )  # fmt: skip
+        self._certify("states and pre-activations")
+
+    def _ascend(self, before):
+        """Multipliers of the last step, and the record of the iteration."""
+        cell = self._last_cell()
+        sums = np.zeros((3, SUMS))
+        rights = self._last_rights()
+        rho = np.array([self.w1[-2], self.w2[-2], self.w3[-2]])
+        for c, (left, dual, right) in enumerate(zip(cell[::2], cell[1::2], rights, strict=True)):
+            gap = left - right
+            dual += left.dtype.type(rho[c]) * gap
+            for place, array in (
+                (RESIDUAL, gap), (LEFT, left), (RIGHT, right), (MULTIPLIER, dual),
+                (CHANGE, left - before[c]),
+            ):  # fmt: skip
+                sums[c, place] = np.square(array, dtype=float).sum()
+        return self.record(sums, rho)
+
+    def _last_rights(self):
+        """Θ z, f(a) and Φ [s; 1] of the last step."""
+        value = self.a[-1].copy()
+        activate(self.net.activation_code, value)
+        driven = self._last_inputs() @ self.net.theta.T
+        return driven, value, self.window.z[-1, :, self.window.left :] @ self.net.phi.T
+
+
+def _weighted(mean, weights, batch, last):
+    """Gram weighted by steps, from the mean over all and the rows of the last one."""
+    lower = np.tril(mean)
+    symmetric = lower + np.tril(lower, -1).T
+    return weights[0] * batch * len(weights) * symmetric + (weights[-1] - weights[0]) * (
+        last.T @ last
+    )
+
+
+def _residual(system, gram):
+    """Products of residuals and inputs, the negative gradient of the Lagrangian."""
+    return system.cross - system.values @ gram
