@@ -6,6 +6,7 @@ STARTED = time.perf_counter()
 
 import json  # noqa: E402
 import sys  # noqa: E402
+from dataclasses import asdict  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Annotated  # noqa: E402
 
@@ -13,7 +14,7 @@ import typer  # noqa: E402
 
 from fastadmm import tasks  # noqa: E402
 
-DIVERGED, INTERRUPTED = 3, 130
+DIVERGED, VIOLATED, INTERRUPTED = 3, 4, 130
 """Exit codes, beside 0 for success and 2 for a user's mistake."""
 
 app = typer.Typer(
@@ -40,7 +41,7 @@ Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 def train(
     task: Task,
     data: Data = None,
-    solver: Annotated[str, typer.Option(help="condensed")] = "condensed",
+    solver: Annotated[str, typer.Option(help="condensed, block, admmirnn")] = "condensed",
     hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
     activation: Annotated[str, typer.Option(help="tanh, relu, sigmoid, identity")] = "tanh",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
@@ -52,6 +53,12 @@ def train(
     eta: Annotated[
         float | None, typer.Option(help="Bound on the rms change of pre-activations in a step.")
     ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Any setting of the solver, NAME=VALUE; repeatable.")
+    ] = None,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Check that no block update raises the Lagrangian.")
+    ] = False,
     gain: Annotated[float, typer.Option(help="Scale of the initial recurrent weights.")] = 1.0,
     seed: Seed = 0,
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
@@ -69,11 +76,12 @@ def train(
             f"started as one of {launched_size()} processes of an MPI launcher: training is not "
             "distributed over ranks yet, each would train its own copy. Start without the launcher"
         )
-    defaults = tasks.defaults(task)
+    settings = _settings(option, eta, certify)
+    defaults = tasks.defaults(task, solver)
     hidden = defaults.hidden if hidden is None else hidden
     epochs = defaults.epochs if epochs is None else epochs
     batch_size = defaults.batch_size if batch_size is None else batch_size
-    loaded = tasks.load(task, data, steps, pixels, seed, batch_size)
+    loaded = tasks.load(task, data, steps, pixels, seed, batch_size or 64)
     folder = report.open_folder(out or Path("runs") / Path(task).stem)
     net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
     net.task = {"name": loaded.name, **loaded.about}
@@ -82,7 +90,7 @@ def train(
         net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
         epochs=epochs, batch_size=batch_size, steps=loaded.steps,
         validation=loaded.held_out, time_limit=time_limit, verbose=0 if quiet else 1,
-        threads=threads, seed=seed, **({} if eta is None else {"eta": eta}),
+        threads=threads, seed=seed, **settings,
     )  # fmt: skip
     loss, accuracy = _score(net, loaded, threads)
     summary = {
@@ -99,6 +107,8 @@ def train(
         "test_accuracy": accuracy,
         "threads": result.threads,
         "seed": seed,
+        "kkt": result.kkt,
+        "certificate": result.certificate and asdict(result.certificate),
         "versions": report.versions(),
     }
     report.write_report(folder, net, summary, result.history)
@@ -107,6 +117,24 @@ def train(
         _print_summary(summary, folder, picture)
     if result.status in ("diverged", "interrupted"):
         raise typer.Exit(DIVERGED if result.status == "diverged" else INTERRUPTED)
+    if result.certificate and result.certificate.violation:
+        raise typer.Exit(VIOLATED)
+
+
+def _settings(option, eta, certify):
+    """Settings of the solver from the command line's own options and NAME=VALUE pairs."""
+    settings = {"certify": True} if certify else {}
+    if eta is not None:
+        settings["eta"] = eta
+    for pair in option or ():
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise ValueError(f"option is {pair!r}: expected NAME=VALUE")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings
 
 
 def _score(net, loaded, threads):
@@ -132,8 +160,22 @@ def _print_summary(summary, folder, picture):
         print(f"test loss {summary['test_loss']:.4f}")
     if summary["test_accuracy"] is not None:
         print(f"test accuracy {summary['test_accuracy']:.2%}")
+    if summary["kkt"] is not None:
+        print("kkt residuals " + ", ".join(f"{n} {v:.1e}" for n, v in summary["kkt"].items()))
+    if summary["certificate"] is not None:
+        _print_certificate(**summary["certificate"])
     drawn = "convergence.png" if picture else "no picture: pip install 'fastadmm[plot]'"
     print(f"{folder}: summary.json, history.jsonl, model.safetensors, {drawn}")
+
+
+def _print_certificate(checks, violation):
+    if violation is None:
+        print(f"certificate: none of {checks} block updates raised the augmented Lagrangian")
+    else:
+        print(
+            "certificate: VIOLATED first in iteration {iteration} by block {block}: "
+            "augmented Lagrangian {before!r} -> {after!r}".format(**violation)
+        )
 
 
 @app.command()

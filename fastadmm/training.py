@@ -25,18 +25,26 @@ class Result:
 
     Attributes
     ----------
-    status : {"max_iter", "time_limit", "interrupted", "diverged"}
-        Why training ended: all epochs done; out of time; Ctrl-C or a callback; loss not finite or
-        exploding.
+    status : {"solved", "max_iter", "time_limit", "interrupted", "diverged"}
+        Why training ended: all residuals below the tolerances (not `condensed`); all epochs done;
+        out of time; Ctrl-C or a callback; loss not finite or exploding.
     history : list of dict
         One record an epoch: ``epoch`` (from 1), ``seconds`` (its own training time), ``batches``,
         ``train_loss`` (mean over the epoch, of the moving iterate), ``validation_loss``,
-        ``validation_accuracy`` (of the averaged iterate; None without validation data or labels),
-        ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``, ``rho_max`` (at
-        the last step), ``growth`` (mean γ). None where there is none, or it is not finite.
+        ``validation_accuracy`` (of the weights that are returned; None without validation data or
+        labels), and what the solver measures. None where there is none, or it is not finite.
+        `condensed`: ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``,
+        ``rho_max`` (at the last step), ``growth`` (mean γ). `block` and `admmirnn`: see
+        `fastadmm.solvers.splitting.SplittingRecord`; there ``train_loss`` is the loss at the
+        output variables.
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
+    kkt : dict or None
+        Residuals of the optimality conditions at the returned point, see
+        `fastadmm.solvers.splitting.Splitting.kkt`; None for `condensed`.
+    certificate : fastadmm.solvers.splitting.Certificate or None
+        Of ``certify=True``.
     """
 
     status: str = "max_iter"
@@ -44,6 +52,8 @@ class Result:
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     threads: int = 1
+    kkt: dict = None
+    certificate: object = None
 
 
 def fit(
@@ -79,9 +89,13 @@ def fit(
         Chosen by the dtype of ``y`` where not given: labels are integers.
     readout : {"last", "all"}
         Targets for the output after the last time point only, or after every one.
-    solver : {"condensed"}
-    epochs, batch_size : int
-        Passes over the data, sequences in a mini-batch.
+    solver : {"condensed", "block", "admmirnn"}
+    epochs : int
+        Passes over the data.
+    batch_size : int or None
+        Sequences in a mini-batch; None for all of them. `block` and `admmirnn` go on from their
+        states and multipliers where every mini-batch holds all of the data, so that an epoch is
+        an iteration; otherwise each mini-batch starts from simulated states.
     steps : int, optional
         With ``readout="all"``: train on windows of so many time points, carrying the state from
         one to the next (long streams). None: whole sequences.
@@ -98,7 +112,8 @@ def fit(
     seed : int or numpy.random.Generator
         Order of the mini-batches.
     **options
-        Settings of the solver, see `fastadmm.solvers.condensed.CondensedOptions`.
+        Settings of the solver: `fastadmm.solvers.condensed.CondensedOptions`,
+        `fastadmm.solvers.block.BlockOptions`, `fastadmm.solvers.admmirnn.AdmmirnnOptions`.
 
     Returns
     -------
@@ -118,7 +133,8 @@ def fit(
     kind = SOLVERS[_one_of(solver, SOLVERS, "solver")]
     options = _solver_options(kind, solver, options)
     epochs = _positive(epochs, "epochs")
-    batch_size = _positive(batch_size, "batch_size")
+    if batch_size is not None:
+        batch_size = _positive(batch_size, "batch_size")
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
     threads = check_threads(threads)
@@ -128,7 +144,8 @@ def fit(
     net.task.update(loss=problem.loss, readout=readout)
     n_cases, n_timepoints = X.shape[:2]
     steps = _window(steps, n_timepoints, readout)
-    plan = _Plan(n_cases, n_timepoints, min(batch_size, n_cases), steps, epochs)
+    batch_size = min(batch_size or n_cases, n_cases)
+    plan = _Plan(n_cases, n_timepoints, batch_size, steps, epochs)
     run = _Run(net, problem, X, y, plan, validation, threads, np.random.default_rng(seed))
     with compute_threads(threads), make_reporter(verbose, plan, problem) as reporter:
         started = time.perf_counter()
@@ -177,7 +194,9 @@ class _Plan:
 
     def windows(self, rng):
         """Mini-batches of an epoch: cases, first time point, number of time points."""
-        order = rng.permutation(self.n_cases)
+        # a batch of all cases keeps their order: solvers with states go on where they were
+        whole = self.batch_size == self.n_cases
+        order = np.arange(self.n_cases) if whole else rng.permutation(self.n_cases)
         for start in range(0, self.n_cases, self.batch_size):
             cases = order[start : start + self.batch_size]
             for first in range(0, self.n_timepoints, self.steps):
@@ -221,7 +240,11 @@ class _Run:
                     break
         except KeyboardInterrupt:
             self.result.status = "interrupted"
-        weights = self.best if self.result.status == "diverged" else solver.average
+        diverged = self.result.status == "diverged"
+        if not diverged:
+            self.result.kkt = solver.kkt()
+        self.result.certificate = solver.certificate
+        weights = self.best if diverged else solver.average
         self.net.theta[:], self.net.phi[:] = weights
 
     def _epoch(self, solver, epoch, time_limit, reporter):
@@ -237,6 +260,8 @@ class _Run:
             self.result.train_seconds = before + time.perf_counter() - started
             if not record.finite or self._has_exploded(record):
                 status = "diverged"
+            elif record.solved:
+                status = "solved"
             elif time_limit is not None and self.result.train_seconds > time_limit:
                 status = "time_limit"
             reporter.batch(self._mean_loss([record]), len(cases))
@@ -264,17 +289,12 @@ class _Run:
         loss, accuracy = None, None
         if self.validation is not None:
             loss, accuracy = evaluate(averaged, self.problem, *self.validation, self.threads)
-        last = records[-1]
         train_loss = self._mean_loss(records)
         measured = {
             "train_loss": train_loss,
             "validation_loss": loss,
             "validation_accuracy": accuracy,
-            "step_length": np.sqrt(np.mean([r.step_length**2 for r in records])),
-            "multiplier_rms": np.sqrt(np.mean([r.multiplier_square for r in records])),
-            "rho_min": last.rho_min,
-            "rho_max": last.rho_max,
-            "growth": np.mean([r.growth for r in records]),
+            **records[-1].describe(records),
         }
         start = {"epoch": epoch, "seconds": seconds, "batches": len(records)}
         self.result.history.append(start | {k: finite_or_none(v) for k, v in measured.items()})

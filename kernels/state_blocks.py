@@ -68,6 +68,15 @@ def drive(z, tokens, theta_t, t, part, out):
         add_looked_up(tokens[t, part], theta_t, 1.0, out)
 
 
+@jit(parallel=True)
+def preactivations(z, tokens, theta_t, out, bounds):
+    """``out <- Θ z`` of all steps, (T, B, H). Limited by flops: 2 T B H (D + H + 1)."""
+    for chunk in prange(len(bounds) - 1):
+        part = slice(bounds[chunk], bounds[chunk + 1])
+        for t in range(len(out)):
+            drive(z, tokens, theta_t, t, part, out[t, part])
+
+
 @jit
 def _pull(z, tokens, theta_t, rho, t, part, targets):
     hidden = targets.shape[1]
@@ -284,8 +293,8 @@ def update_preactivations(
             old, l1, l2 = a[t, part], lambda1[t, part], lambda2[t, part]
             states = z[t + 1, part, left : left + hidden]
             drive(z, tokens, theta_t, t, part, driven)
+            value[:] = old
             if relaxation != 1.0:
-                value[:] = old
                 activate(activation, value)
             _aim(driven, states, old, value, l1, l2, rho1, rho2, relaxation)
             prox_of(activation, l1.reshape(-1), l2.reshape(-1), rho1, rho2, fresh.reshape(-1))

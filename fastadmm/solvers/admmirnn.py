@@ -39,7 +39,7 @@ class AdmmirnnOptions:
     rho1: float = 1.0
     rho2: float = 1.0
     rho3: float = 1.0
-    nu: float = 1.0
+    nu: float = 3.0
     sweeps: int = 1
     eps_abs: float = 1e-8
     eps_rel: float = 1e-4
@@ -70,13 +70,22 @@ class Admmirnn(Splitting):
     def prepare(self):
         """Penalties of every step; multipliers exist at the last step only."""
         o, steps, outputs = self.options, self.steps, len(self.by_step(self.o))
-        self.w1, self.w2, self.w3 = (np.full(steps + 1, o.nu) for _ in range(3))
+        self.w1, self.w2, self.w3 = (np.full(steps + 1, float(o.nu)) for _ in range(3))
         self.w1[-2:], self.w2[-2:], self.w3[-2:] = o.rho1, o.rho2, o.rho3
         self.output_weights = self.w3[steps - outputs : steps]
         self.row_weights = np.repeat(self.output_weights, self.batch).astype(self.net.dtype)
         self.lambda1[:-1] = self.lambda2[:-1] = 0
         self.by_step(self.lambda3)[:-1] = 0
         self.lambda2[-1] = self.by_step(self.lambda3)[-1] @ self.net.phi[:, :-1]
+
+    def effective_multipliers(self):
+        """λ + w r: a penalty without a multiplier pulls like one."""
+        r1, r2, r3 = self.residuals()
+        return (
+            self.lambda1 + self.w1[:-1, None, None].astype(r1.dtype) * r1,
+            self.lambda2 + self.w2[:-1, None, None].astype(r2.dtype) * r2,
+            self.lambda3 + self.row_weights[:, None] * r3,
+        )
 
     def iterate(self):
         """One iteration in the paper's order: backward, forward, multipliers."""
@@ -143,7 +152,7 @@ class Admmirnn(Splitting):
             np.multiply(self.a, self.w1[:-1, None, None], out=self.targets)
             self.targets += self.lambda1
             self.sum_theta(self.targets)
-            self.gram = _weighted(self.theta.gram, self.w1[:-1], self.batch, self._last_inputs())
+            self.gram = _weighted(self.theta.gram, self.w1[:-1], self.batch, self.inputs(-1))
         blocks = (("b", None), ("W", slice(d, -1)), ("U", slice(0, d)))
         for name, columns in blocks if direction == "backward" else blocks[::-1]:
             if columns is None:
@@ -152,15 +161,6 @@ class Admmirnn(Splitting):
                 self._certify(name)
             else:
                 self._linearised_step(self.theta, self.gram, columns, name)
-
-    def _last_inputs(self):
-        """[x; s; 1] of the last step, one row a sequence, tokens as one-hot rows."""
-        z = self.window.z[-2]
-        if not self.problem.tokens:
-            return z
-        return np.concatenate(
-            [np.eye(self.net.inputs, dtype=z.dtype)[self.window.tokens[-1]], z], 1
-        )
 
     def _linearised_step(self, system, gram, columns, name):
         """``X <- X − ∇_X L / τ`` for some columns, τ the largest eigenvalue of their Gram."""
@@ -199,13 +199,13 @@ class Admmirnn(Splitting):
                 (CHANGE, left - before[c]),
             ):  # fmt: skip
                 sums[c, place] = np.square(array, dtype=float).sum()
-        return self.record(sums, rho)
+        return self.record(sums, rho, gained=rho @ sums[:, RESIDUAL])
 
     def _last_rights(self):
         """Θ z, f(a) and Φ [s; 1] of the last step."""
         value = self.a[-1].copy()
         activate(self.net.activation_code, value)
-        driven = self._last_inputs() @ self.net.theta.T
+        driven = self.inputs(-1) @ self.net.theta.T
         return driven, value, self.window.z[-1, :, self.window.left :] @ self.net.phi.T
 
 

@@ -49,10 +49,10 @@ class BlockOptions:
         Check at every block update that the augmented Lagrangian did not rise.
     """
 
-    rho1: float = 3.0
-    rho2: float = 3.0
+    rho1: float = 10.0
+    rho2: float = 10.0
     rho3: float = 0.3
-    tau_theta: float = 1.0
+    tau_theta: float = 0.1
     tau_phi: float = 1.0
     adapt_every: int = 0
     adapt_ratio: float = 10.0
@@ -93,8 +93,7 @@ class Block(Splitting):
 
     def __init__(self, net, problem, options, batch, steps, total, threads):
         super().__init__(net, problem, options, batch, steps, total, threads)
-        self.rho = np.array([options.rho1, options.rho2, options.rho3])
-        self.consensus = None
+        self.rho = np.array([options.rho1, options.rho2, options.rho3], float)
         if options.regulariser is not None:
             self.consensus = Consensus(
                 net.theta, net.phi, options.regulariser, options.strength, options.rho_weights
@@ -112,6 +111,10 @@ class Block(Splitting):
         np.divide(self.lambda3, self.rho[2], out=self.output_targets)
         self.output_targets += self.o
 
+    def effective_multipliers(self):
+        """λ1, λ2, λ3."""
+        return self.lambda1, self.lambda2, self.lambda3
+
     def iterate(self):
         """Both weight systems, states, pre-activations, outputs; multipliers; adapted penalties."""
         if self.certificate:
@@ -123,13 +126,14 @@ class Block(Splitting):
         if self.consensus:
             self.consensus.update()
             self._certify("consensus")
-            self.consensus.ascend()
         self._move_states()
         self._certify("states")
         self._move_preactivations()
         self._certify("preactivations", 0, 1)
         self.move_outputs(self.rho[2], self.options.relaxation)
         self._certify("outputs", 2)
+        if self.consensus:
+            self.consensus.ascend()
         record = self._record()
         if self.options.adapt_every and self.k % self.options.adapt_every == 0:
             self._adapt(record)
@@ -145,7 +149,7 @@ class Block(Splitting):
         self.sum_theta(self.targets)
         rows, weight, aim = self.steps * self.batch, 0.0, 0.0
         if self.consensus:
-            weight = self.terms * self.consensus.rho / (self.rho[0] * rows)
+            weight = float(self.terms * self.consensus.rho / (self.rho[0] * rows))
             aim = self.consensus.aims()[0]
         self._solve(self.theta, rows, self.options.tau_theta, weight, aim)
         self.theta_t[:] = self.net.theta.T
@@ -154,13 +158,14 @@ class Block(Splitting):
         self.sum_phi(self.output_targets)
         weight, aim = 0.0, 0.0
         if self.consensus:
-            weight, aim = self.consensus.rho / self.rho[2], self.consensus.aims()[1]
+            weight = float(self.consensus.rho / self.rho[2])
+            aim = self.consensus.aims()[1]
         self._solve(self.phi, self.terms, self.options.tau_phi, weight, aim)
 
     def _move_states(self):
         """Exact states; the inverses of their two matrices serve all sequences and steps."""
         net, window = self.net, self.window
-        rho1, rho2, rho3 = self.rho
+        rho1, rho2, rho3 = self.rho.tolist()  # Python floats keep float32 arrays
         W, V = net.theta[:, net.inputs : -1], net.phi[:, :-1]
         recurrent, read = rho1 * W.T @ W, rho3 * V.T @ V
         last = rho2 * np.eye(net.hidden, dtype=net.dtype) + read

@@ -106,6 +106,23 @@ class StepRecord:
         """False where training has diverged."""
         return math.isfinite(self.loss) and math.isfinite(self.step_length)
 
+    @property
+    def solved(self):
+        """False: a stochastic step has no stopping rule of its own."""
+        return False
+
+    @staticmethod
+    def describe(records):
+        """Entries of the history for an epoch."""
+        last = records[-1]
+        return {
+            "step_length": np.sqrt(np.mean([r.step_length**2 for r in records])),
+            "multiplier_rms": np.sqrt(np.mean([r.multiplier_square for r in records])),
+            "rho_min": last.rho_min,
+            "rho_max": last.rho_max,
+            "growth": np.mean([r.growth for r in records]),
+        }
+
 
 class WeightBlock:
     """One block of weights with its averaged Gram, momentum and penalties (algorithm 2.3).
@@ -175,6 +192,7 @@ class Condensed:
     """
 
     Options = CondensedOptions
+    certificate = None
 
     def __init__(self, net, problem, options, batch, steps, total, threads):
         self.net, self.problem, self.options = net, problem, options
@@ -210,6 +228,9 @@ class Condensed:
     def average(self):
         """The averaged iterate (theta, phi): the weights that training returns."""
         return self.theta.average, self.phi.average
+
+    def kkt(self):
+        """None: the constraints hold at every step, and the rest is in the history."""
 
     def step(self, X, y, cases, first, steps, initial=None):
         """One mini-batch: `measure` it, and `move` the weights where all is finite.

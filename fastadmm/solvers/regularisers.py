@@ -67,6 +67,7 @@ class Consensus:
         self.prox, self.value = REGULARISERS[name]
         self.copies = theta.copy(), phi.copy()
         self.scaled = np.zeros_like(theta), np.zeros_like(phi)
+        self.update()
 
     def aims(self):
         """What the weight systems are pulled to, Ψ − u for each block."""

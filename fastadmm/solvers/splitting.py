@@ -10,11 +10,12 @@ states and the multipliers that make the Lagrangian stationary there.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from fastadmm.kernels import losses, state_blocks, states, weights
+from fastadmm.kernels.activations import activate, times_derivative
 from fastadmm.kernels.state_blocks import (
     ALIGNED,
     CHANGE,
@@ -90,8 +91,6 @@ class Certificate:
 
     checks: int = 0
     violation: dict = None
-    value: float = field(default=math.nan, repr=False)
-    size: float = field(default=math.nan, repr=False)
 
     def begin(self, value, size):
         """The Lagrangian before the next update, and the sum of the sizes of its terms."""
@@ -176,7 +175,7 @@ class Splitting:
         self._prox_outputs = (
             state_blocks.update_outputs_softmax if softmax else state_blocks.update_outputs_squared
         )
-        self._window_key, self.k = None, 0
+        self._window_key, self.k, self.consensus = None, 0, None
         self.certificate = Certificate() if options.certify else None
 
     def step(self, X, y, cases, first, steps, initial=None):
@@ -223,10 +222,10 @@ class Splitting:
         """Simulated states, and multipliers that are stationary there."""
         net, window = self.net, self.window
         self.unfolded.simulate(window, net.theta)
-        dense = net.inputs if self.problem.tokens else 0
-        np.matmul(window.z[:-1], net.theta[:, dense:].T, out=self.a)
-        if dense:
-            self.a += net.theta.T[window.tokens]
+        self.theta_t[:] = net.theta.T
+        state_blocks.preactivations(
+            window.z, window.tokens, self.theta_t, self.a, window.sequence_bounds
+        )
         np.matmul(self.output_rows[:, window.left :], net.phi.T, out=self.o)
         self._read_out(
             self.output_rows, net.phi, self.y, 1.0, self.lambda3, self.losses, self.output_bounds
@@ -300,7 +299,7 @@ class Splitting:
         parts = np.append(self.sums.sum(0)[:, [ALIGNED, PENALTY]].ravel(), self.losses.sum())
         return float(parts.sum()), float(np.abs(parts).sum())
 
-    def record(self, sums, rho, regulariser=0.0):
+    def record(self, sums, rho, regulariser=0.0, gained=0.0):
         """What the iteration measured.
 
         Parameters
@@ -310,6 +309,8 @@ class Splitting:
         rho : ndarray, (3,)
             Their penalties.
         regulariser : float
+        gained : float
+            What the multipliers' ascent has added to the Lagrangian since the sums were set.
         """
         norms = np.sqrt(np.abs(sums))  # <λ, r> has a sign, and its root is not used
         side, moved = np.maximum(norms[:, LEFT], norms[:, RIGHT]), rho * norms[:, CHANGE]
@@ -322,9 +323,84 @@ class Splitting:
             loss=loss,
             terms=self.terms,
             objective=loss / self.terms + regulariser,
-            lagrangian=self.merit()[0] / self.terms + regulariser,
+            lagrangian=(self.merit()[0] + gained) / self.terms + regulariser,
             primal=tuple((norms[:, RESIDUAL] / np.maximum(side, TINY)).tolist()),
             dual=tuple((moved / np.maximum(norms[:, MULTIPLIER], TINY)).tolist()),
             rho=tuple(rho.tolist()),
             solved=bool((near & still).all()),
         )
+
+    def kkt(self):
+        """Residuals of the optimality conditions, with the multipliers that the solver holds.
+
+        Returns
+        -------
+        dict of float
+            ``theta``, ``phi``, ``preactivation``, ``state``, ``output``: norm of the gradient of
+            the Lagrangian with respect to these variables, relative to the sum of the norms of its
+            terms. ``feasibility``: largest residual of the constraints, relative to its larger
+            side.
+        """
+        net, window = self.net, self.window
+        mu1, mu2, mu3 = self.effective_multipliers()
+        residuals = self.residuals()
+        value = window.states[1:] - residuals[1]
+        slope = np.ones_like(value)
+        flat = (array.reshape(-1, net.hidden) for array in (slope, value))
+        times_derivative(net.activation_code, *flat)
+        by_next, by_output = np.zeros_like(mu2), np.zeros_like(mu2)
+        by_next[:-1] = mu1[1:] @ net.theta[:, net.inputs : -1]
+        outputs = self.by_step(mu3)
+        by_output[len(mu2) - len(outputs) :] = outputs @ net.phi[:, :-1]
+        gradient = np.empty_like(self.o)
+        getattr(losses, self.problem.loss)(self.o, self.y, 1.0, gradient)
+        sides = (self.a, window.states[1:], self.o)
+        return {
+            **self._kkt_of_weights(mu1, mu3),
+            "preactivation": _relative(mu1, -mu2 * slope),
+            "state": _relative(mu2, -by_next, -by_output),
+            "output": _relative(gradient, mu3),
+            "feasibility": max(
+                _norm(r) / max(_norm(x), _norm(x - r), TINY)
+                for r, x in zip(residuals, sides, strict=True)
+            ),
+        }
+
+    def _kkt_of_weights(self, mu1, mu3):
+        """Gradients with respect to the weights, relative to the largest that they could be."""
+        copy, inputs = self.consensus, self.inputs()
+        rows = inputs.reshape(-1, inputs.shape[2])
+        read = self.output_rows[:, self.window.left :]
+        found = {}
+        for c, (name, mu, x) in enumerate(
+            (("theta", mu1.reshape(-1, self.net.hidden), rows), ("phi", mu3, read))
+        ):
+            force = 0.0 if copy is None else self.terms * copy.rho * copy.scaled[c]
+            size = _norm(mu) * _norm(x) + _norm(force)
+            found[name] = _norm(force - mu.T @ x) / max(size, TINY)
+        return found
+
+    def inputs(self, steps=slice(None)):
+        """[x; s; 1] of some steps, (..., B, D + H + 1), tokens as one-hot rows."""
+        z = self.window.z[:-1][steps]
+        if not self.problem.tokens:
+            return z
+        one_hot = np.eye(self.net.inputs, dtype=z.dtype)[self.window.tokens[steps]]
+        return np.concatenate([one_hot, z], axis=-1)
+
+    def residuals(self):
+        """r1 and r2, (T, B, H), and r3, (terms, C)."""
+        value = self.a.copy()
+        activate(self.net.activation_code, value.reshape(-1, self.net.hidden))
+        outputs = self.output_rows[:, self.window.left :] @ self.net.phi.T
+        driven = self.inputs() @ self.net.theta.T
+        return self.a - driven, self.window.states[1:] - value, self.o - outputs
+
+
+def _norm(x):
+    return float(np.linalg.norm(np.asarray(x, dtype=float)))
+
+
+def _relative(*terms):
+    """Norm of a sum, relative to the sum of the norms of its terms."""
+    return _norm(sum(terms)) / max(sum(map(_norm, terms)), TINY)
