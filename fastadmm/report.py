@@ -108,7 +108,7 @@ def _draw_condensed(axes, curve):
 
 
 def _draw_splitting(axes, curve):
-    curve(axes[0, 0], "objective", "objective", linestyle="--")
+    curve(axes[0, 0], "objective", "with regulariser", linestyle="--")
     curve(axes[0, 0], "lagrangian", "augmented Lagrangian", linestyle=":")
     axes[0, 0].set(yscale="log")
     curve(axes[0, 1], "validation_accuracy", "held out", color="C1")

@@ -33,6 +33,9 @@ class BlockOptions:
         Penalties change where one residual is so many times the other.
     relaxation : float
         Over-relaxation α in (0, 2).
+    guard : float
+        Largest relative shrinkage of the recurrent weights before an iteration while multipliers
+        explode, see `Block.shrink`; 0 switches the growth guard off.
     sweeps : int
         Iterations on each mini-batch.
     regulariser : {None, "l1", "l2", "elastic_net", "group", "nonneg"}
@@ -57,6 +60,7 @@ class BlockOptions:
     adapt_every: int = 0
     adapt_ratio: float = 10.0
     relaxation: float = 1.0
+    guard: float = 0.02
     sweeps: int = 1
     regulariser: str | None = None
     strength: float = 1e-3
@@ -78,6 +82,8 @@ class BlockOptions:
             raise ValueError(f"adapt_ratio is {self.adapt_ratio}: expected above 1")
         if not 0 < self.relaxation < 2:
             raise ValueError(f"relaxation is {self.relaxation}: expected 0 < relaxation < 2")
+        if not 0 <= self.guard <= 1:
+            raise ValueError(f"guard is {self.guard}: expected 0 <= guard <= 1")
         if self.sweeps < 1:
             raise ValueError(f"sweeps is {self.sweeps}: expected at least 1")
         if self.certify and (self.relaxation != 1 or self.adapt_every):
@@ -117,6 +123,7 @@ class Block(Splitting):
 
     def iterate(self):
         """Both weight systems, states, pre-activations, outputs; multipliers; adapted penalties."""
+        self.shrink()
         if self.certificate:
             self.certificate.begin(*self._measured_merit())
         self._move_theta()
@@ -138,6 +145,18 @@ class Block(Splitting):
         if self.options.adapt_every and self.k % self.options.adapt_every == 0:
             self._adapt(record)
         return record
+
+    def shrink(self):
+        """Growth guard, ``W <- (1 − min(guard, 0.1 max(0, γ))) W``.
+
+        γ is the mean logarithm of the growth of the multipliers over one step back in time: of
+        their norms at the first step and the last. It is the prox of a squared norm that exploding
+        multipliers switch on, as in `condensed`.
+        """
+        first, last = (float(np.linalg.norm(self.lambda1[t])) for t in (0, -1))
+        if self.steps > 1 and first > last > 0:
+            growth = math.log(first / last) / (self.steps - 1)
+            self.net.theta[:, self.net.inputs : -1] *= 1 - min(self.options.guard, 0.1 * growth)
 
     def _solve(self, system, rows, tau, copy_weight, aim):
         """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``."""

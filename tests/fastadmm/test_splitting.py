@@ -170,6 +170,17 @@ def test_a_violation_is_reported_with_block_and_iteration(monkeypatch):
     assert violation["after"] > violation["before"]
 
 
+@pytest.mark.parametrize(("growth", "factor"), [(-0.5, 1), (0.05, 1 - 0.005), (2.0, 1 - 0.02)])
+def test_growth_guard_shrinks_recurrent_weights_only_while_multipliers_explode(growth, factor):
+    own = make("block")
+    for t in range(T):
+        own.lambda1[t] = np.exp(growth * (T - 1 - t))
+    before = own.net.theta.copy()
+    own.shrink()
+    before[:, D:-1] *= factor
+    np.testing.assert_allclose(own.net.theta, before, rtol=1e-12)
+
+
 def test_sign_convention_by_hand():
     # one weight, one step, squared loss: minimise (o − y)²/2 with o = 0 s + c fixed by tau
     net = RNN(1, 1, 1, activation="identity", dtype="float64")
@@ -363,6 +374,7 @@ BAD = {
     "certify needs relaxation=1 and adapt_every=0: both may raise it": dict(
         certify=True, relaxation=1.5
     ),
+    "guard is 2: expected 0 <= guard <= 1": dict(guard=2),
     "sweeps is 0: expected at least 1": dict(sweeps=0),
     "adapt_every is -1: expected at least 0": dict(adapt_every=-1),
     "adapt_ratio is 1: expected above 1": dict(adapt_ratio=1),
