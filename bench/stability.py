@@ -1,7 +1,7 @@
 """Stability: final accuracy over initial gains and seeds, all solvers and five torch optimisers.
 
-python bench/stability.py DATA          DATA holds mnist/; adds missing runs to results/stability.json
-python bench/stability.py draw          draws results/stability.png from the stored runs
+python bench/stability.py DATA     DATA holds mnist/; adds missing runs to results/stability.json,
+                                   and draws results/stability.png from all of them
 
 Every method starts from the same weights (orthogonal recurrent weights times the gain), takes the
 same number of epochs and mini-batches of the same size. The torch optimisers decay their learning
@@ -148,9 +148,8 @@ def main(data):
     runs = machine.load("stability")["results"] if path.exists() else []
     done = {(r["task"], r["method"], r["gain"], r["seed"]) for r in runs}
     for task in tasks:
-        rates = tuned(task) if any(r["task"] != task.name for r in runs) or not runs else {}
         known = {r["method"]: r["rate"] for r in runs if r["task"] == task.name and r["rate"]}
-        rates = known if len(known) == len(RATES) else tuned(task) if not rates else rates
+        rates = known if set(known) == set(RATES) else tuned(task)
         for method in (*OURS, *RATES):
             for gain, seed in product(GAINS, SEEDS):
                 if (task.name, method, gain, seed) not in done:
@@ -164,5 +163,45 @@ def main(data):
             print(task.name, method, by_gain, flush=True)
 
 
+def draw():
+    """Accuracy against the gain, and multipliers over time before and after training."""
+    from matplotlib.figure import Figure
+
+    runs = machine.load("stability")["results"]
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    for row, task in zip(figure.subplots(2, 3), TASKS, strict=True):
+        chosen = [r for r in runs if r["task"] == task]
+        for k, method in enumerate((*OURS, *RATES)):
+            draw_accuracy(row[0], [r for r in chosen if r["method"] == method], method, k)
+        row[0].set(xscale="log", xlabel="gain", ylabel="test accuracy, mean and range", title=task)
+        start = [r for r in chosen if r["method"] == "condensed"]
+        draw_norms(row[1], start, "norms_before", "before training")
+        draw_norms(row[2], start, "norms_after", "condensed, after training")
+    figure.axes[0].legend(fontsize=6)
+    figure.axes[1].legend(fontsize=6, title="gain")
+    figure.savefig(machine.RESULTS / "stability.png", dpi=130)
+
+
+def draw_accuracy(axis, runs, method, k):
+    """One method's mean over seeds, and its range, against the gain."""
+    groups = [[r["test_accuracy"] for r in runs if r["gain"] == g] for g in GAINS]
+    if all(groups):
+        style = "-" if method in OURS else "--"
+        axis.plot(GAINS, [mean(g) for g in groups], style, color=f"C{k}", label=method)
+        low, high = [min(g) for g in groups], [max(g) for g in groups]
+        axis.fill_between(GAINS, low, high, color=f"C{k}", alpha=0.12)
+
+
+def draw_norms(axis, runs, key, title):
+    """Mean over seeds of the norms of the multipliers, against the time step."""
+    for k, gain in enumerate(GAINS):
+        found = [r[key] for r in runs if r["gain"] == gain]
+        if found:
+            steps = np.arange(1, len(found[0]) + 1)
+            axis.plot(steps, np.mean(found, axis=0), color=f"C{k}", label=f"{gain:g}")
+    axis.set(yscale="log", xlabel="time step", ylabel="rms multiplier", title=title)
+
+
 if __name__ == "__main__":
     main(sys.argv[1])
+    draw()

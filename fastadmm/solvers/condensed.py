@@ -268,8 +268,8 @@ class Condensed:
         targets = problem.targets_of(y, cases, first, steps)
         self._read_out(output_rows, net.phi, targets, 1 / terms, delta, self.losses, output_bounds)
         record = StepRecord(float(self.losses.sum()), terms)
-        lambda_ = self._pull(window, delta.reshape(outputs, batch, -1), record)
-        self._sum(window, lambda_, output_rows, delta, output_bounds)
+        self.multipliers = self._pull(window, delta.reshape(outputs, batch, -1), record)
+        self._sum(window, self.multipliers, output_rows, delta, output_bounds)
         return record
 
     def move(self, record):
