@@ -61,7 +61,7 @@ class Grid(Serial):
         start, stop = partition(batch, self.batch_size, self.batch_index)
         cases = slice(min(start, n_cases), min(stop, n_cases))
         steps = slice(*partition(n_steps, self.time_size, self.time_index))
-        owns = steps.stop > steps.start
+        owns, self.stop = steps.stop > steps.start, steps.stop
         self.is_first = owns and steps.start == 0
         self.is_last = owns and steps.stop == n_steps
         self._left = self.rank - 1 if owns and steps.start > 0 else None

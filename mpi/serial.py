@@ -14,6 +14,8 @@ class Serial:
     rank, size : int
     n_steps, n_cases : int
         Of the window that was cut last, over all owners.
+    stop : int
+        Own last step's number plus one.
     is_first, is_last : bool
         Whether this process owns its first and its last time step.
     parts : int
@@ -29,7 +31,7 @@ class Serial:
 
         Places in a mini-batch of ``batch`` are owned, so that a smaller last one has fewer owners.
         """
-        self.n_cases, self.n_steps = n_cases, n_steps
+        self.n_cases, self.n_steps, self.stop = n_cases, n_steps, n_steps
         return slice(0, n_cases), slice(0, n_steps)
 
     def send_right(self, array):

@@ -185,8 +185,6 @@ class Splitting:
 
     def step(self, X, y, cases, first, steps, initial=None):
         """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`."""
-        if self.domain.size == 1:
-            self.domain.cut(len(cases), steps, len(cases))
         key = None if initial is not None else (cases.tobytes(), first, steps)
         if self.domain.any(key is None or key != self._window_key):
             self._enter(X, y, cases, first, steps, initial)
@@ -206,6 +204,8 @@ class Splitting:
     def _enter(self, X, y, cases, first, steps, initial):
         """Lay the window out over the buffers, and start from simulated states."""
         domain, problem = self.domain, self.problem
+        if domain.size == 1:
+            domain.cut(len(cases), steps, len(cases))
         batch, outputs = len(cases), problem.outputs_of(steps, domain.is_last)
         hidden, classes = self.net.hidden, self.net.outputs
         self.window = window = self.unfolded.load(X, cases, first, steps, initial)
