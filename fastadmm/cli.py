@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, predict, sample, warmup, doctor."""
+"""The command line: train, evaluate, predict, sample, plan, warmup, doctor."""
 
 import time
 
@@ -11,10 +11,14 @@ from typing import Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
-from fastadmm import tasks  # noqa: E402
+from fastadmm import signals, tasks  # noqa: E402
+from fastadmm.mpi import launch  # noqa: E402
 
 DIVERGED, INTERRUPTED = 3, 130
-"""Exit codes, beside 0 for success and 2 for a user's mistake."""
+"""Exit codes, beside 0 for success, 1 for a failure, 2 for a user's mistake, and 128 plus the
+signal's number where one ended training: 130 after Ctrl-C, 143 SIGTERM, 138 SIGUSR1 on Linux."""
+
+MISTAKES = (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError, launch.LaunchError)
 
 app = typer.Typer(
     help="Train recurrent networks with ADMM, fast, on CPUs.",
@@ -31,12 +35,15 @@ Steps = Annotated[
     int | None, typer.Option(help="Window of text in characters, or length of adding's sequences.")
 ]
 Pixels = Annotated[bool, typer.Option("--pixels", help="MNIST as 784 steps of one pixel.")]
-Threads = Annotated[int | None, typer.Option(help="Default: OMP_NUM_THREADS, or all cores.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Default: OMP_NUM_THREADS, or all cores / ranks on the node.")
+]
 Model = Annotated[Path, typer.Argument(help="A model.safetensors written by train.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 
 
 @app.command()
+@signals.stop_requests()  # until the model is written
 def train(
     task: Task,
     data: Data = None,
@@ -62,11 +69,10 @@ def train(
 ):
     """Train a network, and write summary, history, model and picture into a folder."""
     from fastadmm import RNN, fit, report
-    from fastadmm.mpi.launch import launched_size
 
-    if launched_size() > 1:
+    if launch.launched_size() > 1:
         raise ValueError(
-            f"started as one of {launched_size()} processes of an MPI launcher: training is not "
+            f"started as one of {launch.launched_size()} processes of a launcher: training is not "
             "distributed over ranks yet, each would train its own copy. Start without the launcher"
         )
     defaults = tasks.defaults(task)
@@ -105,8 +111,10 @@ def train(
     picture = report.draw_convergence(folder)
     if not quiet:
         _print_summary(summary, folder, picture)
-    if result.status in ("diverged", "interrupted"):
-        raise typer.Exit(DIVERGED if result.status == "diverged" else INTERRUPTED)
+    if result.status == "diverged":
+        raise typer.Exit(DIVERGED)
+    if result.status == "interrupted":
+        raise typer.Exit(128 + result.signal)
 
 
 def _score(net, loaded, threads):
@@ -208,10 +216,12 @@ def warmup(
 ):
     """Compile what training calls into the cache on disk."""
     from fastadmm import doctor
+    from fastadmm.kernels import jit
     from fastadmm.warmup import compile_all
 
-    for name, seconds in compile_all(dtype, threads):
-        print(f"{name}: {seconds:.1f} s", flush=True)
+    with launch.one_per_node_first(launch.world(), jit.CACHE_FOLDER is not None):
+        for name, seconds in compile_all(dtype, threads):
+            print(f"{name}: {seconds:.1f} s", flush=True)
     print(f"cache: {doctor.cache_state()}")
 
 
@@ -225,10 +235,14 @@ def doctor_command():
 
 
 def main():
-    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    """Run the command line; a user's mistake is one line on standard error and exit code 2.
+
+    Under an MPI launcher the ranks end together, see `fastadmm.mpi.launch.together`.
+    """
     try:
-        app()
-    except (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError) as error:
+        with launch.together(MISTAKES):
+            app()
+    except MISTAKES as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -2,12 +2,13 @@
 
 import copy
 import math
+import signal
 import time
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from fastadmm import validation
+from fastadmm import signals, validation
 from fastadmm.network import RNN
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.progress import make_reporter
@@ -26,8 +27,8 @@ class Result:
     Attributes
     ----------
     status : {"max_iter", "time_limit", "interrupted", "diverged"}
-        Why training ended: all epochs done; out of time; Ctrl-C or a callback; loss not finite or
-        exploding.
+        Why training ended: all epochs done; out of time; Ctrl-C, SIGTERM, SIGUSR1 or a callback;
+        loss not finite or exploding.
     history : list of dict
         One record an epoch: ``epoch`` (from 1), ``seconds`` (its own training time), ``batches``,
         ``train_loss`` (mean over the epoch, of the moving iterate), ``validation_loss``,
@@ -37,6 +38,8 @@ class Result:
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
+    signal : int
+        Number of the signal that ended training, 0 where none did.
     """
 
     status: str = "max_iter"
@@ -44,6 +47,7 @@ class Result:
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     threads: int = 1
+    signal: int = 0
 
 
 def fit(
@@ -111,9 +115,10 @@ def fit(
 
     Notes
     -----
-    Ctrl-C ends training with status ``interrupted`` and keeps the model so far. Where training
-    diverges, the network gets the best finite iterate back. With the same seed, threads and
-    machine, results are bitwise the same.
+    Ctrl-C, SIGTERM and SIGUSR1 end training with status ``interrupted`` and keep the model so far;
+    the two latter at the end of a mini-batch, and only where the program has no handler of its own
+    (`fastadmm.signals`). Where training diverges, the network gets the best finite iterate back.
+    With the same seed, threads and machine, results are bitwise the same.
     """
     kind = SOLVERS[_one_of(solver, SOLVERS, "solver")]
     options = _solver_options(kind, solver, options)
@@ -134,7 +139,8 @@ def fit(
         started = time.perf_counter()
         warm_up(kind, net, problem, X, y, threads)
         run.result.compile_seconds = time.perf_counter() - started
-        run.train(kind, options, time_limit, callbacks, reporter)
+        with signals.stop_requests():
+            run.train(kind, options, time_limit, callbacks, reporter)
     return run.result
 
 
@@ -220,7 +226,7 @@ class _Run:
                     self.result.status = status
                     break
         except KeyboardInterrupt:
-            self.result.status = "interrupted"
+            self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
         weights = self.best if self.result.status == "diverged" else solver.average
         self.net.theta[:], self.net.phi[:] = weights
 
@@ -237,6 +243,8 @@ class _Run:
             self.result.train_seconds = before + time.perf_counter() - started
             if not record.finite or self._has_exploded(record):
                 status = "diverged"
+            elif signals.requested():
+                status, self.result.signal = "interrupted", signals.requested()
             elif time_limit is not None and self.result.train_seconds > time_limit:
                 status = "time_limit"
             reporter.batch(self._mean_loss([record]), len(cases))
