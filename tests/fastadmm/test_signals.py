@@ -36,11 +36,8 @@ def test_keyboard_is_noted_on_request():
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.requested() == signal.SIGINT
 
-    def interrupted():
-        with signals.stop_requests():
-            os.kill(os.getpid(), signal.SIGINT)
-
-    pytest.raises(KeyboardInterrupt, interrupted)
+    with pytest.raises(KeyboardInterrupt), signals.stop_requests():
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_handlers_of_the_user_stay():
