@@ -210,6 +210,45 @@ def sample(
 
 
 @app.command()
+def plan(
+    task: Annotated[str, typer.Option(help="As for train.")],
+    ranks: Annotated[str, typer.Option(help="A number, or A..B.")] = "1..1024",
+    data: Data = None,
+    solver: Annotated[str, typer.Option(help="condensed, block, admmirnn")] = "condensed",
+    hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Sequences in a mini-batch.")] = None,
+    steps: Steps = None,
+    pixels: Pixels = False,
+    dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
+    threads: Annotated[int, typer.Option(help="Of each rank.")] = 1,
+    machine: Annotated[
+        Path | None, typer.Option(help="Its numbers, from --save; default: measured here.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the measured numbers here.")] = None,
+):
+    """Predict time, efficiency and memory on many ranks, before asking for them."""
+    from fastadmm import plan as planning
+    from fastadmm.mpi.cost import counts
+    from fastadmm.mpi.machine import Machine, calibrate
+
+    defaults = tasks.defaults(task)
+    batch_size = batch_size or defaults.batch_size
+    sizes = planning.parse_ranks(ranks)
+    loaded = tasks.load(task, data, steps, pixels, batch_size=batch_size, lazy=True)
+    work = planning.work_of(loaded, hidden or defaults.hidden, batch_size, dtype)
+    counts(work, solver)  # a mistake shows before anything is measured
+    if machine is not None:
+        numbers = Machine.load(machine)
+    else:
+        numbers = calibrate(launch.world(), **planning.rates(work, threads))
+    if save is not None:
+        numbers.save(save)
+    found = planning.table(work, solver, sizes, numbers)
+    print(f"{task}, {solver}: {numbers}")
+    planning.show(found)
+
+
+@app.command()
 def warmup(
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
