@@ -93,8 +93,11 @@ class Share:
         """Own part of an array (n_cases, n_timepoints, ...), or of targets (n_cases, ...)."""
         if self.domain.size == 1:
             return array
-        own = array[self.cases]
-        return own if readout == "last" else own[:, self.times]
+        if readout == "last" or self.steps == 0:
+            return array[self.cases] if readout == "last" else array[self.cases, :0]
+        first = self.times[0]
+        own = array[self.cases, first : self.times[-1] + 1]
+        return own if len(self.times) == own.shape[1] else own[:, self.times - first]
 
     def cut(self, cases, window):
         """Own cases of a mini-batch, numbered within the share, first own time point, and steps."""

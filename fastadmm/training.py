@@ -2,15 +2,19 @@
 
 import copy
 import math
+import signal
 import time
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from fastadmm import validation
+from fastadmm import signals, validation
+from fastadmm.kernels.jit import CACHE_FOLDER
+from fastadmm.mpi.launch import one_per_node_first
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
+from fastadmm.on_disk import OnDisk
 from fastadmm.problem import evaluate, make_problem, score
 from fastadmm.progress import make_reporter
 from fastadmm.report import finite_or_none
@@ -31,7 +35,7 @@ class Result:
     ----------
     status : {"solved", "max_iter", "time_limit", "interrupted", "diverged"}
         Why training ended: all residuals below the tolerances (not `condensed`); all epochs done;
-        out of time; Ctrl-C or a callback; loss not finite or exploding.
+        out of time; Ctrl-C, SIGTERM, SIGUSR1 or a callback; loss not finite or exploding.
     history : list of dict
         One record an epoch: ``epoch`` (from 1), ``seconds`` (its own training time), ``batches``,
         ``train_loss`` (mean over the epoch, of the moving iterate), ``validation_loss``,
@@ -44,6 +48,8 @@ class Result:
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
+    signal : int
+        Number of the signal that ended training, 0 where none did.
     kkt : dict or None
         Residuals of the optimality conditions at the returned point, see
         `fastadmm.solvers.splitting.Splitting.kkt`; None for `condensed`.
@@ -56,6 +62,7 @@ class Result:
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     threads: int = 1
+    signal: int = 0
     kkt: dict = None
     certificate: object = None
 
@@ -141,9 +148,10 @@ def fit(
 
     Notes
     -----
-    Ctrl-C ends training with status ``interrupted`` and keeps the model so far. Where training
-    diverges, the network gets the best finite iterate back. With the same seed, threads and
-    machine, results are bitwise the same.
+    Ctrl-C, SIGTERM and SIGUSR1 end training with status ``interrupted`` and keep the model so far;
+    the two latter at the end of a mini-batch, and only where the program has no handler of its own
+    (`fastadmm.signals`). Where training diverges, the network gets the best finite iterate back.
+    With the same seed, threads and machine, results are bitwise the same.
     """
     kind = SOLVERS[_one_of(solver, SOLVERS, "solver")]
     options = _solver_options(kind, solver, options)
@@ -153,7 +161,7 @@ def fit(
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
     threads = check_threads(threads)
-    X, y = asarray(X, "X"), asarray(y, "y")
+    X, y = _indexable(X, "X"), _indexable(y, "y")
     if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
     n_cases, n_timepoints = X.shape[:2]
@@ -169,10 +177,17 @@ def fit(
     verbose = verbose if domain.is_root else 0
     with compute_threads(threads), make_reporter(verbose, plan, problem) as reporter:
         started = time.perf_counter()
-        warm_up(kind, net, problem, X, y, threads)
+        with one_per_node_first(domain.comm, CACHE_FOLDER is not None):
+            warm_up(kind, net, problem, X, y, threads)
         run.result.compile_seconds = time.perf_counter() - started
-        run.train(kind, options, time_limit, callbacks, reporter)
+        with signals.stop_requests(keyboard=domain.size > 1):
+            run.train(kind, options, time_limit, callbacks, reporter)
     return run.result
+
+
+def _indexable(value, name):
+    """An array; one on disk stays there until its own part is known."""
+    return value if isinstance(value, OnDisk) else asarray(value, name)
 
 
 def _domain(comm, grid, micro_batches, plan):
@@ -190,7 +205,7 @@ def _domain(comm, grid, micro_batches, plan):
 
 def _own_cases(net, X, y, problem, domain):
     """Own part of validation data, whose cases are cut over all ranks."""
-    X, y = asarray(X, "X"), asarray(y, "y")
+    X, y = _indexable(X, "X"), _indexable(y, "y")
     own = slice(*partition(len(X), domain.size, domain.rank))
     empty = own.start == own.stop
     return make_problem(net, X[own], y[own], problem.loss, problem.readout, empty)[1:]
@@ -255,7 +270,7 @@ class _Run:
                     self.result.status = status
                     break
         except KeyboardInterrupt:
-            self.result.status = "interrupted"
+            self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
         diverged = self.result.status == "diverged"
         if not diverged:
             self.result.kkt = solver.kkt()
@@ -279,6 +294,9 @@ class _Run:
                 status = "diverged"
             elif record.solved:
                 status = "solved"
+            elif self.domain.any(signals.requested()):
+                status = "interrupted"
+                self.result.signal = self.domain.largest(signals.requested())
             elif self._is_late(time_limit):
                 status = "time_limit"
             reporter.batch(self._mean_loss([record]), len(cases))

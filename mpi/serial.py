@@ -22,6 +22,7 @@ class Serial:
         Micro-batches that a pipeline over time cuts the sequences into.
     """
 
+    comm = None
     rank, size, parts = 0, 1, 1
     batch_index, batch_size = 0, 1
     is_first = is_last = is_root = True
