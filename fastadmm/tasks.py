@@ -1,17 +1,17 @@
 """Tasks of the command line by name: their defaults, and which options each takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 NAMES = ("digits", "mnist", "text", "adding")
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """Settings where the command line gives none."""
+    """Settings where the command line gives none; a batch size of None takes all sequences."""
 
     hidden: int = 64
     epochs: int = 10
-    batch_size: int = 64
+    batch_size: int | None = 64
 
 
 _DEFAULTS = {
@@ -27,14 +27,19 @@ def _check(task):
         raise ValueError(f"task is {task!r}: expected {', '.join(NAMES)}, or a .npz file")
 
 
-def defaults(task):
-    """Defaults of a task."""
+def defaults(task, solver="condensed"):
+    """Defaults of a task; `block` and `admmirnn` iterate on all sequences at once."""
     _check(task)
-    return _DEFAULTS.get(task, Defaults())
+    found = _DEFAULTS.get(task, Defaults())
+    if solver == "condensed" or task == "text":  # streams of text are one batch already
+        return found
+    return replace(found, hidden=min(found.hidden, 64), epochs=200, batch_size=None)
 
 
-def load(task, data=None, steps=None, pixels=False, seed=0, batch_size=64, alphabet=None):
-    """Load a task's data.
+def load(
+    task, data=None, steps=None, pixels=False, seed=0, batch_size=64, alphabet=None, lazy=False
+):
+    """Load a task's data; ``lazy`` leaves it on disk where the format allows.
 
     Raises
     ------
@@ -60,9 +65,9 @@ def load(task, data=None, steps=None, pixels=False, seed=0, batch_size=64, alpha
     if task == "digits":
         return datasets.digits()
     if task == "mnist":
-        return datasets.mnist(data, pixels)
+        return datasets.mnist(data, pixels, lazy)
     if task == "text":
-        return datasets.text(data, steps or 50, batch_size, alphabet)
+        return datasets.text(data, steps or 50, batch_size, alphabet, lazy)
     if task == "adding":
         return datasets.adding(steps or 100, seed=seed)
-    return datasets.arrays(task, steps)
+    return datasets.arrays(task, steps, lazy)
