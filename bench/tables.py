@@ -1,15 +1,16 @@
-"""Tables of the README, written from the stored results.
+"""Tables of the documentation, written from the stored results and from the docstrings.
 
-python bench/tables.py            rewrites what stands between the markers in README.md
+python bench/tables.py            rewrites what stands between the markers in the pages
 """
 
 import re
 from pathlib import Path
 from statistics import geometric_mean, mean, median
 
+import kernel_tables
 import machine
 
-README = Path(__file__).parents[1] / "README.md"
+REPOSITORY = Path(__file__).parents[1]
 
 
 def accuracy():
@@ -63,9 +64,15 @@ def startup():
     return lines
 
 
-def rewritten(text):
-    """The README's text with every table made anew."""
-    for make in (accuracy, step_race, startup):
+PAGES = {
+    REPOSITORY / "README.md": (accuracy, step_race, startup),
+    REPOSITORY / "docs" / "kernels.md": (kernel_tables.catalogue,),
+}
+
+
+def rewritten(page, text):
+    """A page's text with every table made anew."""
+    for make in PAGES[page]:
         begin, end = f"<!-- {make.__name__} -->", "<!-- end -->"
         pattern = rf"({re.escape(begin)}\n).*?({re.escape(end)})"
         table = "\n".join(make())
@@ -73,9 +80,10 @@ def rewritten(text):
             pattern, lambda found, t=table: f"{found[1]}{t}\n{found[2]}", text, flags=re.DOTALL
         )
         if count != 1:
-            raise SystemExit(f"README.md has {count} places for {make.__name__}: expected 1")
+            raise SystemExit(f"{page.name} has {count} places for {make.__name__}: expected 1")
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(rewritten(page, page.read_text(encoding="utf-8")), encoding="utf-8")

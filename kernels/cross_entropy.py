@@ -244,7 +244,9 @@ def _written(kernel, z, arguments, out):
 def cross_entropy_loss(z, y, weight=1.0):
     """Softmax cross-entropy, ``sum_i weight_i (logsumexp(z_i) - <y_i, z_i>)``.
 
-    One exponential per entry; stable for logits of any size.
+    Stable for logits of any size.
+
+    Cost: an exponential per entry.
     """
     z = _rows("z", z)
     flat = np.ascontiguousarray(z).reshape(-1, z.shape[-1])
@@ -256,7 +258,7 @@ def cross_entropy_loss(z, y, weight=1.0):
 def grad_cross_entropy_loss(z, y, weight=1.0, out=None):
     """Gradient of `cross_entropy_loss`, ``weight (softmax(z) - y)``; its kernel returns the loss.
 
-    Two exponentials per entry.
+    Cost: two exponentials per entry.
     """
     z = _rows("z", z)
     return _written(
@@ -274,8 +276,10 @@ def prox_cross_entropy_loss(v, y, step=1.0, weight=1.0, out=None):
     With ``tau = step weight`` and L = logsumexp(x), stationarity reads
     ``x + tau exp(x - L) = v + tau y``: each entry is a Wright omega function of L, and L is the
     root of one convex decreasing function. Newton's method on it eliminates the rank-one part of
-    the Hessian ``diag(p) - p p^T + I / tau`` as the Sherman-Morrison formula does, costs
-    O(classes) a step, needs no line search and has a bracket at every step.
+    the Hessian ``diag(p) - p p^T + I / tau`` as the Sherman-Morrison formula does, needs
+    no line search and has a bracket at every step.
+
+    Cost: O(classes) per row and Newton step, a Wright omega function per entry.
     """
     v = _rows("v", v)
     arguments = (

@@ -14,6 +14,8 @@ from .in_place import load, store
 from .jit import compiled_as, jit
 
 VALUE_SECTIONS = """
+Cost: one pass over memory.
+
 Parameters
 ----------
 x : array_like
@@ -29,6 +31,8 @@ TypeError, ValueError
     For another dtype, a shape that does not broadcast, or a number outside its domain.
 """
 PROX_SECTIONS = """
+Cost: one pass over memory.
+
 Parameters
 ----------
 v : array_like

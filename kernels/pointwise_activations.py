@@ -12,6 +12,8 @@ from .elementary import exp, sigmoid, silu, softplus, tanh
 from .jit import compiled_as, jit
 
 _ACTIVATION = """
+Cost: one pass over memory{cost}.
+
 Parameters
 ----------
 a : array_like
@@ -28,8 +30,10 @@ Raises
 TypeError, ValueError
     For another dtype, or an ``out`` that does not fit.
 """
-_PLAIN = {"parameter": ""}
-_LEAKY = {"parameter": "slope : float\n    Slope below zero, non-negative.\n"}
+_PLAIN = {"parameter": "", "cost": ""}
+_EXPONENTIAL = _PLAIN | {"cost": ", an exponential per entry"}
+_SOFTPLUS = _PLAIN | {"cost": ", an exponential and a logarithm per entry"}
+_LEAKY = _PLAIN | {"parameter": "slope : float\n    Slope below zero, non-negative.\n"}
 
 
 def _run(kernel, a, parameters, out):
@@ -211,14 +215,14 @@ def _grad_tanh_activation(a, out):
 
 
 @compiled_as(_tanh_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def tanh_activation(a, out=None):
     """tanh, ``f(a) = tanh(a)``."""
     return _run(_tanh_activation, a, (), out)
 
 
 @compiled_as(_grad_tanh_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_tanh_activation(a, out=None):
     """Derivative of `tanh_activation`:
 
@@ -242,14 +246,14 @@ def _grad_sigmoid_activation(a, out):
 
 
 @compiled_as(_sigmoid_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def sigmoid_activation(a, out=None):
     """Logistic sigmoid, ``f(a) = 1 / (1 + exp(-a))``."""
     return _run(_sigmoid_activation, a, (), out)
 
 
 @compiled_as(_grad_sigmoid_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_sigmoid_activation(a, out=None):
     """Derivative of `sigmoid_activation`:
 
@@ -271,14 +275,14 @@ def _grad_softplus_activation(a, out):
 
 
 @compiled_as(_softplus_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_SOFTPLUS))
 def softplus_activation(a, out=None):
     """Softplus, ``f(a) = log(1 + exp(a))``."""
     return _run(_softplus_activation, a, (), out)
 
 
 @compiled_as(_grad_softplus_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_softplus_activation(a, out=None):
     """Derivative of `softplus_activation`:
 
@@ -300,14 +304,14 @@ def _grad_silu_activation(a, out):
 
 
 @compiled_as(_silu_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def silu_activation(a, out=None):
     """SiLU, ``f(a) = a / (1 + exp(-a))``."""
     return _run(_silu_activation, a, (), out)
 
 
 @compiled_as(_grad_silu_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_silu_activation(a, out=None):
     """Derivative of `silu_activation`:
 

@@ -173,7 +173,9 @@ def _project_l2_ball(v, radius, out):
 def project_l2_ball(v, radius=1.0, out=None):
     """Projection onto the l2 ball, ``argmin_x |x - v|_2^2`` over ``|x|_2 <= radius``, per row.
 
-    ``v min(1, radius / |v|_2)``. Reads a row twice.
+    ``v min(1, radius / |v|_2)``.
+
+    Cost: two reads and one write of every entry.
     """
     return _ball(_project_l2_ball, real_array("v", v), radius, out)
 
@@ -194,7 +196,10 @@ def _indicator_l2_ball(x, radius, tolerance):
     )
 )
 def indicator_l2_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity."""
+    """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity.
+
+    Cost: one pass over memory.
+    """
     return _in_rows(_indicator_l2_ball, x, "radius", radius, tolerance)
 
 
@@ -209,7 +214,10 @@ def _project_linf_ball(v, radius, out):
 @compiled_as(_project_linf_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
 def project_linf_ball(v, radius=1.0, out=None):
-    """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row."""
+    """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row.
+
+    Cost: one pass over memory.
+    """
     return _ball(_project_linf_ball, real_array("v", v), radius, out)
 
 
@@ -229,7 +237,10 @@ def _indicator_linf_ball(x, radius, tolerance):
     )
 )
 def indicator_linf_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity."""
+    """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity.
+
+    Cost: one pass over memory.
+    """
     return _in_rows(_indicator_linf_ball, x, "radius", radius, tolerance)
 
 
@@ -265,7 +276,11 @@ def project_l1_ball(v, radius=1.0, out=None):
     """Projection onto the l1 ball, ``argmin_x |x - v|_2^2`` over ``|x|_1 <= radius``, per row.
 
     ``sign(v) max(|v| - theta, 0)`` where ``|v|_1 > radius``, theta such that the sum is the
-    radius. O(n) expected, no sort. The kernel's workspace: (n,), the dtype of ``v``.
+    radius.
+
+    The kernel's workspace: (n,), the dtype of ``v``.
+
+    Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
     return _ball(_project_l1_ball, v, radius, out, (_workspace(v),))
@@ -287,7 +302,10 @@ def _indicator_l1_ball(x, radius, tolerance):
     )
 )
 def indicator_l1_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity."""
+    """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity.
+
+    Cost: one pass over memory.
+    """
     return _in_rows(_indicator_l1_ball, x, "radius", radius, tolerance)
 
 
@@ -309,8 +327,11 @@ def project_simplex(v, total=1.0, out=None):
     """Projection onto the simplex, per row.
 
     ``argmin_x |x - v|_2^2`` over ``x >= 0, sum_j x_j = total``:
-    ``max(v - theta, 0)`` with theta such that the sum is the total. O(n) expected, no sort. A row
-    must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
+    ``max(v - theta, 0)`` with theta such that the sum is the total.
+
+    A row must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
+
+    Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
     if v.ndim and v.shape[-1] == 0:
@@ -340,7 +361,10 @@ def _indicator_simplex(x, total, tolerance):
     )
 )
 def indicator_simplex(x, total=1.0, tolerance=None):
-    """0 where ``x >= -t`` and ``|sum x - total| <= t = tolerance total`` in every row, else inf."""
+    """0 where ``x >= -t`` and ``|sum x - total| <= t = tolerance total`` in every row, else inf.
+
+    Cost: one pass over memory.
+    """
     return _in_rows(_indicator_simplex, x, "total", total, tolerance, positive=True)
 
 
@@ -366,7 +390,9 @@ def project_second_order_cone(v, out=None):
     """Projection onto the second-order cone, ``argmin_x |x - v|_2^2`` over the cone, per row.
 
     The first entry of a row is t and the others are z; the cone is ``|z|_2 <= t``. In the cone v
-    itself, in the polar cone 0, else ``(t + |z|) / 2 (1, z / |z|)``. Reads a row twice.
+    itself, in the polar cone 0, else ``(t + |z|) / 2 (1, z / |z|)``.
+
+    Cost: two reads and one write of every entry.
     """
     return rowwise(_project_second_order_cone, _cone_rows("v", v), (), out)
 
@@ -383,7 +409,10 @@ def _indicator_second_order_cone(x, tolerance):
 @compiled_as(_indicator_second_order_cone)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``")))
 def indicator_second_order_cone(x, tolerance=None):
-    """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity."""
+    """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity.
+
+    Cost: one pass over memory.
+    """
     x = _cone_rows("x", x)
     return _indicator_second_order_cone(as_rows(x), relative_tolerance(tolerance, x))
 

@@ -65,6 +65,8 @@ def _nuclear_norm(x, weight):
 def nuclear_norm(x, weight=1.0):
     """Nuclear norm of a matrix, ``weight`` times the sum of its singular values.
 
+    Cost: O(m n min(m, n)) flops (SVD).
+
     Parameters
     ----------
     x : array_like, (m, n)
@@ -116,6 +118,8 @@ def prox_nuclear_norm(v, step=1.0, weight=1.0, out=None):
     """Prox of the nuclear norm, ``argmin_x weight |x|_* + 1/(2 step) |x - v|_F^2``.
 
     Soft thresholding of the singular values by ``step weight``.
+
+    Cost: O(m n min(m, n)) flops (SVD).
 
     Parameters
     ----------
@@ -190,7 +194,9 @@ def _project_positive_semidefinite(v, out):
 def project_positive_semidefinite(v, out=None):
     """Projection onto the positive semidefinite cone, ``argmin_x |x - v|_F^2`` over ``x >= 0``.
 
-    Of the symmetric part of ``v`` only the eigenvalues above zero are left. O(n^3).
+    Of the symmetric part of ``v`` only the eigenvalues above zero are left.
+
+    Cost: O(n^3) flops (symmetric eigenvalues).
 
     Parameters
     ----------
@@ -236,6 +242,8 @@ def indicator_positive_semidefinite(x, tolerance=None):
 
     With t the tolerance times the largest magnitude of an eigenvalue: no entry is further than t
     from the symmetric part, and no eigenvalue is below -t.
+
+    Cost: O(n^3) flops (symmetric eigenvalues).
 
     Parameters
     ----------

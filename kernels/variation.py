@@ -51,7 +51,10 @@ def _total_variation(x, weight):
 @compiled_as(_total_variation)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=_WEIGHT))
 def total_variation(x, weight=1.0):
-    """Total variation of every row, weighted: ``sum_j weight_j |x_(j+1) - x_j|``."""
+    """Total variation of every row, weighted: ``sum_j weight_j |x_(j+1) - x_j|``.
+
+    Cost: one pass over memory.
+    """
     x = real_array("x", x)
     return _total_variation(as_rows(x), _per_difference(weight, x))
 
@@ -144,9 +147,12 @@ def _prox_total_variation(v, step, weight, pieces, upper, out):
 def prox_total_variation(v, step=1.0, weight=1.0, out=None):
     """Prox of the total variation (1-D denoising, fused-lasso signal approximator), for every row.
 
-    ``argmin_x sum_j weight_j |x_(j+1) - x_j| + 1/(2 step) |x - v|_2^2``. Exact, O(n) whatever the
-    data, in double precision inside; a row that holds NaN or infinity becomes NaN. The kernel's
-    workspaces: float64 (3, 2 n), and (n,) in the dtype of ``v``.
+    ``argmin_x sum_j weight_j |x_(j+1) - x_j| + 1/(2 step) |x - v|_2^2``. Exact, in double
+    precision inside; a row that holds NaN or infinity becomes NaN.
+
+    The kernel's workspaces: float64 (3, 2 n), and (n,) in the dtype of ``v``.
+
+    Cost: O(n) whatever the data.
     """
     v = real_array("v", v)
     n = v.shape[-1] if v.ndim else 1

@@ -1,4 +1,4 @@
-"""The README: its tables come from stored results, its snippet runs, its commands exist."""
+"""The pages: tables come from results and docstrings, snippets run, commands exist."""
 
 import re
 import subprocess
@@ -7,15 +7,47 @@ from pathlib import Path
 
 import pytest
 
+from fastadmm import kernels
+
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
-def test_tables_come_from_the_stored_results(monkeypatch):
+@pytest.fixture
+def tables(monkeypatch):
     monkeypatch.syspath_prepend(REPOSITORY / "bench")
     import tables
 
-    assert tables.rewritten(README) == README
+    return tables
+
+
+def test_tables_come_from_results_and_docstrings(tables):
+    for page in tables.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert tables.rewritten(page, text) == text
+
+
+def test_every_kernel_is_in_the_catalogue(tables):
+    """With what it computes, its domain, dtypes, cost and, where there is one, its kernel."""
+    rows = [line.split(" | ") for line in tables.kernel_tables.catalogue() if line[:3] == "| `"]
+    assert sorted(row[0].strip("| `") for row in rows) == kernels.__all__
+    for name, *cells, compiled in rows:
+        function = getattr(kernels, name.strip("| `"))
+        assert all(cells) or isinstance(function, type), name
+        assert compiled.startswith("`(") == hasattr(function, "kernel")
+
+
+def test_snippets_on_kernels_print_what_they_say(tmp_path):
+    text = (REPOSITORY / "docs" / "kernels.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for i, snippet in enumerate(snippets):
+        script = tmp_path / f"snippet_{i}.py"
+        script.write_text(snippet)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines() == re.findall(r"^print.*# (.*)$", snippet, re.MULTILINE)
+    assert i == 1
 
 
 def test_snippet_runs(tmp_path):
