@@ -12,8 +12,9 @@ from .activation_search import (
     minimise_softplus,
     minimise_tanh,
 )
-from .arguments import coefficient, companion, elementwise, real_array, sharing, slope_below
-from .coefficients import at, like
+from .arguments import coefficient, companion, elementwise, number, real_array
+from .coordinates import at, like
+from .docstrings import sharing
 from .jit import compiled_as, jit
 
 _PROX = """
@@ -130,7 +131,7 @@ def prox_leaky_relu_activation(m, s, slope=0.01, w1=1.0, w2=1.0, out=None):
 
     ``f(a) = a`` where ``a > 0``, else ``slope a``. The better of the minimisers on the two pieces.
     """
-    return _prox(_prox_leaky_relu_activation, m, s, (slope_below(slope),), w1, w2, out)
+    return _prox(_prox_leaky_relu_activation, m, s, (number("slope", slope, 0),), w1, w2, out)
 
 
 @jit

@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from .arguments import real_array, sharing
+from .arguments import as_rows, real_array, rowwise
 from .blas import gemm
+from .docstrings import ROW_RESULT_SECTIONS, ROW_VALUE_SECTIONS, sharing
 from .groups import copy_row
 from .jit import compiled_as, jit
 from .norms import norm
 from .projections import RELATIVE, relative_tolerance
-from .row_arguments import ROW_RESULT_SECTIONS, ROW_VALUE_SECTIONS, as_rows, rowwise
 
 _FACTOR = """factor : AffineFactor
     From `factor_affine`; its dtype becomes that of the data.

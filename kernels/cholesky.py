@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
+from .arguments import array, definite, destination, number, rows_of, solution
 from .blas import potrf, potrs
 from .jit import compiled_as, jit
-from .operands import array, definite, destination, number, rows_of, solution
 from .rows import row
 
 PANEL = 32

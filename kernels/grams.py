@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
+from .arguments import array, destination, number
 from .blas import gemm, syrk
 from .jit import compiled_as, jit
-from .operands import array, destination, number
 
 BLOCK = 256
 """Rows that are weighted at a time: few enough to be read back from cache by the product."""

@@ -8,22 +8,18 @@ result; sums are accumulated in double precision.
 
 import numpy as np
 
-from .arguments import coefficient, companion, real_array, sharing
-from .coefficients import at, like
-from .in_place import load, store
-from .jit import compiled_as, jit
-from .norms import largest_magnitude, norm, sum_of_magnitudes
-from .penalties import soft
-from .row_arguments import (
+from .arguments import as_rows, coefficient, companion, per_row, real_array, rowwise
+from .coordinates import at, like, load, store
+from .docstrings import (
     ROW_RESULT_SECTIONS,
     ROW_STEP,
     ROW_VALUE_SECTIONS,
     ROW_WEIGHT,
-    as_rows,
-    per_row,
-    row_value,
-    rowwise,
+    sharing,
 )
+from .jit import compiled_as, jit
+from .norms import largest_magnitude, norm, sum_of_magnitudes
+from .penalties import soft
 from .thresholds import row_level
 
 _GROUPS = """groups : array_like of int, (number of groups + 1,)
@@ -40,6 +36,11 @@ _SPARSE_WEIGHTS = """weight : float or array_like, (n,)
 group_weight : float or array_like, (number of groups,)
     Weight of the l2 norms, non-negative; one number, or one per group.
 """
+
+
+def _over_rows(kernel, x, weight):
+    x = real_array("x", x)
+    return kernel(as_rows(x), per_row("weight", weight, x))
 
 
 @jit
@@ -91,7 +92,7 @@ def l2_norm(x, weight=1.0):
 
     Cost: one pass over memory.
     """
-    return row_value(_l2_norm, x, (), ("weight", weight))
+    return _over_rows(_l2_norm, x, weight)
 
 
 @jit
@@ -132,7 +133,7 @@ def linf_norm(x, weight=1.0):
 
     Cost: one pass over memory.
     """
-    return row_value(_linf_norm, x, (), ("weight", weight))
+    return _over_rows(_linf_norm, x, weight)
 
 
 @jit

@@ -14,8 +14,9 @@ The losses are those of `fastadmm.kernels.pointwise_losses`.
 
 import numpy as np
 
-from .arguments import coefficient, companion, elementwise, labels, real_array, sharing
-from .coefficients import at, like
+from .arguments import coefficient, companion, elementwise, labels, real_array
+from .coordinates import at, like
+from .docstrings import sharing
 from .elementary import exp, log, log1p, sigmoid, softplus
 from .jit import compiled_as, jit
 from .pointwise_losses import checked_delta, checked_quantile

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import array, factored, rows_of, solution
 from .blas import gemm, potrf, potrs, syrk_rows
 from .jit import compiled_as, jit
-from .operands import array, factored, rows_of, solution
 
 
 class LowRankFactor(NamedTuple):

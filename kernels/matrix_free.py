@@ -14,8 +14,8 @@ from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
 
+from .arguments import array, count, destination, number
 from .jit import ELEMENTWISE, jit
-from .operands import array, count, destination, number
 
 SOLVED, MAX_ITER, INDEFINITE, DIVERGED = range(4)
 STATUS = ("solved", "max_iter", "indefinite", "diverged")

@@ -7,7 +7,8 @@ exponential or two besides, softplus a logarithm too. The proxes are in
 state, is in `fastadmm.kernels.activations`.
 """
 
-from .arguments import elementwise, real_array, sharing, slope_below
+from .arguments import elementwise, number, real_array
+from .docstrings import sharing
 from .elementary import exp, sigmoid, silu, softplus, tanh
 from .jit import compiled_as, jit
 
@@ -124,7 +125,7 @@ def _grad_leaky_relu_activation(a, slope, out):
 @sharing(_ACTIVATION.format(**_LEAKY))
 def leaky_relu_activation(a, slope=0.01, out=None):
     """Leaky ReLU, ``f(a) = a`` where ``a > 0``, else ``slope a``."""
-    return _run(_leaky_relu_activation, a, (slope_below(slope),), out)
+    return _run(_leaky_relu_activation, a, (number("slope", slope, 0),), out)
 
 
 @compiled_as(_grad_leaky_relu_activation)
@@ -134,7 +135,7 @@ def grad_leaky_relu_activation(a, slope=0.01, out=None):
 
     ``f'(a) = 1`` where ``a > 0``, else ``slope`` (at 0 too).
     """
-    return _run(_grad_leaky_relu_activation, a, (slope_below(slope),), out)
+    return _run(_grad_leaky_relu_activation, a, (number("slope", slope, 0),), out)
 
 
 @jit

@@ -9,10 +9,9 @@ Labels of the logistic and hinge losses are -1 and 1: one product ``y z``, the m
 all three.
 """
 
-import numpy as np
-
-from .arguments import coefficient, companion, elementwise, labels, real_array, sharing
-from .coefficients import at, like
+from .arguments import coefficient, companion, elementwise, labels, number, real_array
+from .coordinates import at, like
+from .docstrings import sharing
 from .elementary import exp, sigmoid, softplus
 from .jit import compiled_as, jit
 
@@ -69,13 +68,11 @@ def _gradient(kernel, z, y, parameters, weight, out):
 
 
 def checked_delta(delta):
-    return float(coefficient("delta", delta, np.empty((), np.float64), positive=True))
+    return number("delta", delta, 0, above=True)
 
 
 def checked_quantile(quantile):
-    return float(
-        coefficient("quantile", quantile, np.empty((), np.float64), positive=True, below=1)
-    )
+    return number("quantile", quantile, 0, above=True, below=1)
 
 
 @jit(inline=True)

@@ -5,26 +5,25 @@ step; its kernel returns 0, the value there. ``indicator_X(x)`` is 0 where x is 
 the tolerance it documents, and infinity elsewhere, at a NaN as well. Where a tolerance is relative,
 None stands for `TOLERANCE` times the machine epsilon of the dtype, which the projections meet.
 
-The projection onto the affine set is in `fastadmm.kernels.affine`, that onto the positive
-semidefinite cone in `fastadmm.kernels.spectral`.
+The affine set is in `fastadmm.kernels.affine`, the semidefinite cone in
+`fastadmm.kernels.spectral`.
 """
 
 import numpy as np
 
-from .arguments import companion, elementwise, real_array, sharing
-from .coefficients import at, like
-from .groups import clip_row, copy_row, fill_row, scale_row
-from .in_place import load, store
-from .jit import compiled_as, jit
-from .norms import largest_magnitude, norm, sum_of_magnitudes
-from .penalties import PROX_SECTIONS, VALUE_SECTIONS
-from .row_arguments import (
+from .arguments import as_rows, companion, elementwise, per_row, real_array, rowwise
+from .coordinates import at, like, load, store
+from .docstrings import (
+    PASS,
+    PROX_SECTIONS,
     ROW_RESULT_SECTIONS,
     ROW_VALUE_SECTIONS,
-    as_rows,
-    per_row,
-    rowwise,
+    VALUE_SECTIONS,
+    sharing,
 )
+from .groups import clip_row, copy_row, fill_row, scale_row
+from .jit import compiled_as, jit
+from .norms import largest_magnitude, norm, sum_of_magnitudes
 from .thresholds import row_level
 
 TOLERANCE = 1000
@@ -42,6 +41,9 @@ RELATIVE = """tolerance : float, optional
 _RADIUS = """radius : float or array_like, (...)
     Non-negative; one number, or one per row.
 """
+_IN_BALL = PASS + ROW_VALUE_SECTIONS.format(
+    parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
+)
 _TOTAL = """total : float or array_like, (...)
     Positive; one number, or one per row.
 """
@@ -64,10 +66,9 @@ def _bounds(lower, upper, x):
     if wrong.any():
         a, b = (bound[wrong].flat[0] for bound in both)
         raise ValueError(f"lower is {a} where upper is {b}: expected lower <= upper")
-    names = ("lower", "upper")
     return tuple(
         x.dtype.type(bound) if bound.ndim == 0 else companion(name, bound, x)
-        for name, bound in zip(names, (lower, upper), strict=True)
+        for name, bound in (("lower", lower), ("upper", upper))
     )
 
 
@@ -152,10 +153,6 @@ def _ball(kernel, v, radius, out, work=()):
     return rowwise(kernel, v, (per_row("radius", radius, v), *work), out)
 
 
-def _workspace(v):
-    return np.empty(v.shape[-1] if v.ndim else 1, v.dtype)
-
-
 @jit
 def _project_l2_ball(v, radius, out):
     radius = like(radius, v)
@@ -190,16 +187,9 @@ def _indicator_l2_ball(x, radius, tolerance):
 
 
 @compiled_as(_indicator_l2_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_l2_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity.
-
-    Cost: one pass over memory.
-    """
+    """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_l2_ball, x, "radius", radius, tolerance)
 
 
@@ -231,16 +221,9 @@ def _indicator_linf_ball(x, radius, tolerance):
 
 
 @compiled_as(_indicator_linf_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_linf_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity.
-
-    Cost: one pass over memory.
-    """
+    """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_linf_ball, x, "radius", radius, tolerance)
 
 
@@ -283,7 +266,7 @@ def project_l1_ball(v, radius=1.0, out=None):
     Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
-    return _ball(_project_l1_ball, v, radius, out, (_workspace(v),))
+    return _ball(_project_l1_ball, v, radius, out, (np.empty(v.shape[-1:] or 1, v.dtype),))
 
 
 @jit
@@ -296,16 +279,9 @@ def _indicator_l1_ball(x, radius, tolerance):
 
 
 @compiled_as(_indicator_l1_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_l1_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity.
-
-    Cost: one pass over memory.
-    """
+    """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_l1_ball, x, "radius", radius, tolerance)
 
 
@@ -336,9 +312,8 @@ def project_simplex(v, total=1.0, out=None):
     v = real_array("v", v)
     if v.ndim and v.shape[-1] == 0:
         raise ValueError(f"v has shape {v.shape}: expected rows of at least one entry")
-    return rowwise(
-        _project_simplex, v, (per_row("total", total, v, positive=True), _workspace(v)), out
-    )
+    total, work = per_row("total", total, v, positive=True), np.empty(v.shape[-1:] or 1, v.dtype)
+    return rowwise(_project_simplex, v, (total, work), out)
 
 
 @jit(reassociate=True)
@@ -356,15 +331,13 @@ def _indicator_simplex(x, total, tolerance):
 
 @compiled_as(_indicator_simplex)
 @sharing(
-    ROW_VALUE_SECTIONS.format(
+    PASS
+    + ROW_VALUE_SECTIONS.format(
         parameters=_TOTAL + RELATIVE.format(relative_to="in units of the total")
     )
 )
 def indicator_simplex(x, total=1.0, tolerance=None):
-    """0 where ``x >= -t`` and ``|sum x - total| <= t = tolerance total`` in every row, else inf.
-
-    Cost: one pass over memory.
-    """
+    """0 where ``x >= -t`` and ``|sum x - total| <= t = tolerance total`` in every row, else inf."""
     return _in_rows(_indicator_simplex, x, "total", total, tolerance, positive=True)
 
 
@@ -407,12 +380,12 @@ def _indicator_second_order_cone(x, tolerance):
 
 
 @compiled_as(_indicator_second_order_cone)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``")))
+@sharing(
+    PASS
+    + ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``"))
+)
 def indicator_second_order_cone(x, tolerance=None):
-    """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity.
-
-    Cost: one pass over memory.
-    """
+    """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity."""
     x = _cone_rows("x", x)
     return _indicator_second_order_cone(as_rows(x), relative_tolerance(tolerance, x))
 

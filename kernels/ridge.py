@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import array, definite, destination, factored, number, rows_of, solution
 from .blas import gemm, potrf, potrs, syrk, syrk_rows
 from .cholesky import copy_rows
 from .jit import compiled_as, jit
-from .operands import array, definite, destination, factored, number, rows_of, solution
 
 
 class RidgeFactor(NamedTuple):

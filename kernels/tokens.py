@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import array, count, definite, factored, number, rows_of, solution
 from .blas import gemm, potrf, potrs, syrk
 from .cholesky import copy_rows
 from .grams import BLOCK
 from .jit import compiled_as, jit
-from .operands import array, count, definite, factored, number, rows_of, solution
 from .rows import row
 
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import array, definite, factored, rows_of, solution
 from .blas import gemm, potrf, syrk_rows, trsm
 from .cholesky import copy_rows
 from .jit import compiled_as, jit
-from .operands import array, definite, factored, rows_of, solution
 
 LANES = 16
 """Right-hand sides that go through the recurrence side by side, to fill vector registers."""

@@ -12,19 +12,12 @@ import math
 
 import numpy as np
 
-from .arguments import coefficient, real_array, sharing
-from .coefficients import at, like
+from .arguments import as_rows, coefficient, per_row, real_array, rowwise
+from .coordinates import at, like
+from .docstrings import ROW_RESULT_SECTIONS, ROW_STEP, ROW_VALUE_SECTIONS, sharing
 from .groups import copy_row, fill_row
 from .jit import compiled_as, jit
 from .norms import maximum
-from .row_arguments import (
-    ROW_RESULT_SECTIONS,
-    ROW_STEP,
-    ROW_VALUE_SECTIONS,
-    as_rows,
-    per_row,
-    rowwise,
-)
 
 _WEIGHT = """weight : float or array_like, (n - 1,)
     Non-negative; one number, or one per difference.
