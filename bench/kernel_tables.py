@@ -1,9 +1,12 @@
 """Tables of the kernels' page: the catalogue from the docstrings, the times from stored results."""
 
+import functools
 import importlib
 import inspect
 import itertools
 import re
+
+import machine
 
 from fastadmm import kernels
 
@@ -126,3 +129,108 @@ def catalogue():
             names = [name for name in kernels.__all__ if _module(name) == module]
             lines += [_row(name) for name in sorted(names, key=_operator)]
     return [*lines, ""]
+
+
+SIZES = (1_000, 100_000, 10_000_000)
+BARS = {"pyproximal": 3.0, "numpy": 1.0}
+"""How many times faster than a peer a kernel is to be."""
+COPY_BAR = 1.3
+"""How many times longer than a copy of the same bytes a separable operator may take at most."""
+LIBRARY_BAR = 1.2
+"""How many times longer than SciPy's BLAS and LAPACK a linear system may take at most."""
+_EXPONENTIALS = "bound by arithmetic: exponentials and logarithms"
+_MEMORY = "both bound by memory: NumPy's is one pass or two"
+_LAPACK = "LAPACK's decomposition is all of the time"
+NOTES = {
+    "prox_squared_l2": _MEMORY,
+    "prox_l2_norm": _MEMORY,
+    "project_l2_ball": _MEMORY,
+    "grad_squared_loss": _MEMORY,
+    "prox_nuclear_norm": _LAPACK,
+    "project_positive_semidefinite": _LAPACK,
+    "prox_l_half": "bound by arithmetic: a square root and two divisions per entry",
+    "prox_logistic_loss": "bound by arithmetic: Newton steps of an exponential each",
+    "prox_poisson_loss": "bound by arithmetic: Newton steps of an exponential each",
+    "logistic_loss": _EXPONENTIALS,
+    "grad_logistic_loss": _EXPONENTIALS,
+    "poisson_loss": _EXPONENTIALS,
+    "grad_poisson_loss": _EXPONENTIALS,
+} | {
+    f"{prefix}{name}_activation": _EXPONENTIALS
+    for prefix in ("", "grad_")
+    for name in ("tanh", "sigmoid", "softplus", "silu")
+}
+"""Why a bar is missed, by operator."""
+
+
+def _runs():
+    """Stored results: facts of the machine, and runs by operator, size and dtype, then by whom."""
+    stored, runs = machine.load("kernels"), {}
+    for run in stored["results"]:
+        key = run["operator"], run["n"], run["dtype"]
+        runs.setdefault(key, {})[run["by"]] = run
+    return stored["machine"], runs
+
+
+def _marked(ratio, missed):
+    return f"**{ratio:.2f} missed**" if missed else f"{ratio:.2f}"
+
+
+def _cells(runs, operator, dtype):
+    """Time at the largest size, the peer with its ratios, the ratio to a copy; and a note."""
+    each = [runs.get((operator, n, dtype), {}) for n in SIZES]
+    peer = next((by for by in BARS for run in each if by in run), "")
+    ratios = []
+    for run in each:
+        if peer in run and "fastadmm" in run:
+            ratio = run[peer]["min"] / run["fastadmm"]["min"]
+            ratios.append(_marked(ratio, ratio < BARS[peer]))
+        else:
+            ratios.append("")
+    ours = each[-1].get("fastadmm", {})
+    seconds = f"{1e3 * ours['min']:.1f}" if ours else ""
+    ratio = ours["min"] / ours["copy"] if "copy" in ours else 0
+    copy = _marked(ratio, ratio > COPY_BAR) if ratio else ""
+    missed = any("missed" in cell for cell in (*ratios, copy))
+    return [seconds, peer, *ratios, copy, NOTES.get(operator, "") if missed else ""]
+
+
+def _if_stored(make):
+    """A table, or one line where nothing was measured yet."""
+
+    @functools.wraps(make)
+    def table():
+        stored = (machine.RESULTS / "kernels.json").exists()
+        return make() if stored else ["No results are stored: `make bench` writes them."]
+
+    return table
+
+
+@_if_stored
+def operator_times():
+    """Operators beside their peers and a copy."""
+    facts, runs = _runs()
+    lines = [
+        f"{facts['processor']}, {facts['date']}, load {facts['load']:.1f} at the end of the run.",
+        "",
+        "| operator | dtype | 1e7, ms | peer | peer / ours, 1e3 | 1e5 | 1e7 | ours / copy | note |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for operator, dtype in dict.fromkeys((key[0], key[2]) for key in runs if key[1] == SIZES[1]):
+        cells = _cells(runs, operator, dtype)
+        lines.append(f"| `{operator}` | {dtype} | {' | '.join(cells)} |")
+    return lines
+
+
+@_if_stored
+def system_times():
+    """Linear systems beside BLAS and LAPACK called through SciPy."""
+    _, runs = _runs()
+    lines = ["| system | size | dtype | ours, ms | SciPy, ms | ours / SciPy |", "|---" * 6 + "|"]
+    for (operator, size, dtype), run in runs.items():
+        if "scipy" in run and "fastadmm" in run:
+            ours, theirs = run["fastadmm"]["min"], run["scipy"]["min"]
+            ratio = _marked(ours / theirs, ours / theirs > LIBRARY_BAR)
+            times = f"{1e3 * ours:.3f} | {1e3 * theirs:.3f} | {ratio}"
+            lines.append(f"| {operator} | {size} | {dtype} | {times} |")
+    return lines

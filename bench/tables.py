@@ -66,7 +66,11 @@ def startup():
 
 PAGES = {
     REPOSITORY / "README.md": (accuracy, step_race, startup),
-    REPOSITORY / "docs" / "kernels.md": (kernel_tables.catalogue,),
+    REPOSITORY / "docs" / "kernels.md": (
+        kernel_tables.catalogue,
+        kernel_tables.operator_times,
+        kernel_tables.system_times,
+    ),
 }
 
 

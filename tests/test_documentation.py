@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tables
 
 from fastadmm import kernels
 
@@ -13,21 +14,13 @@ REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(REPOSITORY / "bench")
-    import tables
-
-    return tables
-
-
-def test_tables_come_from_results_and_docstrings(tables):
+def test_tables_come_from_results_and_docstrings():
     for page in tables.PAGES:
         text = page.read_text(encoding="utf-8")
         assert tables.rewritten(page, text) == text
 
 
-def test_every_kernel_is_in_the_catalogue(tables):
+def test_every_kernel_is_in_the_catalogue():
     """With what it computes, its domain, dtypes, cost and, where there is one, its kernel."""
     rows = [line.split(" | ") for line in tables.kernel_tables.catalogue() if line[:3] == "| `"]
     assert sorted(row[0].strip("| `") for row in rows) == kernels.__all__
