@@ -1,4 +1,4 @@
-"""Tables of the documentation, written from the stored results.
+"""Tables of the documentation, written from the stored results and from the docstrings.
 
 python bench/tables.py      rewrites what stands between the markers in README.md and docs/*.md
 """
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from statistics import geometric_mean, mean, median
 
+import kernel_tables
 import machine
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +101,15 @@ def text():
     return lines
 
 
-PAGES = {"README.md": (accuracy, step_race, startup), "docs/solvers.md": (convergence, text)}
+PAGES = {
+    "README.md": (accuracy, step_race, startup),
+    "docs/solvers.md": (convergence, text),
+    "docs/kernels.md": (
+        kernel_tables.catalogue,
+        kernel_tables.operator_times,
+        kernel_tables.system_times,
+    ),
+}
 """The tables of each page, by the names of their markers."""
 
 

@@ -8,22 +8,18 @@ result; sums are accumulated in double precision.
 
 import numpy as np
 
-from .arguments import coefficient, companion, real_array, sharing
-from .coefficients import at, like
-from .in_place import load, store
-from .jit import compiled_as, jit
-from .norms import largest_magnitude, norm, sum_of_magnitudes
-from .penalties import soft
-from .row_arguments import (
+from .arguments import as_rows, coefficient, companion, per_row, real_array, rowwise
+from .coordinates import at, like, load, store
+from .docstrings import (
     ROW_RESULT_SECTIONS,
     ROW_STEP,
     ROW_VALUE_SECTIONS,
     ROW_WEIGHT,
-    as_rows,
-    per_row,
-    row_value,
-    rowwise,
+    sharing,
 )
+from .jit import compiled_as, jit
+from .norms import largest_magnitude, norm, sum_of_magnitudes
+from .penalties import soft
 from .thresholds import row_level
 
 _GROUPS = """groups : array_like of int, (number of groups + 1,)
@@ -40,6 +36,11 @@ _SPARSE_WEIGHTS = """weight : float or array_like, (n,)
 group_weight : float or array_like, (number of groups,)
     Weight of the l2 norms, non-negative; one number, or one per group.
 """
+
+
+def _over_rows(kernel, x, weight):
+    x = real_array("x", x)
+    return kernel(as_rows(x), per_row("weight", weight, x))
 
 
 @jit
@@ -87,8 +88,11 @@ def _l2_norm(x, weight):
 @compiled_as(_l2_norm)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
 def l2_norm(x, weight=1.0):
-    """l2 norm of every row, weighted: ``sum_i weight_i |x_i|_2``."""
-    return row_value(_l2_norm, x, (), ("weight", weight))
+    """l2 norm of every row, weighted: ``sum_i weight_i |x_i|_2``.
+
+    Cost: one pass over memory.
+    """
+    return _over_rows(_l2_norm, x, weight)
 
 
 @jit
@@ -105,7 +109,9 @@ def _prox_l2_norm(v, step, weight, out):
 def prox_l2_norm(v, step=1.0, weight=1.0, out=None):
     """Prox of the l2 norm, ``argmin_x weight |x|_2 + 1/(2 step) |x - v|_2^2`` for every row.
 
-    ``max(1 - tau / |v|_2, 0) v`` with ``tau = step weight``. Reads a row twice.
+    ``max(1 - tau / |v|_2, 0) v`` with ``tau = step weight``.
+
+    Cost: two reads and one write of every entry.
     """
     v = real_array("v", v)
     arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
@@ -123,8 +129,11 @@ def _linf_norm(x, weight):
 @compiled_as(_linf_norm)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
 def linf_norm(x, weight=1.0):
-    """linf norm of every row, weighted: ``sum_i weight_i max_j |x_ij|``."""
-    return row_value(_linf_norm, x, (), ("weight", weight))
+    """linf norm of every row, weighted: ``sum_i weight_i max_j |x_ij|``.
+
+    Cost: one pass over memory.
+    """
+    return _over_rows(_linf_norm, x, weight)
 
 
 @jit
@@ -163,8 +172,11 @@ def prox_linf_norm(v, step=1.0, weight=1.0, out=None):
     """Prox of the linf norm, ``argmin_x weight |x|_inf + 1/(2 step) |x - v|_2^2`` for every row.
 
     0 where ``|v|_1 <= tau = step weight``; else v clipped to ``[-b, b]``, where b takes tau off
-    the l1 norm: ``sum_j max(|v_j| - b, 0) = tau``. O(n) expected, no sort. The kernel's
-    workspace: (n,), the dtype of ``v``.
+    the l1 norm: ``sum_j max(|v_j| - b, 0) = tau``.
+
+    The kernel's workspace: (n,), the dtype of ``v``.
+
+    Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
     arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
@@ -207,7 +219,10 @@ def _group_lasso(x, groups, weight):
 @compiled_as(_group_lasso)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _GROUP_WEIGHT))
 def group_lasso(x, groups, weight=1.0):
-    """Group lasso, ``sum_g weight_g |x_g|_2``, summed over the rows."""
+    """Group lasso, ``sum_g weight_g |x_g|_2``, summed over the rows.
+
+    Cost: one pass over memory.
+    """
     x = real_array("x", x)
     groups = _boundaries(groups, x)
     return _group_lasso(as_rows(x), groups, _per_group("weight", weight, groups, x))
@@ -231,6 +246,8 @@ def prox_group_lasso(v, groups, step=1.0, weight=1.0, out=None):
 
     ``argmin_x sum_g weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)`` for every row:
     ``max(1 - tau_g / |v_g|_2, 0) v_g`` with ``tau = step weight``.
+
+    Cost: two reads and one write of every entry.
     """
     v = real_array("v", v)
     groups = _boundaries(groups, v)
@@ -264,6 +281,8 @@ def sparse_group_lasso(x, groups, weight=1.0, group_weight=1.0):
     """Sparse group lasso, ``sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2``, over the rows.
 
     The kernel takes ``weight`` as an array (n,).
+
+    Cost: two reads of every entry.
     """
     x = real_array("x", x)
     groups = _boundaries(groups, x)
@@ -294,6 +313,8 @@ def prox_sparse_group_lasso(v, groups, step=1.0, weight=1.0, group_weight=1.0, o
     ``argmin_x sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)``
     for every row: the prox of the l1 norm, then that of the group lasso. The kernel takes
     ``weight`` as an array (n,).
+
+    Cost: a few passes over every group.
     """
     v = real_array("v", v)
     groups = _boundaries(groups, v)

@@ -5,26 +5,25 @@ step; its kernel returns 0, the value there. ``indicator_X(x)`` is 0 where x is 
 the tolerance it documents, and infinity elsewhere, at a NaN as well. Where a tolerance is relative,
 None stands for `TOLERANCE` times the machine epsilon of the dtype, which the projections meet.
 
-The projection onto the affine set is in `fastadmm.kernels.affine`, that onto the positive
-semidefinite cone in `fastadmm.kernels.spectral`.
+The affine set is in `fastadmm.kernels.affine`, the semidefinite cone in
+`fastadmm.kernels.spectral`.
 """
 
 import numpy as np
 
-from .arguments import companion, elementwise, real_array, sharing
-from .coefficients import at, like
-from .groups import clip_row, copy_row, fill_row, scale_row
-from .in_place import load, store
-from .jit import compiled_as, jit
-from .norms import largest_magnitude, norm, sum_of_magnitudes
-from .penalties import PROX_SECTIONS, VALUE_SECTIONS
-from .row_arguments import (
+from .arguments import as_rows, companion, elementwise, per_row, real_array, rowwise
+from .coordinates import at, like, load, store
+from .docstrings import (
+    PASS,
+    PROX_SECTIONS,
     ROW_RESULT_SECTIONS,
     ROW_VALUE_SECTIONS,
-    as_rows,
-    per_row,
-    rowwise,
+    VALUE_SECTIONS,
+    sharing,
 )
+from .groups import clip_row, copy_row, fill_row, scale_row
+from .jit import compiled_as, jit
+from .norms import largest_magnitude, norm, sum_of_magnitudes
 from .thresholds import row_level
 
 TOLERANCE = 1000
@@ -42,6 +41,9 @@ RELATIVE = """tolerance : float, optional
 _RADIUS = """radius : float or array_like, (...)
     Non-negative; one number, or one per row.
 """
+_IN_BALL = PASS + ROW_VALUE_SECTIONS.format(
+    parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
+)
 _TOTAL = """total : float or array_like, (...)
     Positive; one number, or one per row.
 """
@@ -64,10 +66,9 @@ def _bounds(lower, upper, x):
     if wrong.any():
         a, b = (bound[wrong].flat[0] for bound in both)
         raise ValueError(f"lower is {a} where upper is {b}: expected lower <= upper")
-    names = ("lower", "upper")
     return tuple(
         x.dtype.type(bound) if bound.ndim == 0 else companion(name, bound, x)
-        for name, bound in zip(names, (lower, upper), strict=True)
+        for name, bound in (("lower", lower), ("upper", upper))
     )
 
 
@@ -152,10 +153,6 @@ def _ball(kernel, v, radius, out, work=()):
     return rowwise(kernel, v, (per_row("radius", radius, v), *work), out)
 
 
-def _workspace(v):
-    return np.empty(v.shape[-1] if v.ndim else 1, v.dtype)
-
-
 @jit
 def _project_l2_ball(v, radius, out):
     radius = like(radius, v)
@@ -173,7 +170,9 @@ def _project_l2_ball(v, radius, out):
 def project_l2_ball(v, radius=1.0, out=None):
     """Projection onto the l2 ball, ``argmin_x |x - v|_2^2`` over ``|x|_2 <= radius``, per row.
 
-    ``v min(1, radius / |v|_2)``. Reads a row twice.
+    ``v min(1, radius / |v|_2)``.
+
+    Cost: two reads and one write of every entry.
     """
     return _ball(_project_l2_ball, real_array("v", v), radius, out)
 
@@ -188,11 +187,7 @@ def _indicator_l2_ball(x, radius, tolerance):
 
 
 @compiled_as(_indicator_l2_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_l2_ball(x, radius=1.0, tolerance=None):
     """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_l2_ball, x, "radius", radius, tolerance)
@@ -209,7 +204,10 @@ def _project_linf_ball(v, radius, out):
 @compiled_as(_project_linf_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
 def project_linf_ball(v, radius=1.0, out=None):
-    """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row."""
+    """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row.
+
+    Cost: one pass over memory.
+    """
     return _ball(_project_linf_ball, real_array("v", v), radius, out)
 
 
@@ -223,11 +221,7 @@ def _indicator_linf_ball(x, radius, tolerance):
 
 
 @compiled_as(_indicator_linf_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_linf_ball(x, radius=1.0, tolerance=None):
     """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_linf_ball, x, "radius", radius, tolerance)
@@ -265,10 +259,14 @@ def project_l1_ball(v, radius=1.0, out=None):
     """Projection onto the l1 ball, ``argmin_x |x - v|_2^2`` over ``|x|_1 <= radius``, per row.
 
     ``sign(v) max(|v| - theta, 0)`` where ``|v|_1 > radius``, theta such that the sum is the
-    radius. O(n) expected, no sort. The kernel's workspace: (n,), the dtype of ``v``.
+    radius.
+
+    The kernel's workspace: (n,), the dtype of ``v``.
+
+    Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
-    return _ball(_project_l1_ball, v, radius, out, (_workspace(v),))
+    return _ball(_project_l1_ball, v, radius, out, (np.empty(v.shape[-1:] or 1, v.dtype),))
 
 
 @jit
@@ -281,11 +279,7 @@ def _indicator_l1_ball(x, radius, tolerance):
 
 
 @compiled_as(_indicator_l1_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_l1_ball(x, radius=1.0, tolerance=None):
     """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_l1_ball, x, "radius", radius, tolerance)
@@ -309,15 +303,17 @@ def project_simplex(v, total=1.0, out=None):
     """Projection onto the simplex, per row.
 
     ``argmin_x |x - v|_2^2`` over ``x >= 0, sum_j x_j = total``:
-    ``max(v - theta, 0)`` with theta such that the sum is the total. O(n) expected, no sort. A row
-    must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
+    ``max(v - theta, 0)`` with theta such that the sum is the total.
+
+    A row must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
+
+    Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
     if v.ndim and v.shape[-1] == 0:
         raise ValueError(f"v has shape {v.shape}: expected rows of at least one entry")
-    return rowwise(
-        _project_simplex, v, (per_row("total", total, v, positive=True), _workspace(v)), out
-    )
+    total, work = per_row("total", total, v, positive=True), np.empty(v.shape[-1:] or 1, v.dtype)
+    return rowwise(_project_simplex, v, (total, work), out)
 
 
 @jit(reassociate=True)
@@ -335,7 +331,8 @@ def _indicator_simplex(x, total, tolerance):
 
 @compiled_as(_indicator_simplex)
 @sharing(
-    ROW_VALUE_SECTIONS.format(
+    PASS
+    + ROW_VALUE_SECTIONS.format(
         parameters=_TOTAL + RELATIVE.format(relative_to="in units of the total")
     )
 )
@@ -366,7 +363,9 @@ def project_second_order_cone(v, out=None):
     """Projection onto the second-order cone, ``argmin_x |x - v|_2^2`` over the cone, per row.
 
     The first entry of a row is t and the others are z; the cone is ``|z|_2 <= t``. In the cone v
-    itself, in the polar cone 0, else ``(t + |z|) / 2 (1, z / |z|)``. Reads a row twice.
+    itself, in the polar cone 0, else ``(t + |z|) / 2 (1, z / |z|)``.
+
+    Cost: two reads and one write of every entry.
     """
     return rowwise(_project_second_order_cone, _cone_rows("v", v), (), out)
 
@@ -381,7 +380,10 @@ def _indicator_second_order_cone(x, tolerance):
 
 
 @compiled_as(_indicator_second_order_cone)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``")))
+@sharing(
+    PASS
+    + ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``"))
+)
 def indicator_second_order_cone(x, tolerance=None):
     """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity."""
     x = _cone_rows("x", x)
