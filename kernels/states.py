@@ -119,9 +119,10 @@ def read_out_softmax(z_rows, phi, labels, scale, delta, losses, bounds):
     """
     left = z_rows.shape[1] - phi.shape[1]
     for chunk in prange(len(bounds) - 1):
-        rows = slice(bounds[chunk], bounds[chunk + 1])
-        gemm(1.0, z_rows[rows, left:], False, phi, True, 0.0, delta[rows])
-        losses[chunk] = softmax_cross_entropy(delta[rows], labels[rows], scale, delta[rows])
+        start, stop = bounds[chunk], bounds[chunk + 1]
+        outputs = delta[start:stop]
+        gemm(1.0, z_rows[start:stop, left:], False, phi, True, 0.0, outputs)
+        losses[chunk] = softmax_cross_entropy(outputs, labels[start:stop], scale, outputs)
 
 
 @jit(parallel=True)
@@ -129,9 +130,10 @@ def read_out_squared(z_rows, phi, targets, scale, delta, losses, bounds):
     """As `read_out_softmax` for the squared loss, with targets (rows, C)."""
     left = z_rows.shape[1] - phi.shape[1]
     for chunk in prange(len(bounds) - 1):
-        rows = slice(bounds[chunk], bounds[chunk + 1])
-        gemm(1.0, z_rows[rows, left:], False, phi, True, 0.0, delta[rows])
-        losses[chunk] = squared(delta[rows], targets[rows], scale, delta[rows])
+        start, stop = bounds[chunk], bounds[chunk + 1]
+        outputs = delta[start:stop]
+        gemm(1.0, z_rows[start:stop, left:], False, phi, True, 0.0, outputs)
+        losses[chunk] = squared(outputs, targets[start:stop], scale, outputs)
 
 
 @jit(reassociate=True)
@@ -167,7 +169,8 @@ def _bound(carried, before, after, safeguard):
         after[i] = squared_norm(row(carried, i))
     growth, counted = _log_growth(before, after)
     if not safeguard:
-        before[:] = after
+        for i in range(len(after)):
+            before[i] = after[i]
         return growth, counted
     _shrinkage(before, after)
     for i in range(len(after)):
