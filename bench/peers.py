@@ -1,10 +1,27 @@
-"""The same training step in torch and in JAX: row-wise classification, Adam, float32.
+"""The same training step here, in torch and in JAX: row-wise classification, float32.
 
 Every maker returns a function that trains on one mini-batch, given by its cases, and returns when
 the update is done.
 """
 
 import numpy as np
+
+
+def condensed_step(X, y, size, hidden, classes, threads):
+    """One step of the default solver, on mini-batches of up to ``size`` cases."""
+    from fastadmm import RNN
+    from fastadmm.problem import make_problem
+    from fastadmm.solvers.condensed import Condensed
+
+    net = RNN(X.shape[2], hidden, classes)
+    problem, X, y = make_problem(net, X, y)
+    steps = X.shape[1]
+    solver = Condensed(net, problem, Condensed.Options(), size, steps, 10**6, threads)
+
+    def step(cases):
+        solver.step(X, y, cases, 0, steps)
+
+    return step
 
 
 def torch_step(X, y, hidden, classes, compiled=False):

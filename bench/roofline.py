@@ -2,12 +2,15 @@
 
 python bench/roofline.py          writes results/roofline.json and results/roofline.png
 
-For every shape, dtype and number of threads: the median time of each phase, its useful flops and
-its least bytes, and the fractions of the matrix-product and copy rates measured in the same run.
-Flops count what the algorithm needs (half of a symmetric product), not what a kernel does.
+For every shape, dtype and number of threads: the time of each phase, its useful flops and its least
+bytes, and the fractions of the matrix-product and copy rates measured in the same run. Times are
+medians, weighted as they occur: every fifth step also sums the Gram and renews the inverse. Flops
+count what the algorithm needs (half of a symmetric product), not what a kernel does. The input
+product is part of `simulate`, which multiplies by [U W b] at once.
 """
 
 import contextlib
+import itertools
 import time
 from collections import defaultdict
 from statistics import median
@@ -34,7 +37,8 @@ SHAPES = [  # T, B, D, H
     (28, 256, 28, 256),
     (28, 128, 28, 512),
 ]
-CLASSES, SECONDS = 10, 2.0
+CLASSES, SECONDS = 10, 3.0
+EVERY = Condensed.Options().gram_every
 PHASES = {
     states: ("load", "simulate", "read_out_softmax", "multipliers"),
     weights: ("sums", "average_gram", "invert_damped", "step_units"),
@@ -42,7 +46,7 @@ PHASES = {
 
 
 def work(T, B, D, H, itemsize):
-    """Useful flops and least bytes of every phase of one step."""
+    """Useful flops and least bytes of every phase, per step."""
     n, q, rows, C = D + H + 1, H + 1, T * B, CLASSES
     return {
         "load": (0, 2 * rows * D * itemsize),
@@ -50,12 +54,16 @@ def work(T, B, D, H, itemsize):
         "read_out_softmax": (2 * B * q * C, B * (q + C) * itemsize),
         "multipliers": (2 * (T - 1) * B * H * H + 2 * B * C * H, 3 * rows * H * itemsize),
         "sums": (
-            rows * (2 * H * n + n * (n + 1)) + B * (2 * C * q + q * (q + 1)),
+            2 * rows * H * n + 2 * B * C * q,
             (rows * (H + n) + B * (C + q)) * itemsize,
         ),
-        "average_gram": (3 * (n * n + q * q) / 2, 3 * (n * n + q * q) / 2 * itemsize),
-        "invert_damped": ((n**3 + q**3) / 5, (n * n + q * q) / 5 * itemsize),
-        "step_units": (2 * 1.2 * (H * n * n + C * q * q), 6 * (H * n + C * q) * itemsize),
+        "gram": ((rows * n**2 + B * q**2) / EVERY, (rows * n + B * q) / EVERY * itemsize),
+        "average_gram": (3 * (n**2 + q**2) / 2 / EVERY, 3 * (n**2 + q**2) / 2 / EVERY * itemsize),
+        "invert_damped": ((n**3 + q**3) / EVERY, (n**2 + q**2) / EVERY * itemsize),
+        "step_units": (
+            (1 + 1 / EVERY) * 2 * (H * n**2 + C * q**2),
+            (n**2 + q**2 + 8 * (H * n + C * q)) * itemsize,
+        ),
     }
 
 
@@ -82,122 +90,118 @@ def timed_phases(seconds):
             setattr(module, name, kernel)
 
 
-def product_rate(dtype, threads):
-    """Flops per second of a large matrix product by BLAS."""
+def rates(dtype, threads):
+    """Flops per second of a large matrix product by BLAS, bytes per second of one thread's copy."""
     a = np.random.default_rng(0).random((1536, 1536)).astype(dtype)
-    out = np.empty_like(a)
-    times = []
+    product, copy = np.empty_like(a), np.empty((40, *a.shape), dtype)
+    large, times = np.ones_like(copy), {"product": [], "copy": []}
     with threadpool_limits(threads, user_api="blas"):
-        for _ in range(5):
+        for _ in range(7):
             started = time.perf_counter()
-            np.matmul(a, a, out=out)
-            times.append(time.perf_counter() - started)
-    return 2 * len(a) ** 3 / median(times)
-
-
-def copy_rate():
-    """Bytes per second, read plus written, of copying 128 MiB by one thread."""
-    source, target = np.ones(2**24), np.empty(2**24)
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        np.copyto(target, source)
-        times.append(time.perf_counter() - started)
-    return 2 * source.nbytes / median(times)
+            np.matmul(a, a, out=product)
+            between = time.perf_counter()
+            np.copyto(copy, large)
+            times["product"].append(between - started)
+            times["copy"].append(time.perf_counter() - between)
+    return 2 * len(a) ** 3 / median(times["product"]), 2 * copy.nbytes / median(times["copy"])
 
 
 def measure(shape, dtype, threads):
-    """Medians over steps of the time of each phase and of the whole step."""
+    """Mean time per step of each phase and of the whole step, from medians."""
     T, B, D, H = shape
     rng = np.random.default_rng(0)
     X, y = rng.random((2 * B, T, D)).astype(dtype), rng.integers(0, CLASSES, 2 * B)
     net = RNN(D, H, CLASSES, dtype=dtype)
     problem, X, y = make_problem(net, X, y)
-    per_step, whole = defaultdict(list), []
+    plain, due = defaultdict(list), defaultdict(list)  # without and with Gram and inverse
     with timed_phases(seconds := defaultdict(float)), compute_threads(threads):
         solver = Condensed(net, problem, Condensed.Options(), B, T, 10**6, threads)
-        started, steps = time.perf_counter(), 0
-        while steps < 35 or (time.perf_counter() - started < SECONDS and steps < 1000):
+        started = time.perf_counter()
+        while len(due["step"]) < 4 or time.perf_counter() - started < SECONDS:
             cases = rng.permutation(2 * B)[:B]
             seconds.clear()
             begun = time.perf_counter()
             solver.step(X, y, cases, 0, T)
-            steps += 1
-            if steps > 15:  # past the first factorisations, one a step
-                whole.append(time.perf_counter() - begun)
+            seconds["step"] = time.perf_counter() - begun
+            if solver.k > 15:  # past the first factorisations, one a step
+                kept = plain if solver.k % EVERY else due
                 for name, value in seconds.items():
-                    per_step[name].append(value)
-    # the inverse is renewed every fifth step: its mean, not its median, belongs to a step
+                    kept[name].append(value)
+    usual = {name: median(values) for name, values in plain.items()}
+    fifth = {name: median(values) for name, values in due.items()}
     phases = {
-        name: float(np.mean(values) if name == "invert_damped" else median(values))
-        for name, values in per_step.items()
-        if name in work(*shape, 4)
+        name: ((EVERY - 1) * usual.get(name, 0.0) + seconds) / EVERY
+        for name, seconds in fifth.items()
     }
-    return phases, median(whole)
+    step = phases.pop("step")
+    phases["gram"] = max(0.0, fifth["sums"] - usual["sums"]) / EVERY
+    phases["sums"] = usual["sums"]
+    return phases, step
+
+
+def entry(shape, dtype, threads):
+    """Everything known about one shape."""
+    product, copy = rates(dtype, threads)
+    phases, step = measure(shape, dtype, threads)
+    needed = work(*shape, np.dtype(dtype).itemsize)
+    flops = sum(f for f, _ in needed.values())
+    return {
+        "shape": shape, "dtype": dtype, "threads": threads, "product_rate": product,
+        "copy_rate": copy, "step": step, "flops": flops,
+        "of_product_rate": flops / step / product,
+        "phases": {
+            name: {
+                "seconds": phases[name], "flops": f, "bytes": b,
+                "of_product_rate": f / phases[name] / product if phases[name] else None,
+                "of_copy_rate": b / phases[name] / copy if phases[name] else None,
+            }
+            for name, (f, b) in needed.items()
+        },
+    }  # fmt: skip
 
 
 def main():
-    """Measure, print and draw."""
-    results, copy = [], copy_rate()
-    for dtype in ("float32", "float64"):
-        for threads in (1, 2):
-            for shape in SHAPES:
-                rate = product_rate(dtype, threads)
-                phases, whole = measure(shape, dtype, threads)
-                needed = work(*shape, np.dtype(dtype).itemsize)
-                flops = sum(f for f, _ in needed.values())
-                results.append(
-                    {
-                        "shape": shape, "dtype": dtype, "threads": threads, "product_rate": rate,
-                        "copy_rate": copy, "step": whole, "flops": flops,
-                        "of_product_rate": flops / whole / rate,
-                        "phases": {
-                            name: {
-                                "seconds": s, "flops": needed[name][0], "bytes": needed[name][1],
-                                "of_product_rate": needed[name][0] / s / rate,
-                                "of_copy_rate": needed[name][1] / s / copy,
-                            }
-                            for name, s in phases.items()
-                        },
-                    }
-                )  # fmt: skip
-                print(
-                    f"{dtype} {threads} threads T, B, D, H = {shape}: {1e3 * whole:.2f} ms, "
-                    f"{flops / whole / rate:.0%} of {rate / 1e9:.0f} Gflop/s",
-                    flush=True,
-                )
+    """Measure, print, store and draw."""
+    results = []
+    for dtype, threads, shape in itertools.product(("float32", "float64"), (1, 2), SHAPES):
+        found = entry(shape, dtype, threads)
+        results.append(found)
+        print(
+            f"{dtype} {threads} threads T, B, D, H = {shape}: {1e3 * found['step']:.2f} ms, "
+            f"{found['of_product_rate']:.0%} of {found['product_rate'] / 1e9:.0f} Gflop/s",
+            flush=True,
+        )
     machine.store("roofline", results)
-    draw(results)
+    draw()
 
 
-def draw(results):
-    """Share of the step that each phase takes, and the fraction of the product rate reached."""
+def draw():
+    """Picture of the stored results: share of every phase, fraction of the product rate."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 9), layout="constrained")
-    names = list(work(*SHAPES[0], 4))
-    for axis, (dtype, threads) in zip(
-        figure.subplots(2, 2, sharey=True).flat,
-        [(d, t) for d in ("float32", "float64") for t in (1, 2)],
-        strict=True,
-    ):
+    figure = Figure(figsize=(12, 9), layout="constrained")
+    results, colours = machine.load("roofline")["results"], colormaps["Paired"].colors
+    panels = itertools.product(("float32", "float64"), (1, 2))
+    for axis, (dtype, threads) in zip(figure.subplots(2, 2, sharey=True).flat, panels, strict=True):
         chosen = [r for r in results if (r["dtype"], r["threads"]) == (dtype, threads)]
         labels = [", ".join(map(str, r["shape"])) for r in chosen]
-        left = np.zeros(len(chosen))
-        for i, name in enumerate([*names, "between kernels"]):
-            share = np.array([r["phases"].get(name, {"seconds": 0})["seconds"] for r in chosen])
-            share = share / [r["step"] for r in chosen]
-            if name == "between kernels":
-                share = np.maximum(0, 1 - left)
-            axis.barh(labels, share, left=left, label=name, color=f"C{i}")
+        steps, left = np.array([r["step"] for r in chosen]), np.zeros(len(chosen))
+        for i, name in enumerate(chosen[0]["phases"]):
+            share = [r["phases"][name]["seconds"] for r in chosen] / steps
+            axis.barh(labels, share, left=left, label=name, color=colours[i])
             left += share
+        rest = np.maximum(0, 1 - left)
+        axis.barh(labels, rest, left=left, label="between kernels", color="gainsboro")
         for place, r in enumerate(chosen):
             axis.text(1.02, place, f"{r['of_product_rate']:.0%}", va="center", fontsize="small")
-        axis.set(title=f"{dtype}, {threads} thread(s)", xlim=(0, 1.15), xlabel="share of the step")
-        axis.invert_yaxis()
-    axis.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1.08), ncols=3)
-    figure.suptitle("T, B, D, H; at the right the fraction of the BLAS product rate of that run")
-    figure.savefig(machine.RESULTS / "roofline.png", dpi=110)
+        axis.set(title=f"{dtype}, {threads} thread(s)", xlim=(0, 1.12), xlabel="share of the step")
+        axis.set_xticks(np.arange(0, 1.1, 0.2))
+    axis.invert_yaxis()  # shared: for all panels
+    handles, names = axis.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, fontsize="small")
+    figure.suptitle("Shapes are T, B, D, H; at the right: fraction of the GEMM rate reached")
+    figure.savefig(machine.RESULTS / "roofline.png", dpi=100)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,6 @@ import numpy as np
 import peers
 import torch
 
-from fastadmm import RNN
-from fastadmm.problem import make_problem
-from fastadmm.solvers.condensed import Condensed
 from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H
@@ -34,19 +31,6 @@ SHAPES = [  # T, B, D, H
     (28, 512, 128, 256),
 ]
 CLASSES, ROUNDS, THREADS, SECONDS = 10, 9, 2, 0.15
-
-
-def condensed_step(X, y, size, hidden):
-    """Function that runs one step of the default solver."""
-    net = RNN(X.shape[2], hidden, CLASSES)
-    problem, X, y = make_problem(net, X, y)
-    steps = X.shape[1]
-    solver = Condensed(net, problem, Condensed.Options(), size, steps, 10**6, THREADS)
-
-    def step(cases):
-        solver.step(X, y, cases, 0, steps)
-
-    return step
 
 
 def seconds_per_step(step, batches):
@@ -66,7 +50,7 @@ def seconds_per_step(step, batches):
 def contestants(X, y, B, H):
     """Name, threads that torch is told to use, and step of every side."""
     runners = [
-        ("condensed", None, condensed_step(X, y, B, H)),
+        ("condensed", None, peers.condensed_step(X, y, B, H, CLASSES, THREADS)),
         ("jax", None, peers.jax_step(X, y, H, CLASSES)),
     ]
     for threads in (1, 2):
