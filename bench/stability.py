@@ -37,11 +37,11 @@ OURS = {
     "admmirnn": dict(solver="admmirnn"),
 }
 RATES = {
-    "SGD": (1e-2, 3e-2, 1e-1, 3e-1),
-    "Momentum": (3e-3, 1e-2, 3e-2, 1e-1),
-    "Adagrad": (3e-3, 1e-2, 3e-2),
-    "RMSprop": (3e-4, 1e-3, 3e-3),
-    "Adam": (1e-3, 2e-3, 5e-3, 1e-2),
+    "SGD": (1e-2, 3e-2, 1e-1, 3e-1, 1.0),
+    "Momentum": (3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
+    "Adagrad": (3e-3, 1e-2, 3e-2, 1e-1),
+    "RMSprop": (3e-4, 1e-3, 3e-3, 1e-2),
+    "Adam": (1e-3, 2e-3, 5e-3, 1e-2, 2e-2),
 }
 
 

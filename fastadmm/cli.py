@@ -1,10 +1,12 @@
-"""The command line: train, evaluate, predict, sample, warmup, doctor."""
+"""The command line: train, evaluate, predict, sample, plan, warmup, doctor."""
 
 import time
 
 STARTED = time.perf_counter()
 
 import json  # noqa: E402
+import os  # noqa: E402
+import re  # noqa: E402
 import sys  # noqa: E402
 from dataclasses import asdict  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -12,10 +14,14 @@ from typing import Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
-from fastadmm import tasks  # noqa: E402
+from fastadmm import signals, tasks  # noqa: E402
+from fastadmm.mpi import launch  # noqa: E402
 
 DIVERGED, VIOLATED, INTERRUPTED = 3, 4, 130
-"""Exit codes, beside 0 for success and 2 for a user's mistake."""
+"""Exit codes, beside 0 for success, 1 for a failure, 2 for a user's mistake, and 128 plus the
+signal's number where one ended training: 130 after Ctrl-C, 143 SIGTERM, 138 SIGUSR1 on Linux."""
+
+MISTAKES = (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError, launch.LaunchError)
 
 app = typer.Typer(
     help="Train recurrent networks with ADMM, fast, on CPUs.",
@@ -32,12 +38,15 @@ Steps = Annotated[
     int | None, typer.Option(help="Window of text in characters, or length of adding's sequences.")
 ]
 Pixels = Annotated[bool, typer.Option("--pixels", help="MNIST as 784 steps of one pixel.")]
-Threads = Annotated[int | None, typer.Option(help="Default: OMP_NUM_THREADS, or all cores.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Default: OMP_NUM_THREADS, or all cores / ranks on the node.")
+]
 Model = Annotated[Path, typer.Argument(help="A model.safetensors written by train.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 
 
 @app.command()
+@signals.stop_requests()  # until the model is written
 def train(
     task: Task,
     data: Data = None,
@@ -56,6 +65,12 @@ def train(
     option: Annotated[
         list[str] | None, typer.Option(help="Any setting of the solver, NAME=VALUE; repeatable.")
     ] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="Under mpirun: ranks along time x batch, as in 2x4.")
+    ] = None,
+    micro_batches: Annotated[
+        int | None, typer.Option(help="Under mpirun: of the pipeline over time ranks.")
+    ] = None,
     certify: Annotated[
         bool, typer.Option("--certify", help="Check that no block update raises the Lagrangian.")
     ] = False,
@@ -69,30 +84,45 @@ def train(
 ):
     """Train a network, and write summary, history, model and picture into a folder."""
     from fastadmm import RNN, fit, report
-    from fastadmm.mpi.launch import launched_size
+    from fastadmm.threads import check_threads
 
-    if launched_size() > 1:
-        raise ValueError(
-            f"started as one of {launched_size()} processes of an MPI launcher: training is not "
-            "distributed over ranks yet, each would train its own copy. Start without the launcher"
-        )
+    comm = launch.world()
+    is_root = comm is None or comm.rank == 0
+    if comm is None and (grid, micro_batches) != (None, None):
+        raise ValueError("grid and micro_batches need ranks: start with mpirun -n P fastadmm train")
+    threads = _threads_of(threads, comm)
     settings = _settings(option, eta, certify)
     defaults = tasks.defaults(task, solver)
     hidden = defaults.hidden if hidden is None else hidden
     epochs = defaults.epochs if epochs is None else epochs
     batch_size = defaults.batch_size if batch_size is None else batch_size
-    loaded = tasks.load(task, data, steps, pixels, seed, batch_size or 64)
-    folder = report.open_folder(out or Path("runs") / Path(task).stem)
+    lazy = comm is not None  # each rank reads its own part only
+    loaded = tasks.load(task, data, steps, pixels, seed, batch_size or 64, lazy=lazy)
+    folder = Path(out or Path("runs") / Path(task).stem)
+    if is_root:
+        report.open_folder(folder)
     net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
     net.task = {"name": loaded.name, **loaded.about}
     set_up = time.perf_counter() - STARTED
+    if comm is not None and not quiet:
+        print(launch.placement(comm, check_threads(threads)), flush=True)
     result = fit(
         net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
         epochs=epochs, batch_size=batch_size, steps=loaded.steps,
         validation=loaded.held_out, time_limit=time_limit, verbose=0 if quiet else 1,
-        threads=threads, seed=seed, **settings,
+        threads=threads, seed=seed, comm=comm, grid=_grid(grid), micro_batches=micro_batches,
+        **settings,
     )  # fmt: skip
-    loss, accuracy = _score(net, loaded, threads)
+    if is_root:
+        _write_results(net, loaded, result, folder, set_up, task, solver, seed, quiet)
+    _exit(result)
+
+
+def _write_results(net, loaded, result, folder, set_up, task, solver, seed, quiet):
+    """Summary, history, model and picture of a run; printed too."""
+    from fastadmm import report
+
+    loss, accuracy = _score(net, loaded, result.threads)
     summary = {
         "task": task,
         "solver": solver,
@@ -115,8 +145,14 @@ def train(
     picture = report.draw_convergence(folder)
     if not quiet:
         _print_summary(summary, folder, picture)
-    if result.status in ("diverged", "interrupted"):
-        raise typer.Exit(DIVERGED if result.status == "diverged" else INTERRUPTED)
+
+
+def _exit(result):
+    """Exit code of a run that did not end well."""
+    if result.status == "diverged":
+        raise typer.Exit(DIVERGED)
+    if result.status == "interrupted":
+        raise typer.Exit(128 + result.signal)
     if result.certificate and result.certificate.violation:
         raise typer.Exit(VIOLATED)
 
@@ -135,6 +171,23 @@ def _settings(option, eta, certify):
         except json.JSONDecodeError:
             settings[name] = value
     return settings
+
+
+def _grid(text):
+    """Ranks along time and along the batch from "2x4"."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise ValueError(f"grid is {text!r}: expected TIMExBATCH, as in 2x4")
+    return int(found[1]), int(found[2])
+
+
+def _threads_of(threads, comm):
+    """Threads of this rank: as asked for, or its share of the node's cores."""
+    if comm is None or threads is not None or "OMP_NUM_THREADS" in os.environ:
+        return threads
+    return launch.cores_per_rank(comm)
 
 
 def _score(net, loaded, threads):
@@ -244,16 +297,57 @@ def sample(
 
 
 @app.command()
+def plan(
+    task: Annotated[str, typer.Option(help="As for train.")],
+    ranks: Annotated[str, typer.Option(help="A number, or A..B.")] = "1..1024",
+    data: Data = None,
+    solver: Annotated[str, typer.Option(help="condensed, block, admmirnn")] = "condensed",
+    hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Sequences in a mini-batch.")] = None,
+    steps: Steps = None,
+    pixels: Pixels = False,
+    dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
+    threads: Annotated[int, typer.Option(help="Of each rank.")] = 1,
+    machine: Annotated[
+        Path | None, typer.Option(help="Its numbers, from --save; default: measured here.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the measured numbers here.")] = None,
+):
+    """Predict time, efficiency and memory on many ranks, before asking for them."""
+    from fastadmm import plan as planning
+    from fastadmm.mpi.cost import counts
+    from fastadmm.mpi.machine import Machine, calibrate
+
+    defaults = tasks.defaults(task)
+    batch_size = batch_size or defaults.batch_size
+    sizes = planning.parse_ranks(ranks)
+    loaded = tasks.load(task, data, steps, pixels, batch_size=batch_size, lazy=True)
+    work = planning.work_of(loaded, hidden or defaults.hidden, batch_size, dtype)
+    counts(work, solver)  # a mistake shows before anything is measured
+    if machine is not None:
+        numbers = Machine.load(machine)
+    else:
+        numbers = calibrate(launch.world(), **planning.rates(work, threads))
+    if save is not None:
+        numbers.save(save)
+    found = planning.table(work, solver, sizes, numbers)
+    print(f"{task}, {solver}: {numbers}")
+    planning.show(found)
+
+
+@app.command()
 def warmup(
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
 ):
     """Compile what training calls into the cache on disk."""
     from fastadmm import doctor
+    from fastadmm.kernels import jit
     from fastadmm.warmup import compile_all
 
-    for name, seconds in compile_all(dtype, threads):
-        print(f"{name}: {seconds:.1f} s", flush=True)
+    with launch.one_per_node_first(launch.world(), jit.CACHE_FOLDER is not None):
+        for name, seconds in compile_all(dtype, threads):
+            print(f"{name}: {seconds:.1f} s", flush=True)
     print(f"cache: {doctor.cache_state()}")
 
 
@@ -267,10 +361,14 @@ def doctor_command():
 
 
 def main():
-    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    """Run the command line; a user's mistake is one line on standard error and exit code 2.
+
+    Under an MPI launcher the ranks end together, see `fastadmm.mpi.launch.together`.
+    """
     try:
-        app()
-    except (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError) as error:
+        with launch.together(MISTAKES):
+            app()
+    except MISTAKES as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fastadmm.on_disk import Mapped, Streams, TextFile, map_npz
+
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
 TEXT_STREAMS = 8
 """Held-out text is read as so many parallel streams, each from a zero state."""
@@ -22,9 +24,10 @@ class Task:
     Attributes
     ----------
     name : str
-    X, y : ndarray
-        Training part, as `fastadmm.fit` takes it.
-    held_out : (ndarray, ndarray) or None
+    X, y : ndarray or OnDisk
+        Training part, as `fastadmm.fit` takes it; on disk where the loader was asked to be lazy and
+        the format allows it.
+    held_out : pair of ndarray or OnDisk, or None
     inputs, outputs : int
         Of the network.
     readout : {"last", "all"}
@@ -61,7 +64,7 @@ def digits():
     return Task("digits", X[360:], y[360:], (X[:360], y[:360]), 8, 10)
 
 
-def mnist(folder, pixels=False):
+def mnist(folder, pixels=False, lazy=False):
     """MNIST from a folder of IDX files, gzipped or not.
 
     Parameters
@@ -71,6 +74,9 @@ def mnist(folder, pixels=False):
         or with ``.gz``.
     pixels : bool
         784 steps of one pixel instead of 28 rows of 28.
+    lazy : bool
+        Leave images and labels on disk, see `fastadmm.on_disk`; what is gzipped is unpacked into
+        memory, as bytes.
     """
     parts = []
     for part in ("train", "t10k"):
@@ -83,8 +89,9 @@ def mnist(folder, pixels=False):
             raise ValueError(
                 f"{folder}: {part} label {where} is {labels[where]}: expected digits 0 to 9"
             )
-        X = images.reshape(len(images), -1, 1) if pixels else images
-        parts.append((np.float32(X) / np.float32(255), labels.astype(np.int64)))
+        X = Mapped(images.reshape(len(images), -1, 1) if pixels else images, np.float32, 255)
+        y = Mapped(labels, np.int64)
+        parts.append((X, y) if lazy else (X[:], y[:]))
     (X, y), held_out = parts
     if X.shape[1:] != held_out[0].shape[1:]:
         raise ValueError(f"{folder}: training images differ in size from test images")
@@ -99,7 +106,7 @@ def _find(folder, name):
 
 
 def read_idx(path, magic):
-    """Array of unsigned bytes from an IDX file, gzipped or not.
+    """Array of unsigned bytes from an IDX file: mapped, or unpacked into memory where gzipped.
 
     Raises
     ------
@@ -107,8 +114,12 @@ def read_idx(path, magic):
         Where the magic number is not ``magic``, or the file is shorter or longer than it says.
     """
     try:
-        with gzip.open(path) if str(path).endswith(".gz") else open(path, "rb") as file:
-            content = file.read()
+        if str(path).endswith(".gz"):
+            with gzip.open(path) as file:
+                content = np.frombuffer(file.read(), np.uint8)
+        else:
+            size = Path(path).stat().st_size
+            content = np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is truncated or damaged: {error}") from error
     dimensions = magic & 0xFF
@@ -124,10 +135,10 @@ def read_idx(path, magic):
         raise ValueError(f"{path} is {kind}: {len(content)} bytes, its header says {expected}")
     if 0 in shape:
         raise ValueError(f"{path} is empty: its header says {shape}")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return content[header:].reshape(shape)
 
 
-def text(path, steps=50, streams=32, alphabet=None):
+def text(path, steps=50, streams=32, alphabet=None, lazy=False):
     """Characters of a text file; the last 10 % are held out.
 
     Parameters
@@ -141,17 +152,22 @@ def text(path, steps=50, streams=32, alphabet=None):
         there are streams is left off).
     alphabet : str, optional
         Symbols in the order of their ids; by default those of the text, sorted.
+    lazy : bool
+        Leave the streams on disk, see `fastadmm.on_disk`; the file is read once for its alphabet,
+        a block at a time.
     """
-    content = Path(path).read_text(encoding="utf-8")
-    if not content:
+    file = TextFile(path)
+    if not len(file):
         raise ValueError(f"{path} is empty")
     if steps < 2:
         raise ValueError(f"steps is {steps}: expected at least 2")
-    alphabet = alphabet or "".join(sorted(set(content)))
-    ids = encode(content, alphabet, path)
-    cut = len(ids) - len(ids) // 10
-    X, y = _streams(ids[:cut], streams, path)
-    held_out = _streams(ids[cut:], TEXT_STREAMS, path)
+    alphabet = alphabet or file.symbols
+    encode(file.symbols, alphabet, path)  # all are known
+    cut = len(file) - len(file) // 10
+    X, y = _streams(file, alphabet, 0, cut, streams)
+    held_out = _streams(file, alphabet, cut, len(file), TEXT_STREAMS)
+    if not lazy:
+        X, y, held_out = X[:], y[:], tuple(part[:] for part in held_out)
     about = {"alphabet": alphabet}
     size = len(alphabet)
     return Task("text", X, y, held_out, size, size, "all", steps, about)
@@ -166,16 +182,19 @@ def encode(content, alphabet, name):
     return np.fromiter((known[symbol] for symbol in content), np.int64, len(content))
 
 
-def _streams(ids, streams, path):
+def _streams(file, alphabet, start, stop, streams):
     """Parallel streams (streams, length) of inputs, and of the symbols that follow them."""
-    length = (len(ids) - 1) // streams
+    length = (stop - start - 1) // streams
     if length < 2:
         raise ValueError(
-            f"{path} is too short: {len(ids)} characters in {streams} streams are sequences "
-            "shorter than two steps"
+            f"{file.path} is too short: {stop - start} characters in {streams} streams are "
+            "sequences shorter than two steps"
         )
-    inputs, following = ids[: streams * length], ids[1 : streams * length + 1]
-    return inputs.reshape(streams, length), following.reshape(streams, length)
+
+    def ids(content):
+        return encode(content, alphabet, file.path)
+
+    return tuple(Streams(file, ids, start + shift, streams, length) for shift in (0, 1))
 
 
 def adding(steps=100, cases=19_200, held_out=2_000, seed=0):
@@ -201,14 +220,14 @@ def adding(steps=100, cases=19_200, held_out=2_000, seed=0):
     return Task("adding", *draw(cases), held, 2, 1, about={"steps": steps, "seed": seed})
 
 
-def arrays(path, steps=None):
-    """A user's own ``.npz`` with X, y and optionally Xv, yv.
+def arrays(path, steps=None, lazy=False):
+    """A user's own ``.npz`` with X, y and optionally Xv, yv; ``lazy`` leaves them on disk.
 
     The read-out follows from the shape of ``y``: integers (n_cases,) or values (n_cases[, C]) are
     targets of the last time point; integers (n_cases, n_timepoints) or values
     (n_cases, n_timepoints, C) of every one.
     """
-    content = read_npz(path, ("X", "y"))
+    content = read_npz(path, ("X", "y"), lazy)
     X, y = content["X"], content["y"]
     tokens = X.ndim == 2 and X.dtype.kind in "iu"
     if X.ndim != 3 and not tokens:
@@ -234,13 +253,19 @@ def arrays(path, steps=None):
     return Task(Path(path).name, X, y, held_out, inputs, outputs, readout, steps)
 
 
-def read_npz(path, names):
-    """Arrays of an ``.npz`` file, which must hold ``names``; nothing in it is unpickled."""
+def read_npz(path, names, lazy=False):
+    """Arrays of an ``.npz`` file, which must hold ``names``; nothing in it is unpickled.
+
+    With ``lazy`` those that are not compressed stay on disk, see `fastadmm.on_disk.map_npz`.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
+        if lazy:
+            content = map_npz(path)
+        else:
+            with np.load(path, allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path} is not a .npz of plain arrays: {error}") from error
     except AttributeError as error:  # np.load gives a bare array for .npy

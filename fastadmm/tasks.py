@@ -36,8 +36,10 @@ def defaults(task, solver="condensed"):
     return replace(found, hidden=min(found.hidden, 64), epochs=200, batch_size=None)
 
 
-def load(task, data=None, steps=None, pixels=False, seed=0, batch_size=64, alphabet=None):
-    """Load a task's data.
+def load(
+    task, data=None, steps=None, pixels=False, seed=0, batch_size=64, alphabet=None, lazy=False
+):
+    """Load a task's data; ``lazy`` leaves it on disk where the format allows.
 
     Raises
     ------
@@ -63,9 +65,9 @@ def load(task, data=None, steps=None, pixels=False, seed=0, batch_size=64, alpha
     if task == "digits":
         return datasets.digits()
     if task == "mnist":
-        return datasets.mnist(data, pixels)
+        return datasets.mnist(data, pixels, lazy)
     if task == "text":
-        return datasets.text(data, steps or 50, batch_size, alphabet)
+        return datasets.text(data, steps or 50, batch_size, alphabet, lazy)
     if task == "adding":
         return datasets.adding(steps or 100, seed=seed)
-    return datasets.arrays(task, steps)
+    return datasets.arrays(task, steps, lazy)

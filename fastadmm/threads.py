@@ -14,8 +14,15 @@ def available_cores():
     return os.cpu_count() or 1
 
 
-def check_threads(threads):
-    """Number of threads to use; None takes OMP_NUM_THREADS where it is set, else all cores.
+def check_threads(threads, cores=None):
+    """Number of threads to use; None takes OMP_NUM_THREADS where it is set, else ``cores``.
+
+    Parameters
+    ----------
+    threads : int or None
+    cores : int, optional
+        Default: all that this process may use. In a distributed run a rank's share of them,
+        `fastadmm.mpi.launch.cores_per_rank`.
 
     Raises
     ------
@@ -25,7 +32,8 @@ def check_threads(threads):
     limit = numba.config.NUMBA_NUM_THREADS
     if threads is None:
         asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-        return min(int(asked) if asked.isdigit() and int(asked) else available_cores(), limit)
+        cores = available_cores() if cores is None else cores
+        return min(int(asked) if asked.isdigit() and int(asked) else cores, limit)
     if not 1 <= threads <= limit:
         raise ValueError(f"threads is {threads}: expected 1 to {limit} (NUMBA_NUM_THREADS)")
     return int(threads)

@@ -163,13 +163,17 @@ def _add_rows(total, addend, squares):
 
 
 @jit
-def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, squares, start, stop):
+def _pull(
+    z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares, start, stop
+):
     steps, _, hidden = lambda_.shape
     left = z.shape[2] - 1 - hidden
     recurrent = theta[:, theta.shape[1] - 1 - hidden : theta.shape[1] - 1]
     first_output = steps - len(delta)
     norms = squares[start:stop]
     growth, counted, square = 0.0, 0, 0.0
+    for i in range(start, stop if len(edge) > 0 else start):
+        squares[i] = squared_norm(edge[i])
     for t in range(steps - 1, -1, -1):
         states = z[t + 1, start:stop, left : left + hidden]
         current = lambda_[t, start:stop]
@@ -178,11 +182,12 @@ def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, squares
             multiply(delta[t - first_output, start:stop], phi[:, :hidden], current)
             times_derivative(activation, current, states)
             arriving = carried[start:stop]
-        if t == steps - 1:
+        if t == steps - 1 and len(edge) == 0:
             for i in range(len(norms)):
                 norms[i] = squared_norm(current[i])
         else:
-            multiply(lambda_[t + 1, start:stop], recurrent, arriving)
+            later = lambda_[t + 1, start:stop] if t < steps - 1 else edge[start:stop]
+            multiply(later, recurrent, arriving)
             times_derivative(activation, arriving, states)
             g, n = _bound(arriving, norms, safeguard)
             growth += g
@@ -195,7 +200,7 @@ def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, squares
 
 @jit(parallel=True)
 def multipliers(
-    z, delta, theta, phi, activation, safeguard, lambda_, carried, squares, totals, bounds
+    z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares, totals, bounds
 ):
     """Multipliers of ``a_t = Θ z_t`` that make the Lagrangian stationary, backward in time.
 
@@ -210,7 +215,9 @@ def multipliers(
     z : ndarray, (T + 1, B, n)
         As `simulate` left it.
     delta : ndarray, (L, B, C)
-        Gradient of the loss at the last L outputs: L = 1 or T.
+        Gradient of the loss at the last L outputs: L = 1 or T, or 0 where a later window has them.
+    edge : ndarray, (B, H), or (0, H) where the sequence ends with this window
+        λ of the step after the window.
     theta, phi : ndarray, (H, D + H + 1) and (C, H + 1)
     activation : int
     safeguard : bool
@@ -225,7 +232,7 @@ def multipliers(
     """
     for chunk in prange(len(bounds) - 1):
         growth, counted, square = _pull(
-            z, delta, theta, phi, activation, safeguard, lambda_, carried, squares,
+            z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares,
             bounds[chunk], bounds[chunk + 1],
         )  # fmt: skip
         totals[chunk, 0] = growth

@@ -47,7 +47,7 @@ def sums(rows, left, lambda_, with_gram, g_parts, gram_parts, bounds, g, gram):
     for chunk in prange(chunks):
         _add_parts(g_parts, 1.0, g, chunk, chunks)
         if with_gram:
-            _add_parts(gram_parts, 1.0 / len(rows), gram, chunk, chunks)
+            _add_parts(gram_parts, 1.0 / max(len(rows), 1), gram, chunk, chunks)
 
 
 @jit
@@ -97,7 +97,7 @@ def token_sums(tokens, rows, lambda_, with_gram, g_parts, cross_parts, bounds, g
         _add_column(g_parts, 1.0, token, g[:, token])
         if with_gram:
             gram[token, :width] = 0
-            _add_column(cross_parts, 1.0 / len(rows), token, gram[width:, token])
+            _add_column(cross_parts, 1.0 / max(len(rows), 1), token, gram[width:, token])
             # the last dense input is the constant one: its sum is the token's count
             gram[token, token] = gram[gram.shape[0] - 1, token]
 

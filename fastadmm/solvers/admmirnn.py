@@ -15,6 +15,7 @@ from fastadmm.kernels import linearised_blocks, prox_cross_entropy_loss
 from fastadmm.kernels.activations import activate
 from fastadmm.kernels.state_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
 from fastadmm.solvers.splitting import TINY, Splitting
+from fastadmm.unfolded import pipeline
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class Admmirnn(Splitting):
     Options = AdmmirnnOptions
     WORK = 6
 
+    def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
+        super().__init__(net, problem, options, batch, steps, total, threads, domain)
+        self._row = np.empty((batch, net.outputs), net.dtype)
+
     @property
     def average(self):
         """The weights that training returns."""
@@ -70,13 +75,19 @@ class Admmirnn(Splitting):
     def prepare(self):
         """Penalties of every step; multipliers exist at the last step only."""
         o, steps, outputs = self.options, self.steps, len(self.by_step(self.o))
+        self.rho = np.array([o.rho1, o.rho2, o.rho3], float)
         self.w1, self.w2, self.w3 = (np.full(steps + 1, float(o.nu)) for _ in range(3))
-        self.w1[-2:], self.w2[-2:], self.w3[-2:] = o.rho1, o.rho2, o.rho3
+        for weights, rho in zip((self.w1, self.w2, self.w3), self.rho, strict=True):
+            # those of own steps, and of the step after them
+            weights[max(self.domain.n_steps - 1 - self.domain.stop + steps, 0) :] = rho
         self.output_weights = self.w3[steps - outputs : steps]
         self.row_weights = np.repeat(self.output_weights, self.batch).astype(self.net.dtype)
-        self.lambda1[:-1] = self.lambda2[:-1] = 0
-        self.by_step(self.lambda3)[:-1] = 0
-        self.lambda2[-1] = self.by_step(self.lambda3)[-1] @ self.net.phi[:, :-1]
+        early = slice(0, -1 if self.domain.is_last else None)
+        outputs = self.by_step(self.lambda3)
+        for multipliers in (self.lambda1, self.lambda2, outputs):
+            multipliers[early] = 0
+        if self.domain.is_last:
+            self.lambda2[-1] = outputs[-1] @ self.net.phi[:, :-1]
 
     def effective_multipliers(self):
         """λ + w r: a penalty without a multiplier pulls like one."""
@@ -92,13 +103,13 @@ class Admmirnn(Splitting):
         if self.certificate:
             self._measure()
             self.certificate.begin(*self.merit())
-        before = [x.copy() for x in self._last_cell()[::2]]
+        before = [x.copy() for x in self._last_cell()[::2]] if self.domain.is_last else None
         self._move_outputs()
         self._move_read_out()
-        self._sweep(linearised_blocks.sweep_backward)
+        self._sweep_backward()
         self._move_recurrent("backward")
         self._move_recurrent("forward")
-        self._sweep(linearised_blocks.sweep_forward)
+        self._sweep_forward()
         self._move_read_out()
         self._move_outputs()
         self._measure()
@@ -136,12 +147,13 @@ class Admmirnn(Splitting):
 
     def _move_read_out(self):
         """c exactly, then a linearised step of V."""
-        net, last = self.net, self.output_rows[-self.batch :, self.window.left :]
+        last = self.output_rows[len(self.output_rows) - self.batch :, self.window.left :]
         np.multiply(self.o, self.row_weights[:, None], out=self.output_targets)
         self.output_targets += self.lambda3
         self.sum_phi(self.output_targets)
-        gram = _weighted(self.phi.gram, self.output_weights, self.batch, last)
-        net.phi[:, -1] += _residual(self.phi, gram)[:, -1] / gram[-1, -1]
+        early = self.options.nu if self.terms > self.domain.n_cases else self.rho[2]
+        gram = self._weighted(self.phi.gram, self.terms, early, self.rho[2], last)
+        self.net.phi[:, -1] += _residual(self.phi, gram)[:, -1] / gram[-1, -1]
         self._certify("c")
         self._linearised_step(self.phi, gram, slice(0, -1), "V")
 
@@ -152,7 +164,10 @@ class Admmirnn(Splitting):
             np.multiply(self.a, self.w1[:-1, None, None], out=self.targets)
             self.targets += self.lambda1
             self.sum_theta(self.targets)
-            self.gram = _weighted(self.theta.gram, self.w1[:-1], self.batch, self.inputs(-1))
+            early = self.options.nu if self.domain.n_steps > 1 else self.rho[0]
+            rows = self.domain.n_steps * self.domain.n_cases
+            last = self.inputs(slice(self.steps - 1, None)).reshape(-1, self.theta.values.shape[1])
+            self.gram = self._weighted(self.theta.gram, rows, early, self.rho[0], last)
         blocks = (("b", None), ("W", slice(d, -1)), ("U", slice(0, d)))
         for name, columns in blocks if direction == "backward" else blocks[::-1]:
             if columns is None:
@@ -168,38 +183,88 @@ class Admmirnn(Splitting):
         system.values[:, columns] += _residual(system, gram)[:, columns] / tau
         self._certify(name)
 
-    def _sweep(self, kernel):
-        """Linearised steps of all states and pre-activations in the order of the kernel."""
-        net, window = self.net, self.window
+    def _weighted(self, mean, rows, early, late, last):
+        """Gram weighted by steps, from its mean over all rows and the rows of the last step."""
+        lower = np.tril(mean)
+        gram = float(early * rows) * (lower + np.tril(lower, -1).T)
+        if early != late:
+            extra = last.T @ last if self.domain.is_last else np.zeros_like(mean)
+            self.domain.sum(extra)
+            gram += float(late - early) * extra
+        return gram
+
+    def _sweep_backward(self):
+        """Linearised steps of s_t and a_t for t = T..1, in a pipeline over time."""
+        taus = self._begin_sweep()
+        for part in pipeline(self.window, self.domain):
+            own = slice(part[0], part[-1])
+            self.domain.receive_right(self.edge[own])
+            self._run_sweep(linearised_blocks.sweep_backward, taus, part)
+            self.domain.send_left(self._first_pull(own))
+        self._certify("states and pre-activations")
+        if self.steps:
+            self.domain.send_right(self.window.states[-1])
+        self.domain.receive_left(self.window.states[0])
+
+    def _sweep_forward(self):
+        """Linearised steps of a_t and s_t for t = 1..T, in a pipeline over time."""
+        taus = self._begin_sweep()
+        self.domain.send_left(self._first_pull(slice(None)))
+        self.domain.receive_right(self.edge)
+        states = self.window.states
+        for part in pipeline(self.window, self.domain):
+            own = slice(part[0], part[-1])
+            self.domain.receive_left(states[0, own])
+            self._run_sweep(linearised_blocks.sweep_forward, taus, part)
+            if self.steps:
+                self.domain.send_right(states[-1, own])
+        self._certify("states and pre-activations")
+
+    def _begin_sweep(self):
+        """Lipschitz constants of the states of every step."""
+        net = self.net
         W, V = net.theta[:, net.inputs : -1], net.phi[:, :-1]
         recurrent, read = np.linalg.norm(W, 2) ** 2, np.linalg.norm(V, 2) ** 2
         taus = self.w2[:-1] + self.w1[1:] * recurrent
-        taus[-1] -= self.w1[-1] * recurrent
+        if self.domain.is_last:
+            taus[-1] -= self.w1[-1] * recurrent
         taus[len(taus) - len(self.output_weights) :] += self.output_weights * read
         self.theta_t[:] = net.theta.T
+        return taus
+
+    def _run_sweep(self, kernel, taus, bounds):
+        net, window = self.net, self.window
         kernel(
             window.z, window.tokens, net.theta, self.theta_t, net.phi, self.a, self.lambda1,
-            self.lambda2, self.by_step(self.o), self.by_step(self.lambda3), self.a[0, :0], self.w1,
-            self.w2, self.w3, taus, net.activation_code, self.work, self.output_work[0],
-            window.sequence_bounds,
+            self.lambda2, self.by_step(self.o), self.by_step(self.lambda3), self.edge, self.w1,
+            self.w2, self.w3, taus, net.activation_code, self.work, self._row, bounds,
         )  # fmt: skip
-        self._certify("states and pre-activations")
+
+    def _first_pull(self, own):
+        """``λ1 + w1 (a − U x − b)`` of the first own step, (1, B, H), what its left owner needs."""
+        if not self.steps:
+            return self.a[:0]
+        net = self.net
+        given = self.inputs(0)[own, : net.inputs] @ net.theta[:, : net.inputs].T
+        free = self.a[0, own] - given - net.theta[:, -1]
+        return (self.lambda1[0, own] + self.a.dtype.type(self.w1[0]) * free)[None]
 
     def _ascend(self, before):
         """Multipliers of the last step, and the record of the iteration."""
-        cell = self._last_cell()
         sums = np.zeros((3, SUMS))
-        rights = self._last_rights()
-        rho = np.array([self.w1[-2], self.w2[-2], self.w3[-2]])
-        for c, (left, dual, right) in enumerate(zip(cell[::2], cell[1::2], rights, strict=True)):
-            gap = left - right
-            dual += left.dtype.type(rho[c]) * gap
-            for place, array in (
-                (RESIDUAL, gap), (LEFT, left), (RIGHT, right), (MULTIPLIER, dual),
-                (CHANGE, left - before[c]),
-            ):  # fmt: skip
-                sums[c, place] = np.square(array, dtype=float).sum()
-        return self.record(sums, rho, gained=rho @ sums[:, RESIDUAL])
+        if self.domain.is_last:
+            cell = self._last_cell()
+            for c, right in enumerate(self._last_rights()):
+                left, dual = cell[2 * c : 2 * c + 2]
+                gap = left - right
+                dual += left.dtype.type(self.rho[c]) * gap
+                for place, array in (
+                    (RESIDUAL, gap), (LEFT, left), (RIGHT, right), (MULTIPLIER, dual),
+                    (CHANGE, left - before[c]),
+                ):  # fmt: skip
+                    sums[c, place] = np.square(array, dtype=float).sum()
+        self.domain.sum(sums)
+        return self.record(sums, self.rho, gained=self.rho @ sums[:, RESIDUAL])
 
     def _last_rights(self):
         """Θ z, f(a) and Φ [s; 1] of the last step."""
@@ -207,15 +272,6 @@ class Admmirnn(Splitting):
         activate(self.net.activation_code, value)
         driven = self.inputs(-1) @ self.net.theta.T
         return driven, value, self.window.z[-1, :, self.window.left :] @ self.net.phi.T
-
-
-def _weighted(mean, weights, batch, last):
-    """Gram weighted by steps, from the mean over all and the rows of the last one."""
-    lower = np.tril(mean)
-    symmetric = lower + np.tril(lower, -1).T
-    return weights[0] * batch * len(weights) * symmetric + (weights[-1] - weights[0]) * (
-        last.T @ last
-    )
 
 
 def _residual(system, gram):

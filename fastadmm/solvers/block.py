@@ -97,8 +97,8 @@ class Block(Splitting):
     Options = BlockOptions
     WORK = 3
 
-    def __init__(self, net, problem, options, batch, steps, total, threads):
-        super().__init__(net, problem, options, batch, steps, total, threads)
+    def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
+        super().__init__(net, problem, options, batch, steps, total, threads, domain)
         self.rho = np.array([options.rho1, options.rho2, options.rho3], float)
         if options.regulariser is not None:
             self.consensus = Consensus(
@@ -153,9 +153,13 @@ class Block(Splitting):
         their norms at the first step and the last. It is the prox of a squared norm that exploding
         multipliers switch on, as in `condensed`.
         """
-        first, last = (float(np.linalg.norm(self.lambda1[t])) for t in (0, -1))
-        if self.steps > 1 and first > last > 0:
-            growth = math.log(first / last) / (self.steps - 1)
+        ends = np.zeros(2)
+        for place, owns, row in ((0, self.domain.is_first, slice(1)), (1, self.domain.is_last, -1)):
+            ends[place] = np.square(self.lambda1[row], dtype=float).sum() if owns else 0.0
+        self.domain.sum(ends)
+        first, last = np.sqrt(ends)
+        if first > last > 0:
+            growth = math.log(first / last) / (self.domain.n_steps - 1)
             self.net.theta[:, self.net.inputs : -1] *= 1 - min(self.options.guard, 0.1 * growth)
 
     def _solve(self, system, rows, tau, copy_weight, aim):
@@ -166,7 +170,7 @@ class Block(Splitting):
 
     def _move_theta(self):
         self.sum_theta(self.targets)
-        rows, weight, aim = self.steps * self.batch, 0.0, 0.0
+        rows, weight, aim = self.domain.n_steps * self.domain.n_cases, 0.0, 0.0
         if self.consensus:
             weight = float(self.terms * self.consensus.rho / (self.rho[0] * rows))
             aim = self.consensus.aims()[0]
@@ -188,18 +192,23 @@ class Block(Splitting):
         W, V = net.theta[:, net.inputs : -1], net.phi[:, :-1]
         recurrent, read = rho1 * W.T @ W, rho3 * V.T @ V
         last = rho2 * np.eye(net.hidden, dtype=net.dtype) + read
-        inner = last + recurrent if len(self.o) > self.batch else last - read + recurrent
+        inner = last + recurrent if self.problem.readout == "all" else last - read + recurrent
         state_blocks.pulls(
             window.z, window.tokens, self.theta_t, rho1, self.targets, window.sequence_bounds
         )
+        self.domain.send_left(self.targets[:1])
         self.output_targets -= net.phi[:, -1]
         self.output_targets *= rho3
+        self.domain.receive_right(self.edge)
         state_blocks.update_states(
-            window.z, self.a, self.lambda2, self.targets, self.targets[0, :0],
+            window.z, self.a, self.lambda2, self.targets, self.edge,
             self.by_step(self.output_targets), net.theta, net.phi, np.linalg.inv(inner),
             np.linalg.inv(last), rho2, net.activation_code, self.work, self.sums,
             window.sequence_bounds,
         )  # fmt: skip
+        if self.steps:
+            self.domain.send_right(window.states[-1])
+        self.domain.receive_left(window.states[0])
 
     def _move_preactivations(self):
         window = self.window
@@ -224,16 +233,17 @@ class Block(Splitting):
         if self.certificate is None:
             return
         value, size = self._measured_merit()
-        gained = sum(2 * self.sums[:, c, PENALTY].sum() for c in ascended)
+        gained = sum(2 * self.totals[c, PENALTY] for c in ascended)
         self.certificate.check(self.k, block, value - gained, size, self.net.dtype)
         self.certificate.begin(value, size)
 
     def _record(self):
         """Residuals, objective and Lagrangian of the iteration."""
+        self.collect()
         extra, tied = 0.0, True
         if self.consensus:
             extra, tied = self.consensus.penalty(), self.consensus.gap <= self.options.eps_rel
-        record = self.record(self.sums.sum(0), self.rho, extra)
+        record = self.record(self.totals, self.rho, extra)
         record.solved &= tied
         return record
 

@@ -26,6 +26,7 @@ from fastadmm.kernels.state_blocks import (
     RIGHT,
     SUMS,
 )
+from fastadmm.mpi.serial import Serial
 from fastadmm.unfolded import Unfolded
 
 CONSTRAINTS = ("preactivation", "state", "output")
@@ -144,10 +145,13 @@ class Splitting:
     total : int
         Number of mini-batches of the whole run.
     threads : int
+    domain : fastadmm.mpi.serial.Serial, optional
+        Who owns which part; the windows given to `step` are this owner's.
     """
 
-    def __init__(self, net, problem, options, batch, steps, total, threads):
+    def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         self.net, self.problem, self.options = net, problem, options
+        self.domain = domain or Serial()
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
         real, hidden, classes = net.dtype, net.hidden, net.outputs
         outputs = problem.outputs_of(steps)
@@ -155,6 +159,7 @@ class Splitting:
         self._small = np.zeros((3, outputs * batch * classes), real)
         self._work = np.empty(self.WORK * batch * hidden, real)
         self._output_work = np.empty(2 * outputs * batch * classes, real)
+        self._edge = np.empty((batch, hidden), real)
         self._squares, self._pulled = np.empty(batch), np.zeros((threads, 3))
         self.theta_t = np.empty((net.theta.shape[1], hidden), real)
         self.losses, self.sums = np.zeros(threads), np.zeros((threads, 3, SUMS))
@@ -181,12 +186,13 @@ class Splitting:
     def step(self, X, y, cases, first, steps, initial=None):
         """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`."""
         key = None if initial is not None else (cases.tobytes(), first, steps)
-        if key is None or key != self._window_key:
+        if self.domain.any(key is None or key != self._window_key):
             self._enter(X, y, cases, first, steps, initial)
             self._window_key = key
         for _ in range(self.options.sweeps):
             self.k += 1
             record = self.iterate()
+            self.domain.finish()
             if not record.finite or record.solved:
                 break
         return record
@@ -197,31 +203,37 @@ class Splitting:
 
     def _enter(self, X, y, cases, first, steps, initial):
         """Lay the window out over the buffers, and start from simulated states."""
-        batch, outputs = len(cases), self.problem.outputs_of(steps)
+        domain, problem = self.domain, self.problem
+        if domain.size == 1:
+            domain.cut(len(cases), steps, len(cases))
+        batch, outputs = len(cases), problem.outputs_of(steps, domain.is_last)
         hidden, classes = self.net.hidden, self.net.outputs
         self.window = window = self.unfolded.load(X, cases, first, steps, initial)
-        self.steps, self.batch, self.terms = steps, batch, outputs * batch
-        size, small = steps * batch * hidden, self.terms * classes
+        self.steps, self.batch = steps, batch
+        self.terms = problem.outputs_of(domain.n_steps) * domain.n_cases
+        size, small = steps * batch * hidden, outputs * batch * classes
+        self.edge = self._edge[: 0 if domain.is_last else batch]
         self.a, self.lambda1, self.lambda2, self.targets = self._large[:, :size].reshape(
             4, steps, batch, hidden
         )
         self.o, self.lambda3, self.output_targets = self._small[:, :small].reshape(3, -1, classes)
         self.work = self._work[: self.WORK * batch * hidden].reshape(self.WORK, batch, hidden)
-        self.output_work = self._output_work[: 2 * small].reshape(2, self.terms, classes)
+        self.output_work = self._output_work[: 2 * small].reshape(2, -1, classes)
         self.output_bounds = window.row_bounds if outputs == steps else window.sequence_bounds
         self.output_rows = window.rows(steps + 1 - outputs, steps + 1)
-        self.y = self.problem.targets_of(y, cases, first, steps)
+        self.y = problem.targets_of(y, cases[: batch if outputs else 0], first, steps)
         self._start()
         self.prepare()
 
     def by_step(self, rows):
         """Rows of outputs as (L, B, C)."""
-        return rows.reshape(-1, self.batch, self.net.outputs)
+        outputs = self.problem.outputs_of(self.steps, self.domain.is_last)
+        return rows.reshape(outputs, self.batch, self.net.outputs)
 
     def _start(self):
         """Simulated states, and multipliers that are stationary there."""
         net, window = self.net, self.window
-        self.unfolded.simulate(window, net.theta)
+        self.unfolded.simulate(window, net.theta, self.domain)
         self.theta_t[:] = net.theta.T
         state_blocks.preactivations(
             window.z, window.tokens, self.theta_t, self.a, window.sequence_bounds
@@ -230,15 +242,18 @@ class Splitting:
         self._read_out(
             self.output_rows, net.phi, self.y, 1.0, self.lambda3, self.losses, self.output_bounds
         )
+        self.domain.receive_right(self.edge)
         states.multipliers(
-            window.z, self.by_step(self.lambda3), net.theta, net.phi, net.activation_code, True,
-            self.lambda1, self.work[0], self._squares[: self.batch], self._pulled,
-            window.sequence_bounds,
+            window.z, self.by_step(self.lambda3), self.edge, net.theta, net.phi,
+            net.activation_code, True, self.lambda1, self.work[0], self._squares[: self.batch],
+            self._pulled, window.sequence_bounds,
         )  # fmt: skip
+        self.domain.send_left(self.lambda1[:1])
         self.lambda1 *= -1
         self.lambda3 *= -1
-        np.matmul(self.lambda1[1:], net.theta[:, net.inputs : -1], out=self.lambda2[:-1])
-        self.lambda2[-1] = 0
+        W = net.theta[:, net.inputs : -1]
+        np.matmul(self.lambda1[1:], W, out=self.lambda2[:-1])
+        self.lambda2[-1:] = 0 if self.domain.is_last else -self.edge @ W
         outputs = self.by_step(self.lambda3)
         self.lambda2[self.steps - len(outputs) :] += outputs @ net.phi[:, :-1]
 
@@ -256,6 +271,7 @@ class Splitting:
                 window.tokens.reshape(-1), rows, targets, True, *self._token_parts,
                 window.row_bounds, theta.cross, theta.gram,
             )  # fmt: skip
+        self._reduce(theta, len(rows), self.domain.n_steps * self.domain.n_cases)
 
     def sum_phi(self, targets):
         """Mean Gram of [s; 1], and the sum of products of targets (terms, C) and [s; 1]."""
@@ -263,6 +279,13 @@ class Splitting:
             self.output_rows, self.window.left, targets, True, *self.phi.parts,
             self.output_bounds, self.phi.cross, self.phi.gram,
         )  # fmt: skip
+        self._reduce(self.phi, len(self.output_rows), self.terms)
+
+    def _reduce(self, system, own, whole):
+        """Sum a system over all owners; its Gram is a mean over rows, here and there."""
+        if self.domain.size > 1:
+            system.gram *= own / whole
+            self.domain.sum(system.gram, system.cross)
 
     def move_outputs(self, rho, relaxation):
         """Outputs by the prox of the loss, then λ3 <- λ3 + ρ3 r3; sets the sums and the losses."""
@@ -293,10 +316,17 @@ class Splitting:
         kernel = getattr(losses, self.problem.loss)
         self.losses[:] = 0
         self.losses[0] = kernel(self.o, self.y, 1.0, self.output_work[0])
+        self.collect()
+
+    def collect(self):
+        """Sums of all constraints and the loss over all owners: ``totals`` and ``loss``."""
+        measured = np.append(self.sums.sum(0).ravel(), self.losses.sum())
+        self.domain.sum(measured)
+        self.totals, self.loss = measured[:-1].reshape(3, SUMS), float(measured[-1])
 
     def merit(self):
-        """Augmented Lagrangian, and the sum of the sizes of its terms, by the sums as they are."""
-        parts = np.append(self.sums.sum(0)[:, [ALIGNED, PENALTY]].ravel(), self.losses.sum())
+        """Augmented Lagrangian, and the sum of the sizes of its terms, as they were collected."""
+        parts = np.append(self.totals[:, [ALIGNED, PENALTY]].ravel(), self.loss)
         return float(parts.sum()), float(np.abs(parts).sum())
 
     def record(self, sums, rho, regulariser=0.0, gained=0.0):
@@ -314,15 +344,15 @@ class Splitting:
         """
         norms = np.sqrt(np.abs(sums))  # <λ, r> has a sign, and its root is not used
         side, moved = np.maximum(norms[:, LEFT], norms[:, RIGHT]), rho * norms[:, CHANGE]
-        sizes = np.sqrt([self.a.size, self.a.size, self.o.size])
+        states = self.domain.n_steps * self.domain.n_cases * self.net.hidden
+        sizes = np.sqrt([states, states, self.terms * self.net.outputs])
         eps_abs, eps_rel = self.options.eps_abs * sizes, self.options.eps_rel
         near = norms[:, RESIDUAL] <= eps_abs + eps_rel * side
         still = moved <= eps_abs + eps_rel * norms[:, MULTIPLIER]
-        loss = float(self.losses.sum())
         return SplittingRecord(
-            loss=loss,
+            loss=self.loss,
             terms=self.terms,
-            objective=loss / self.terms + regulariser,
+            objective=self.loss / self.terms + regulariser,
             lagrangian=(self.merit()[0] + gained) / self.terms + regulariser,
             primal=tuple((norms[:, RESIDUAL] / np.maximum(side, TINY)).tolist()),
             dual=tuple((moved / np.maximum(norms[:, MULTIPLIER], TINY)).tolist()),
@@ -349,22 +379,38 @@ class Splitting:
         flat = (array.reshape(-1, net.hidden) for array in (slope, value))
         times_derivative(net.activation_code, *flat)
         by_next, by_output = np.zeros_like(mu2), np.zeros_like(mu2)
-        by_next[:-1] = mu1[1:] @ net.theta[:, net.inputs : -1]
+        W = net.theta[:, net.inputs : -1]
+        self.domain.send_left(mu1[:1])
+        self.domain.receive_right(self.edge)
+        by_next[:-1] = mu1[1:] @ W
+        by_next[-1:] = 0 if self.domain.is_last else self.edge @ W
         outputs = self.by_step(mu3)
         by_output[len(mu2) - len(outputs) :] = outputs @ net.phi[:, :-1]
         gradient = np.empty_like(self.o)
         getattr(losses, self.problem.loss)(self.o, self.y, 1.0, gradient)
         sides = (self.a, window.states[1:], self.o)
-        return {
+        found = {
             **self._kkt_of_weights(mu1, mu3),
-            "preactivation": _relative(mu1, -mu2 * slope),
-            "state": _relative(mu2, -by_next, -by_output),
-            "output": _relative(gradient, mu3),
+            "preactivation": self._relative(mu1, -mu2 * slope),
+            "state": self._relative(mu2, -by_next, -by_output),
+            "output": self._relative(gradient, mu3),
             "feasibility": max(
-                _norm(r) / max(_norm(x), _norm(x - r), TINY)
+                self._norm(r) / max(self._norm(x), self._norm(x - r), TINY)
                 for r, x in zip(residuals, sides, strict=True)
             ),
         }
+        self.domain.finish()
+        return found
+
+    def _norm(self, x):
+        """Norm of an array whose parts have owners."""
+        square = np.array([np.square(x, dtype=float).sum()])
+        self.domain.sum(square)
+        return float(np.sqrt(square[0]))
+
+    def _relative(self, *terms):
+        """Norm of a sum, relative to the sum of the norms of its terms."""
+        return self._norm(sum(terms)) / max(sum(map(self._norm, terms)), TINY)
 
     def _kkt_of_weights(self, mu1, mu3):
         """Gradients with respect to the weights, relative to the largest that they could be."""
@@ -376,8 +422,10 @@ class Splitting:
             (("theta", mu1.reshape(-1, self.net.hidden), rows), ("phi", mu3, read))
         ):
             force = 0.0 if copy is None else self.terms * copy.rho * copy.scaled[c]
-            size = _norm(mu) * _norm(x) + _norm(force)
-            found[name] = _norm(force - mu.T @ x) / max(size, TINY)
+            size = self._norm(mu) * self._norm(x) + np.linalg.norm(force)
+            pull = np.asarray(mu.T @ x, dtype=float)
+            self.domain.sum(pull)
+            found[name] = float(np.linalg.norm(force - pull) / max(size, TINY))
         return found
 
     def inputs(self, steps=slice(None)):
@@ -395,12 +443,3 @@ class Splitting:
         outputs = self.output_rows[:, self.window.left :] @ self.net.phi.T
         driven = self.inputs() @ self.net.theta.T
         return self.a - driven, self.window.states[1:] - value, self.o - outputs
-
-
-def _norm(x):
-    return float(np.linalg.norm(np.asarray(x, dtype=float)))
-
-
-def _relative(*terms):
-    """Norm of a sum, relative to the sum of the norms of its terms."""
-    return _norm(sum(terms)) / max(sum(map(_norm, terms)), TINY)

@@ -77,6 +77,28 @@ def test_predict(trained):
         assert (predicted["labels"] == y).mean() >= 0.97
 
 
+def test_train_with_a_splitting_solver(tmp_path):
+    done = run(
+        "train", "digits", "--solver", "block", "--epochs", 3, "--option", "rho1=8", "--certify",
+        "--dtype", "float64", "--out", "model", cwd=tmp_path,
+    )  # fmt: skip
+    summary = json.loads((tmp_path / "model" / "summary.json").read_text())
+    assert (summary["solver"], summary["epochs"]) == ("block", 3)
+    assert summary["certificate"] == {"checks": 15, "violation": None}
+    assert set(summary["kkt"]) >= {"theta", "phi", "state", "feasibility"}
+    lines = (tmp_path / "model" / "history.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["rho"] == [8, 10, 0.3]
+    assert "none of 15 block updates raised the augmented Lagrangian" in done.stdout
+    assert (tmp_path / "model" / "convergence.png").is_file()
+
+
+def test_options_of_the_solver_are_checked(tmp_path):
+    done = run("train", "digits", "--option", "rho1", cwd=tmp_path, code=2)
+    assert "option is 'rho1': expected NAME=VALUE" in done.stderr
+    done = run("train", "digits", "--option", "rho1=1", cwd=tmp_path, code=2)
+    assert "rho1: no option of fit or of solver 'condensed'" in done.stderr
+
+
 def test_own_arrays_with_options(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((50, 6, 2))
@@ -154,19 +176,14 @@ def test_unknown_options_are_refused(tmp_path):
     assert "No such option" in done.stderr
 
 
-def test_launcher_without_distribution_is_refused(tmp_path):
-    done = run("train", "digits", cwd=tmp_path, code=2, OMPI_COMM_WORLD_SIZE="4")
-    assert "started as one of 4 processes of an MPI launcher" in done.stderr
-    assert not os.listdir(tmp_path)
-
-
-def test_interrupt_keeps_the_model(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signals_keep_the_model(tmp_path, number):
     arguments = [*COMMAND, "train", "digits", "--epochs", "1000000", "--out", "out"]
     process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     process.stderr.readline()  # an epoch is done
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["status"] == "interrupted"
     assert summary["test_accuracy"] > 0.5

@@ -155,14 +155,14 @@ def test_no_block_update_raises_the_lagrangian(solver, activation, kind):
 
 def test_a_violation_is_reported_with_block_and_iteration(monkeypatch):
     own = make("admmirnn", certify=True)
-    sweep = own._sweep
+    sweep = own._run_sweep
 
-    def uphill(kernel):
-        sweep(kernel)
+    def uphill(*arguments):
+        sweep(*arguments)
         own.a[:] += 1.0
         own._certify("spoilt")
 
-    monkeypatch.setattr(own, "_sweep", uphill)
+    monkeypatch.setattr(own, "_run_sweep", uphill)
     own.k = 3
     own.iterate()
     violation = own.certificate.violation

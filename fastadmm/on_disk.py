@@ -1,0 +1,181 @@
+"""Arrays on disk: of each, only the part that an index asks for is read into memory."""
+
+import struct
+import zipfile
+
+import numpy as np
+
+MAX_ROWS_BYTES = 1 << 22
+"""Bytes read at a time where all of an array has to be looked at."""
+
+
+class OnDisk:
+    """Part of an array's interface; indexing reads, and returns a new contiguous array.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+        Of what indexing returns.
+    """
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+
+    @property
+    def ndim(self):
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self):
+        """Number of elements."""
+        return int(np.prod(self.shape))
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype)
+
+    def max(self):
+        """Largest element, with little of the array in memory at a time."""
+        rows = max(1, MAX_ROWS_BYTES * len(self) // max(1, self.size * self.dtype.itemsize))
+        return max(self[i : i + rows].max() for i in range(0, len(self), rows))
+
+
+class Mapped(OnDisk):
+    """A memory map whose parts are converted as they are read.
+
+    Parameters
+    ----------
+    source : ndarray
+        A memory map; not necessarily aligned.
+    dtype : dtype, optional
+        Default: that of the source.
+    divisor : number, optional
+        Divides the converted numbers.
+    """
+
+    def __init__(self, source, dtype=None, divisor=None):
+        super().__init__(source.shape, dtype or source.dtype)
+        self.source, self.divisor = source, divisor
+
+    def __getitem__(self, index):
+        part = np.array(self.source[index], self.dtype, order="C", subok=False)
+        if self.divisor is not None:
+            part /= self.dtype.type(self.divisor)
+        return part
+
+
+def map_npz(path):
+    """Arrays of an ``.npz`` by name: `Mapped` where they are stored as they are.
+
+    That is uncompressed (`numpy.savez`), in C order and native byte order; others, and empty ones,
+    are read at once. Checksums are not compared for mapped arrays.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        members = {name.removesuffix(".npy"): name for name in file.zip.namelist()}
+        mapped = {name: _map_member(path, file.zip, members[name]) for name in file.files}
+        return {name: file[name] if part is None else part for name, part in mapped.items()}
+
+
+def _map_member(path, archive, name):
+    """`Mapped` member of a zip archive, None where it cannot be mapped."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:  # compressed, encrypted
+        return None
+    with open(path, "rb") as file:
+        file.seek(info.header_offset)
+        local = file.read(30)  # it repeats the name, and its extra field may differ in length
+        if local[:4] != b"PK\x03\x04":
+            raise zipfile.BadZipFile(f"no local header of {name}")
+        start = file.seek(sum(struct.unpack("<HH", local[26:])), 1)
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        elif version == (2, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+        else:
+            return None
+        size = int(np.prod(shape)) * dtype.itemsize
+        plain = dtype.isnative and not dtype.hasobject and not fortran and shape and size
+        if not plain or file.tell() - start + size != info.file_size:
+            return None
+        return Mapped(np.memmap(path, dtype, "r", file.tell(), shape))
+
+
+class TextFile:
+    """Characters of a UTF-8 file by position.
+
+    Opening it reads the whole file once, a block at a time, and keeps where the blocks begin.
+
+    Attributes
+    ----------
+    symbols : str
+        All that occur, sorted.
+    """
+
+    BLOCK = 1 << 16
+
+    def __init__(self, path):
+        self.path, self.length, self._marks = path, 0, []
+        symbols = set()
+        with self._open() as file:
+            mark, block = file.tell(), file.read(self.BLOCK)
+            while block:
+                self._marks.append(mark)
+                self.length += len(block)
+                symbols.update(block)
+                mark, block = file.tell(), file.read(self.BLOCK)
+        self.symbols = "".join(sorted(symbols))
+
+    def _open(self):
+        return open(self.path, encoding="utf-8")
+
+    def __len__(self):
+        return self.length
+
+    def read(self, start, stop):
+        """Characters ``start`` to ``stop - 1``."""
+        if start >= stop:
+            return ""
+        block, rest = divmod(start, self.BLOCK)
+        with self._open() as file:
+            file.seek(self._marks[block])
+            file.read(rest)
+            return file.read(stop - start)
+
+
+class Streams(OnDisk):
+    """Parallel streams (streams, length) of the ids of consecutive characters.
+
+    Rows may be indexed in any of NumPy's ways, time points by a slice or an integer.
+
+    Parameters
+    ----------
+    file : TextFile
+    encode : callable
+        Ids, int64, of a string.
+    start : int
+        Position of the first character of the first stream.
+    streams, length : int
+    """
+
+    def __init__(self, file, encode, start, streams, length):
+        super().__init__((streams, length), np.int64)
+        self.file, self.encode, self.start = file, encode, start
+
+    def __getitem__(self, index):
+        rows, times = index if isinstance(index, tuple) else (index, slice(None))
+        rows, times = np.arange(len(self))[rows], range(self.shape[1])[times]
+        shape = np.shape(rows) + np.shape(times)
+        if 0 in shape:
+            return np.empty(shape, self.dtype)
+        first, last = (times, times) if isinstance(times, int) else sorted((times[0], times[-1]))
+        part = np.empty((rows.size, np.size(times)), self.dtype)
+        for out, row in zip(part, rows.flat, strict=True):
+            begin = self.start + int(row) * self.shape[1]
+            ids = self.encode(self.file.read(begin + first, begin + last + 1))
+            out[:] = ids[np.asarray(times) - first]
+        return part.reshape(shape)

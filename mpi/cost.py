@@ -1,0 +1,304 @@
+"""What training costs on a (time x batch) grid of ranks: flops, bytes, messages, seconds, memory.
+
+A model, not a measurement: counts of the algorithms' own operations (H hidden units, D inputs, C
+outputs, n = D + H + 1), turned into seconds by six numbers that describe a machine.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from .machine import TYPICAL
+
+ELEMENTWISE = 20
+"""Flops that one activation and its derivative count as."""
+
+PROX = 200
+"""Flops that the exact update of one pre-activation in `block` counts as (Newton's method)."""
+
+GRAM_EVERY = 5
+"""Iterations of `condensed` between two Grams, and between two factorisations of them."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Sizes of a training run.
+
+    Attributes
+    ----------
+    n_cases, n_timepoints : int
+        Of the data.
+    batch, steps : int
+        Sequences of a mini-batch (an iteration), time points of a window.
+    inputs, hidden, outputs : int
+    every : bool
+        Every output has a target (read-out ``all``), rather than the last.
+    tokens : bool
+        Inputs are token ids.
+    itemsize : int
+        Bytes of a number.
+    """
+
+    n_cases: int
+    n_timepoints: int
+    batch: int
+    steps: int
+    inputs: int
+    hidden: int
+    outputs: int
+    every: bool = False
+    tokens: bool = False
+    itemsize: int = 4
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and value < 1:
+                raise ValueError(f"{field.name} is {value}: expected a positive integer")
+
+    @property
+    def iterations(self):
+        """Iterations of an epoch."""
+        return -(-self.n_cases // self.batch) * -(-self.n_timepoints // self.steps)
+
+    @property
+    def columns(self):
+        """n, columns of the recurrent weights Θ."""
+        return self.inputs + self.hidden + 1
+
+    @property
+    def dense(self):
+        """Columns of Θ that are multiplied: all but those of tokens, which are looked up."""
+        return self.hidden + 1 if self.tokens else self.columns
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Operations of one iteration.
+
+    Attributes
+    ----------
+    sweep, rows : float
+        Flops per step of one sequence: in passes that follow time, and in sums over all steps.
+    sweep_output, rows_output : float
+        The same per output that has a target.
+    weights : float
+        Flops of the weight systems, done by every rank.
+    reduced : float
+        Numbers summed over all ranks.
+    pipelined : bool
+        Sweeps follow time exactly, from rank to rank; otherwise all ranks sweep at once and
+        exchange edges.
+    """
+
+    sweep: float
+    rows: float
+    sweep_output: float
+    rows_output: float
+    weights: float
+    reduced: float
+    pipelined: bool
+
+
+def _sums(work):
+    """Numbers in the multiplier (or cross) sums, and in the triangles of the Grams, of Θ and Φ."""
+    n, h = work.columns, work.hidden
+    return (
+        h * n + work.outputs * (h + 1),
+        n * (n + 1) / 2 + (h + 1) * (h + 2) / 2,
+    )
+
+
+def _condensed(work):
+    h, c, n, d = work.hidden, work.outputs, work.columns, work.dense
+    sums, grams = _sums(work)
+    return Counts(
+        sweep=2 * h * d + 2 * h * h + ELEMENTWISE * h,
+        rows=2 * h * d + d * d / GRAM_EVERY,
+        sweep_output=4 * c * (h + 1) + ELEMENTWISE * c,
+        rows_output=2 * c * (h + 1) + (h + 1) ** 2 / GRAM_EVERY,
+        weights=(n**3 + (h + 1) ** 3) / GRAM_EVERY
+        + 2 * (1 + 1 / GRAM_EVERY) * (h * n**2 + c * (h + 1) ** 2),
+        reduced=sums + grams / GRAM_EVERY,
+        pipelined=True,
+    )
+
+
+def _block(work):
+    h, c, n, d = work.hidden, work.outputs, work.columns, work.dense
+    return Counts(
+        # s_t: right-hand side and solve; a_t: Θ z and its prox
+        sweep=4 * h * h + 2 * h * d + (PROX + ELEMENTWISE) * h,
+        rows=2 * h * d + d * d + 2 * h * d,  # cross sum, Gram, residual
+        sweep_output=4 * c * (h + 1) + PROX * c,
+        rows_output=2 * c * (h + 1) + (h + 1) ** 2 + 2 * c * (h + 1),
+        weights=n**3 / 3 + (h + 1) ** 3 / 3 + 4 * h**3 / 3 + 2 * h * n**2 + 2 * c * (h + 1) ** 2,
+        reduced=sum(_sums(work)),
+        pipelined=False,
+    )
+
+
+def _admmirnn(work):
+    h, c, n, d = work.hidden, work.outputs, work.columns, work.dense
+    return Counts(  # a backward and a forward half: each the gradients of a_t, s_t and the weights
+        sweep=2 * (2 * h * d + 2 * h * h + 2 * ELEMENTWISE * h),
+        rows=2 * (2 * h * d) + d * d,
+        sweep_output=2 * (4 * c * (h + 1)) + PROX * c,
+        rows_output=2 * (2 * c * (h + 1)) + (h + 1) ** 2,
+        weights=40 * (n**2 + (h + 1) ** 2),  # largest eigenvalues by power iteration
+        reduced=2 * sum(_sums(work)),
+        pipelined=False,
+    )
+
+
+_COUNTS = {"condensed": _condensed, "block": _block, "admmirnn": _admmirnn}
+SOLVERS = tuple(_COUNTS)
+
+
+def counts(work, solver):
+    """`Counts` of one iteration of a solver."""
+    if solver not in SOLVERS:
+        raise ValueError(f"solver is {solver!r}: expected one of {', '.join(SOLVERS)}")
+    return _COUNTS[solver](work)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A grid of ranks, and the micro-batches that each mini-batch is cut into."""
+
+    time: int
+    batch: int
+    micro_batches: int = 1
+
+    @property
+    def size(self):
+        """Number of ranks."""
+        return self.time * self.batch
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds of one iteration by what they are spent on, and bytes per rank.
+
+    Attributes
+    ----------
+    sweeps, sums, weights, edges, reductions : float
+        Passes that follow time, with the idle ends of the pipeline; sums over steps; the weight
+        systems, which all ranks solve alike; messages between neighbours in time; all-reduces.
+    memory : float
+        Of the data's share, the states and the weights.
+    """
+
+    sweeps: float
+    sums: float
+    weights: float
+    edges: float
+    reductions: float
+    memory: float
+
+    @property
+    def seconds(self):
+        """Of one iteration."""
+        return self.sweeps + self.sums + self.weights + self.edges + self.reductions
+
+
+def all_reduce(size, nbytes, machine):
+    """Seconds to sum ``nbytes`` over ``size`` ranks.
+
+    Reduce-scatter by recursive halving, all-gather by doubling (Rabenseifner): ``2 log2(P)``
+    messages and ``2 (P - 1) / P`` times the bytes, the lower bound of both among such schemes.
+    """
+    if size == 1:
+        return 0.0
+    latency = 2 * math.ceil(math.log2(size)) * machine.latency
+    return latency + 2 * (size - 1) / size * nbytes / machine.bandwidth
+
+
+def predict(work, solver, layout, machine=TYPICAL):
+    """Cost of one iteration.
+
+    The rank with the largest part of an uneven cut counts. With P ranks along time and M
+    micro-batches the sweeps of `condensed` take ``(M + P - 1) / M`` of their time on one rank's
+    share: an efficiency of ``M / (M + P - 1)``.
+
+    Parameters
+    ----------
+    work : Work
+    solver : {"condensed", "block", "admmirnn"}
+    layout : Layout
+    machine : Machine
+
+    Returns
+    -------
+    Prediction
+    """
+    cost, m = counts(work, solver), layout.micro_batches
+    steps, batch = -(-work.steps // layout.time), -(-min(work.batch, work.n_cases) // layout.batch)
+    micro = -(-batch // m)
+    ends = work.steps if work.every else 1  # outputs with a target of one sequence
+    here = steps if work.every else 1  # those of the rank that has most
+    sweep = steps * cost.sweep + here * cost.sweep_output
+    rows = steps * cost.rows + here * cost.rows_output
+    edge = work.hidden * work.itemsize
+    if cost.pipelined:
+        passes = m + min(layout.time, work.steps) - 1
+        sweeps = passes * (machine.overhead + (micro + machine.half_batch) * sweep / machine.flops)
+        hop = machine.latency + micro * edge / machine.bandwidth
+        edges = 2 * passes * hop if layout.time > 1 else 0.0
+    else:
+        sweeps = (
+            machine.overhead + (batch * sweep + machine.half_batch * cost.sweep) / machine.flops
+        )
+        hop = machine.latency + 2 * batch * edge / machine.bandwidth
+        edges = 2 * hop if layout.time > 1 else 0.0
+    return Prediction(
+        sweeps=sweeps,
+        sums=batch * rows / machine.flops,
+        weights=cost.weights / machine.weight_flops,
+        edges=edges,
+        reductions=all_reduce(layout.size, cost.reduced * work.itemsize, machine),
+        memory=_memory(work, cost, layout, steps, batch, ends),
+    )
+
+
+def _memory(work, cost, layout, steps, batch, ends):
+    """Bytes of one rank: its share of the data, the variables of a mini-batch, the weights."""
+    h, c, n = work.hidden, work.outputs, work.columns
+    share = -(-work.n_cases // layout.batch) * -(-work.n_timepoints // layout.time)
+    channels = 8 if work.tokens else work.inputs * work.itemsize
+    targets = 8 * -(-work.n_cases // layout.batch) * -(-ends // layout.time)
+    states = (steps + 1) * batch * work.dense + steps * batch * h
+    if not cost.pipelined:  # a, s and the multipliers of three constraints are kept
+        states += steps * batch * (4 * h + 2 * c)
+    weights = 4 * (n * n + (h + 1) ** 2) + 7 * (h * n + c * (h + 1))
+    return share * channels + targets + (states + weights) * work.itemsize
+
+
+def choose(size, work, solver="condensed", machine=TYPICAL):
+    """The fastest grid and number of micro-batches for so many ranks.
+
+    Looks at every factorisation of ``size``, and at powers of two for the micro-batches. The same
+    arguments always give the same layout: with the default machine no clock is read.
+
+    Returns
+    -------
+    layout : Layout
+    prediction : Prediction
+    """
+    if size < 1:
+        raise ValueError(f"size is {size}: expected a positive number of ranks")
+    best = None
+    for parts in _divisors(size):
+        share = -(-min(work.batch, work.n_cases) // (size // parts))
+        piped = parts > 1 and counts(work, solver).pipelined
+        for power in range(share.bit_length() if piped else 1):
+            layout = Layout(parts, size // parts, 2**power)
+            prediction = predict(work, solver, layout, machine)
+            if best is None or prediction.seconds < best[1].seconds:
+                best = layout, prediction
+    return best
+
+
+def _divisors(n):
+    small = [i for i in range(1, math.isqrt(n) + 1) if n % i == 0]
+    return sorted({*small, *(n // i for i in small)})

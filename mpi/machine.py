@@ -1,0 +1,129 @@
+"""Six numbers that describe a machine to the cost model, and the measurement of the network's."""
+
+import dataclasses
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Six numbers.
+
+    Attributes
+    ----------
+    latency : float
+        Seconds that a message takes, however short.
+    bandwidth : float
+        Bytes per second of long messages between two ranks.
+    flops, weight_flops : float
+        Flops per second of one rank: in passes over sequences, and in the weight systems.
+    half_batch : float
+        Sequences at which a step runs at half of that rate (Hockney's n_1/2).
+    overhead : float
+        Seconds to start the passes over one micro-batch.
+    about : dict
+        Where the numbers come from.
+    """
+
+    latency: float = 2e-6
+    bandwidth: float = 5e9
+    flops: float = 3e10
+    weight_flops: float = 1e10
+    half_batch: float = 4.0
+    overhead: float = 5e-5
+    about: dict = dataclasses.field(default_factory=dict, compare=False)
+
+    def __post_init__(self):
+        for name in ("bandwidth", "flops", "weight_flops"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
+        for name in ("latency", "half_batch", "overhead"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 0")
+
+    def __str__(self):
+        source = "".join(f"; {key}: {value}" for key, value in self.about.items())
+        return (
+            f"latency {1e6 * self.latency:.1f} us, bandwidth {self.bandwidth / 1e9:.1f} GB/s, "
+            f"{self.flops / 1e9:.1f} and {self.weight_flops / 1e9:.1f} Gflop/s per rank{source}"
+        )
+
+    def save(self, path):
+        """Write the numbers as JSON."""
+        Path(path).write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote; numbers that are not there keep their typical values."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls(**content)
+        except (TypeError, json.JSONDecodeError) as error:
+            names = ", ".join(field.name for field in dataclasses.fields(cls))
+            raise ValueError(f"{path}: expected JSON with numbers {names} ({error})") from error
+
+
+TYPICAL = Machine(about={"source": "typical values, not measured"})
+"""A core of a server and a cluster's network: for decisions that must not depend on a clock."""
+
+
+LONG = 1 << 20
+"""Bytes of a long message."""
+
+
+def calibrate(comm=None, **rates):
+    """`Machine` with this network's latency and bandwidth, in well under a second; collective.
+
+    Messages go to and fro between the first and the last rank, which a launcher places on different
+    nodes where there are several. With one process the numbers are those of two ranks on a node:
+    the latency a typical one, the bandwidth half of that of a copy in memory.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator or None
+    **rates
+        The other numbers of the machine, which the caller has measured.
+    """
+    if comm is None or comm.size == 1:
+        network = np.array([1e-6, _copy_rate() / 2])
+        source = "one process: two ranks on a node assumed"
+    else:
+        network = np.empty(2)
+        latency = _ping_pong(comm, 8, 200)
+        network[:] = latency, LONG / max(_ping_pong(comm, LONG, 20) - latency, 1e-9)
+        comm.Bcast(network)  # all ranks must decide alike
+        source = "messages between the first and the last rank"
+    about = {"network": source} | rates.pop("about", {})
+    return Machine(*map(float, network), **rates, about=about)
+
+
+def _ping_pong(comm, nbytes, rounds):
+    """Median seconds of one message between the first and the last rank; theirs alone count."""
+    buffer, last, times = np.zeros(nbytes, np.uint8), comm.size - 1, []
+    comm.Barrier()
+    for _ in range(rounds):
+        started = time.perf_counter()
+        if comm.rank == 0:
+            comm.Send(buffer, last)
+            comm.Recv(buffer, last)
+        elif comm.rank == last:
+            comm.Recv(buffer, 0)
+            comm.Send(buffer, 0)
+        times.append((time.perf_counter() - started) / 2)
+    return float(np.median(times[rounds // 10 :]))
+
+
+def _copy_rate():
+    """Bytes per second of a copy that does not fit the cache."""
+    source = np.ones(16 * LONG, np.uint8)
+    target, times = np.empty_like(source), []
+    for _ in range(5):
+        started = time.perf_counter()
+        np.copyto(target, source)
+        times.append(time.perf_counter() - started)
+    return source.nbytes / min(times)
