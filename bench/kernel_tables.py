@@ -146,6 +146,8 @@ NOTES = {
     "prox_l2_norm": _MEMORY,
     "project_l2_ball": _MEMORY,
     "grad_squared_loss": _MEMORY,
+    "prox_l2_norm, rows of 8": "pyproximal's groups are columns: it passes over them side by side",
+    "prox_scad": "bound by arithmetic: its value, in double precision",
     "prox_nuclear_norm": _LAPACK,
     "project_positive_semidefinite": _LAPACK,
     "prox_l_half": "bound by arithmetic: a square root and two divisions per entry",
