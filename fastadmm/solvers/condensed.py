@@ -209,7 +209,7 @@ class Condensed:
         self.losses, self.pulled = np.zeros(threads), np.zeros((threads, 3))
         self._lambda = np.empty(steps * batch * hidden, real)
         self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
-        self._carried, self._squares = np.empty((batch, hidden), real), np.empty(batch)
+        self._carried, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
         self._edge = np.empty((batch, hidden), real)
         dense = self.unfolded.width
         self.theta_parts = self._parts(threads, hidden, dense, real)

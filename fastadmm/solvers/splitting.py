@@ -160,7 +160,7 @@ class Splitting:
         self._work = np.empty(self.WORK * batch * hidden, real)
         self._output_work = np.empty(2 * outputs * batch * classes, real)
         self._edge = np.empty((batch, hidden), real)
-        self._squares, self._pulled = np.empty(batch), np.zeros((threads, 3))
+        self._squares, self._pulled = np.empty((2, batch)), np.zeros((threads, 3))
         self.theta_t = np.empty((net.theta.shape[1], hidden), real)
         self.losses, self.sums = np.zeros(threads), np.zeros((threads, 3, SUMS))
         self.theta, self.phi = WeightSystem(net.theta, threads), WeightSystem(net.phi, threads)
@@ -245,7 +245,7 @@ class Splitting:
         self.domain.receive_right(self.edge)
         states.multipliers(
             window.z, self.by_step(self.lambda3), self.edge, net.theta, net.phi,
-            net.activation_code, True, self.lambda1, self.work[0], self._squares[: self.batch],
+            net.activation_code, True, self.lambda1, self.work[0], self._squares,
             self._pulled, window.sequence_bounds,
         )  # fmt: skip
         self.domain.send_left(self.lambda1[:1])
