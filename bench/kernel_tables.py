@@ -142,6 +142,9 @@ _EXPONENTIALS = "bound by arithmetic: exponentials and logarithms"
 _MEMORY = "both bound by memory: NumPy's is one pass or two"
 _LAPACK = "LAPACK's decomposition is all of the time"
 NOTES = {
+    "exp": _EXPONENTIALS,
+    "tanh": _EXPONENTIALS,
+    "sigmoid": _EXPONENTIALS,
     "prox_squared_l2": _MEMORY,
     "prox_l2_norm": _MEMORY,
     "project_l2_ball": _MEMORY,
