@@ -1,7 +1,7 @@
 # make demo    train on scikit-learn's digits, with progress, result and pictures
 # make test    run the test suite
 # make lint    check style and format
-# make bench   microbenchmarks of the kernels
+# make bench   microbenchmarks of the kernels and their peers, stored in bench/results
 # Each sets itself up in .venv; PYTHON chooses the interpreter (3.11 or later).
 
 PYTHON ?= python3
@@ -18,8 +18,10 @@ test: .venv/.dev
 lint: .venv/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-bench: .venv/.dev
-	@$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only $(ARGS)
+# A part of the benchmarks, chosen by ARGS, leaves the stored results alone.
+bench: .venv/.peers
+	@$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median \
+	    $(or $(ARGS),-q --benchmark-json=bench/results/kernels.json)
 
 clean:
 	rm -rf .venv demo build dist *.egg-info
@@ -31,6 +33,10 @@ clean:
 
 .venv/.demo: pyproject.toml | .venv/bin/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[plot,sklearn]'
+	@touch $@
+
+.venv/.peers: pyproject.toml | .venv/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,peers]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python

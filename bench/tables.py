@@ -1,15 +1,16 @@
-"""Tables of the README, written from the stored results.
+"""Tables of the documentation, written from the stored results and from the docstrings.
 
-python bench/tables.py            rewrites what stands between the markers in README.md
+python bench/tables.py      rewrites what stands between the markers in README.md and docs/*.md
 """
 
 import re
 from pathlib import Path
 from statistics import geometric_mean, mean, median
 
+import kernel_tables
 import machine
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 
 
 def accuracy():
@@ -63,19 +64,70 @@ def startup():
     return lines
 
 
-def rewritten(text):
-    """The README's text with every table made anew."""
-    for make in (accuracy, step_race, startup):
+def convergence():
+    """The splitting solvers on digits: accuracy, residuals, certificates."""
+    lines = [
+        "| solver | activation | gain | iterations | test accuracy | residual | certificate |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for run in machine.load("convergence")["results"]:
+        certificate = "not asked for"
+        if "checks" in run:
+            certificate = f"{run['checks']} updates, " + (
+                "violated" if run["violation"] else "none rose"
+            )
+        lines.append(
+            f"| `{run['solver']}` | {run['activation']} | {run['gain']:g} | {run['iterations']} | "
+            f"{run['test_accuracy']:.2%} | {max(run['primal']):.1e} | {certificate} |"
+        )
+    return lines
+
+
+def text():
+    """Loss per character of every method."""
+    groups = {}
+    for run in machine.load("text")["results"]:
+        groups.setdefault(run["method"], []).append(run)
+    lines = [
+        "| method | rate | held out, mean | worst | best | training |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, runs in groups.items():
+        test = [run["test_loss"] for run in runs]
+        shown = " | ".join(f"{v:.3f}" for v in (mean(test), max(test), min(test)))
+        train = mean(run["train_loss"] for run in runs)
+        rate = f"{runs[0]['rate']:g}" if "rate" in runs[0] else ""
+        lines.append(f"| {method} | {rate} | {shown} | {train:.3f} |")
+    return lines
+
+
+PAGES = {
+    "README.md": (accuracy, step_race, startup),
+    "docs/solvers.md": (convergence, text),
+    "docs/kernels.md": (
+        kernel_tables.catalogue,
+        kernel_tables.operator_times,
+        kernel_tables.system_times,
+    ),
+}
+"""The tables of each page, by the names of their markers."""
+
+
+def rewritten(page):
+    """The text of a page with every table made anew."""
+    content = (ROOT / page).read_text(encoding="utf-8")
+    for make in PAGES[page]:
         begin, end = f"<!-- {make.__name__} -->", "<!-- end -->"
         pattern = rf"({re.escape(begin)}\n).*?({re.escape(end)})"
         table = "\n".join(make())
-        text, count = re.subn(
-            pattern, lambda found, t=table: f"{found[1]}{t}\n{found[2]}", text, flags=re.DOTALL
+        content, count = re.subn(
+            pattern, lambda found, t=table: f"{found[1]}{t}\n{found[2]}", content, flags=re.DOTALL
         )
         if count != 1:
-            raise SystemExit(f"README.md has {count} places for {make.__name__}: expected 1")
-    return text
+            raise SystemExit(f"{page} has {count} places for {make.__name__}: expected 1")
+    return content
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        (ROOT / page).write_text(rewritten(page), encoding="utf-8")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.linalg import blas, lapack
-from threadpoolctl import threadpool_limits
+from timing import measure
 
 from fastadmm import kernels
 
@@ -15,14 +15,12 @@ K = 64
 """Right-hand sides."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    with threadpool_limits(1):
-        yield
-
-
 def _normal(shape, real):
     return np.random.default_rng(0).standard_normal(shape).astype(real)
+
+
+def _facts(operator, n, real, by):
+    return {"operator": operator, "n": n, "dtype": real.__name__, "by": by}
 
 
 def _routines(module, real, *names):
@@ -34,16 +32,15 @@ def _routines(module, real, *names):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize(("m", "n"), GRAMS)
 def test_gram(benchmark, m, n, real, by):
-    benchmark.group = f"gram {m} x {n} {real.__name__}"
+    facts = _facts("gram", f"{m} x {n}", real, by)
     rows = _normal((m, n), real)
     out = np.zeros((n, n), real)
     if by == "fastadmm":
         work = np.empty((1, n), real)
-        kernels.gram.kernel(rows, None, 0.0, 1.0, work, out)  # compiles
-        benchmark(kernels.gram.kernel, rows, None, 0.0, 1.0, work, out)
+        measure(benchmark, kernels.gram.kernel, rows, None, 0.0, 1.0, work, out, **facts)
     else:
         (syrk,) = _routines(blas, real, "syrk")
-        benchmark(lambda: syrk(1.0, rows.T, c=out.T, overwrite_c=True))
+        measure(benchmark, lambda: syrk(1.0, rows.T, c=out.T, overwrite_c=True), **facts)
     expected = np.tril(rows.T @ rows)
     np.testing.assert_allclose(np.tril(out), expected, atol=m * 10 * np.finfo(real).eps)
 
@@ -53,7 +50,7 @@ def test_gram(benchmark, m, n, real, by):
 @pytest.mark.parametrize(("m", "n"), RIDGES)
 def test_ridge_factor_and_solve(benchmark, m, n, real, by):
     """`scipy` calls SYRK, POTRF, POTRS and GEMM on the smaller Gram, on the very same arrays."""
-    benchmark.group = f"ridge {m} x {n} {real.__name__}"
+    facts = _facts("ridge factor and solve", f"{m} x {n}", real, by)
     rows, rhs = _normal((m, n), real), _normal((K, n), real)
     size = min(m, n)
     factor, work, out = np.zeros((size, size), real), np.empty((K, m), real), np.empty_like(rhs)
@@ -84,9 +81,7 @@ def test_ridge_factor_and_solve(benchmark, m, n, real, by):
             )  # fmt: skip
         return status
 
-    run = ours if by == "fastadmm" else theirs
-    run()  # compiles
-    assert benchmark(run) == 0
+    assert measure(benchmark, ours if by == "fastadmm" else theirs, **facts) == 0
     image = out @ rows.T @ rows + real(DELTA) * out
     cond = np.linalg.norm(rows, 2) ** 2 / DELTA
     np.testing.assert_allclose(image, rhs, atol=10 * cond * np.finfo(real).eps)
@@ -94,10 +89,10 @@ def test_ridge_factor_and_solve(benchmark, m, n, real, by):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("k", [1, 16])
-@pytest.mark.parametrize("change", ["update", "refactor"])
-def test_change_of_a_factor(benchmark, change, k, real):
-    benchmark.group = f"change by {k} of 512 {real.__name__}"
+@pytest.mark.parametrize("by", ["fastadmm", "refactor"])
+def test_update_of_a_factor(benchmark, by, k, real):
     n = 512
+    facts = _facts("update_cholesky", f"{k} rows of {n}", real, by)
     matrix, rows = np.eye(n, dtype=real) * real(4), _normal((k, n), real) / real(n)
     factor, work = np.zeros_like(matrix), np.empty((32 + 2 * k, 32), real)
     kernels.factor_cholesky.kernel(matrix, 0.0, factor)
@@ -110,9 +105,7 @@ def test_change_of_a_factor(benchmark, change, k, real):
     def refactor():
         return kernels.factor_cholesky.kernel(matrix, 0.0, factor)
 
-    run = update if change == "update" else refactor
-    run()  # compiles
-    assert benchmark(run) == 0
+    assert measure(benchmark, update if by == "fastadmm" else refactor, **facts) == 0
 
 
 @pytest.mark.parametrize("by", ["fastadmm", "scipy"])
@@ -120,18 +113,17 @@ def test_change_of_a_factor(benchmark, change, k, real):
 @pytest.mark.parametrize(("m", "n"), [(1, 10_000), (64, 10_000)])
 def test_tridiagonal(benchmark, m, n, real, by):
     """Solves with a kept factor; `scipy` calls PTTRS, whose right-hand sides lie the same way."""
-    benchmark.group = f"tridiagonal {m} x {n} {real.__name__}"
+    facts = _facts("solve_tridiagonal", f"{m} x {n}", real, by)
     diagonal, below = np.full(n, 3, real), np.ones(n - 1, real)
     rhs, out = _normal((m, n), real), np.empty((m, n), real)
     if by == "fastadmm":
         system = kernels.factor_tridiagonal(diagonal, below)
         work = np.empty((n, 16), real)
-        kernels.solve_tridiagonal.kernel(*system, rhs, work, out)  # compiles
-        benchmark(kernels.solve_tridiagonal.kernel, *system, rhs, work, out)
+        measure(benchmark, kernels.solve_tridiagonal.kernel, *system, rhs, work, out, **facts)
     else:
         pttrf, pttrs = _routines(lapack, real, "pttrf", "pttrs")
         pivots, multipliers, _ = pttrf(diagonal, below)
-        solution, _ = benchmark(pttrs, pivots, multipliers, rhs.T)
+        solution, _ = measure(benchmark, pttrs, pivots, multipliers, rhs.T, **facts)
         out = solution.T
     image = 3 * out
     image[:, 1:] += out[:, :-1]

@@ -5,7 +5,10 @@ import time
 STARTED = time.perf_counter()
 
 import json  # noqa: E402
+import os  # noqa: E402
+import re  # noqa: E402
 import sys  # noqa: E402
+from dataclasses import asdict  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Annotated  # noqa: E402
 
@@ -14,7 +17,7 @@ import typer  # noqa: E402
 from fastadmm import signals, tasks  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
 
-DIVERGED, INTERRUPTED = 3, 130
+DIVERGED, VIOLATED, INTERRUPTED = 3, 4, 130
 """Exit codes, beside 0 for success, 1 for a failure, 2 for a user's mistake, and 128 plus the
 signal's number where one ended training: 130 after Ctrl-C, 143 SIGTERM, 138 SIGUSR1 on Linux."""
 
@@ -47,7 +50,7 @@ Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 def train(
     task: Task,
     data: Data = None,
-    solver: Annotated[str, typer.Option(help="condensed")] = "condensed",
+    solver: Annotated[str, typer.Option(help="condensed, block, admmirnn")] = "condensed",
     hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
     activation: Annotated[str, typer.Option(help="tanh, relu, sigmoid, identity")] = "tanh",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
@@ -59,6 +62,18 @@ def train(
     eta: Annotated[
         float | None, typer.Option(help="Bound on the rms change of pre-activations in a step.")
     ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Any setting of the solver, NAME=VALUE; repeatable.")
+    ] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="Under mpirun: ranks along time x batch, as in 2x4.")
+    ] = None,
+    micro_batches: Annotated[
+        int | None, typer.Option(help="Under mpirun: of the pipeline over time ranks.")
+    ] = None,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Check that no block update raises the Lagrangian.")
+    ] = False,
     gain: Annotated[float, typer.Option(help="Scale of the initial recurrent weights.")] = 1.0,
     seed: Seed = 0,
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
@@ -69,28 +84,45 @@ def train(
 ):
     """Train a network, and write summary, history, model and picture into a folder."""
     from fastadmm import RNN, fit, report
+    from fastadmm.threads import check_threads
 
-    if launch.launched_size() > 1:
-        raise ValueError(
-            f"started as one of {launch.launched_size()} processes of a launcher: training is not "
-            "distributed over ranks yet, each would train its own copy. Start without the launcher"
-        )
-    defaults = tasks.defaults(task)
+    comm = launch.world()
+    is_root = comm is None or comm.rank == 0
+    if comm is None and (grid, micro_batches) != (None, None):
+        raise ValueError("grid and micro_batches need ranks: start with mpirun -n P fastadmm train")
+    threads = _threads_of(threads, comm)
+    settings = _settings(option, eta, certify)
+    defaults = tasks.defaults(task, solver)
     hidden = defaults.hidden if hidden is None else hidden
     epochs = defaults.epochs if epochs is None else epochs
     batch_size = defaults.batch_size if batch_size is None else batch_size
-    loaded = tasks.load(task, data, steps, pixels, seed, batch_size)
-    folder = report.open_folder(out or Path("runs") / Path(task).stem)
+    lazy = comm is not None  # each rank reads its own part only
+    loaded = tasks.load(task, data, steps, pixels, seed, batch_size or 64, lazy=lazy)
+    folder = Path(out or Path("runs") / Path(task).stem)
+    if is_root:
+        report.open_folder(folder)
     net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
     net.task = {"name": loaded.name, **loaded.about}
     set_up = time.perf_counter() - STARTED
+    if comm is not None and not quiet:
+        print(launch.placement(comm, check_threads(threads)), flush=True)
     result = fit(
         net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
         epochs=epochs, batch_size=batch_size, steps=loaded.steps,
         validation=loaded.held_out, time_limit=time_limit, verbose=0 if quiet else 1,
-        threads=threads, seed=seed, **({} if eta is None else {"eta": eta}),
+        threads=threads, seed=seed, comm=comm, grid=_grid(grid), micro_batches=micro_batches,
+        **settings,
     )  # fmt: skip
-    loss, accuracy = _score(net, loaded, threads)
+    if is_root:
+        _write_results(net, loaded, result, folder, set_up, task, solver, seed, quiet)
+    _exit(result)
+
+
+def _write_results(net, loaded, result, folder, set_up, task, solver, seed, quiet):
+    """Summary, history, model and picture of a run; printed too."""
+    from fastadmm import report
+
+    loss, accuracy = _score(net, loaded, result.threads)
     summary = {
         "task": task,
         "solver": solver,
@@ -105,16 +137,57 @@ def train(
         "test_accuracy": accuracy,
         "threads": result.threads,
         "seed": seed,
+        "kkt": result.kkt,
+        "certificate": result.certificate and asdict(result.certificate),
         "versions": report.versions(),
     }
     report.write_report(folder, net, summary, result.history)
     picture = report.draw_convergence(folder)
     if not quiet:
         _print_summary(summary, folder, picture)
+
+
+def _exit(result):
+    """Exit code of a run that did not end well."""
     if result.status == "diverged":
         raise typer.Exit(DIVERGED)
     if result.status == "interrupted":
         raise typer.Exit(128 + result.signal)
+    if result.certificate and result.certificate.violation:
+        raise typer.Exit(VIOLATED)
+
+
+def _settings(option, eta, certify):
+    """Settings of the solver from the command line's own options and NAME=VALUE pairs."""
+    settings = {"certify": True} if certify else {}
+    if eta is not None:
+        settings["eta"] = eta
+    for pair in option or ():
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise ValueError(f"option is {pair!r}: expected NAME=VALUE")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings
+
+
+def _grid(text):
+    """Ranks along time and along the batch from "2x4"."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise ValueError(f"grid is {text!r}: expected TIMExBATCH, as in 2x4")
+    return int(found[1]), int(found[2])
+
+
+def _threads_of(threads, comm):
+    """Threads of this rank: as asked for, or its share of the node's cores."""
+    if comm is None or threads is not None or "OMP_NUM_THREADS" in os.environ:
+        return threads
+    return launch.cores_per_rank(comm)
 
 
 def _score(net, loaded, threads):
@@ -140,8 +213,22 @@ def _print_summary(summary, folder, picture):
         print(f"test loss {summary['test_loss']:.4f}")
     if summary["test_accuracy"] is not None:
         print(f"test accuracy {summary['test_accuracy']:.2%}")
+    if summary["kkt"] is not None:
+        print("kkt residuals " + ", ".join(f"{n} {v:.1e}" for n, v in summary["kkt"].items()))
+    if summary["certificate"] is not None:
+        _print_certificate(**summary["certificate"])
     drawn = "convergence.png" if picture else "no picture: pip install 'fastadmm[plot]'"
     print(f"{folder}: summary.json, history.jsonl, model.safetensors, {drawn}")
+
+
+def _print_certificate(checks, violation):
+    if violation is None:
+        print(f"certificate: none of {checks} block updates raised the augmented Lagrangian")
+    else:
+        print(
+            "certificate: VIOLATED first in iteration {iteration} by block {block}: "
+            "augmented Lagrangian {before!r} -> {after!r}".format(**violation)
+        )
 
 
 @app.command()

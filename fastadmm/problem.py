@@ -41,13 +41,20 @@ class Problem:
         """Loss as reported, from the kernels' sum over so many terms of so many components."""
         return total / terms if self.classifies else 2 * total / (terms * width)
 
+    def scores(self, sums, width):
+        """Loss as reported and accuracy, None without labels, from what `score` returns."""
+        total, right, terms = map(float, sums)
+        return self.reported(total, terms, width), right / terms if self.classifies else None
+
     def loss_of_zero(self, y, width):
         """Mean loss, as the kernels define it, of a network whose outputs are all zero."""
+        if y.size == 0:
+            return 0.0
         return math.log(width) if self.classifies else float(np.square(y).sum(-1).mean() / 2)
 
-    def outputs_of(self, steps):
-        """Number L of outputs with a target in a window of so many steps."""
-        return 1 if self.readout == "last" else steps
+    def outputs_of(self, steps, is_last=True):
+        """Number L of outputs with a target in so many steps, which may be the sequence's last."""
+        return int(is_last) if self.readout == "last" else steps
 
     def targets_of(self, y, cases, first, steps):
         """Targets of a window, one row a loss term, in the order of the unfolded rows."""
@@ -57,7 +64,7 @@ class Problem:
         return np.ascontiguousarray(window).reshape(-1, *y.shape[2:])
 
 
-def make_problem(net, X, y, loss=None, readout="last"):
+def make_problem(net, X, y, loss=None, readout="last", empty=False):
     """Check data against the network and choose the loss: labels where ``y`` holds integers.
 
     Returns
@@ -70,13 +77,13 @@ def make_problem(net, X, y, loss=None, readout="last"):
     if loss is None:
         loss = LOSSES[0] if np.asarray(y).dtype.kind in "iu" else LOSSES[1]
     validation.one_of(loss, LOSSES, "loss")
-    X = validation.inputs(net, X)
+    X = validation.inputs(net, X, empty=empty)
     y = validation.targets(net, X, y, loss, readout)
     return Problem(loss, readout, X.ndim == 2), X, y
 
 
-def evaluate(net, problem, X, y, threads, steps=256, batch=512):
-    """Loss and accuracy of a network.
+def score(net, problem, X, y, threads, steps=256, batch=512):
+    """Sums over loss terms: of losses, of right labels, and their number.
 
     Parameters
     ----------
@@ -91,17 +98,17 @@ def evaluate(net, problem, X, y, threads, steps=256, batch=512):
 
     Returns
     -------
-    loss : float
-    accuracy : float or None
-        None where targets are not labels.
+    ndarray, (3,), float64
     """
     from fastadmm.kernels import losses
 
     n_cases, n_timepoints = X.shape[:2]
+    sums = np.zeros(3)
+    if n_cases == 0:
+        return sums
     steps, batch = min(steps, n_timepoints), min(batch, n_cases)
     unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
     kernel = getattr(losses, problem.loss)
-    total, right, terms = 0.0, 0, 0
     for cases, first, window in unfolded.windows(X, net.theta, steps, batch):
         length = len(window.z) - 1
         if problem.readout == "last" and first + length < n_timepoints:
@@ -110,9 +117,18 @@ def evaluate(net, problem, X, y, threads, steps=256, batch=512):
         targets = problem.targets_of(y, cases, first, length)
         rows = window.rows(length + 1 - count, length + 1)
         outputs = np.ascontiguousarray(rows[:, window.left :]) @ net.phi.T
-        if problem.classifies:
-            right += int((outputs.argmax(1) == targets).sum())
-        total += kernel(outputs, targets, 1.0, outputs)
-        terms += len(targets)
-    accuracy = right / terms if problem.classifies else None
-    return problem.reported(total, terms, net.outputs), accuracy
+        right = int((outputs.argmax(1) == targets).sum()) if problem.classifies else 0
+        sums += kernel(outputs, targets, 1.0, outputs), right, len(targets)
+    return sums
+
+
+def evaluate(net, problem, X, y, threads):
+    """Loss and accuracy of a network; arguments as of `score`.
+
+    Returns
+    -------
+    loss : float
+    accuracy : float or None
+        None where targets are not labels.
+    """
+    return problem.scores(score(net, problem, X, y, threads), net.outputs)

@@ -1,17 +1,17 @@
 """Tasks of the command line by name: their defaults, and which options each takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 NAMES = ("digits", "mnist", "text", "adding")
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """Settings where the command line gives none."""
+    """Settings where the command line gives none; a batch size of None takes all sequences."""
 
     hidden: int = 64
     epochs: int = 10
-    batch_size: int = 64
+    batch_size: int | None = 64
 
 
 _DEFAULTS = {
@@ -27,10 +27,13 @@ def _check(task):
         raise ValueError(f"task is {task!r}: expected {', '.join(NAMES)}, or a .npz file")
 
 
-def defaults(task):
-    """Defaults of a task."""
+def defaults(task, solver="condensed"):
+    """Defaults of a task; `block` and `admmirnn` iterate on all sequences at once."""
     _check(task)
-    return _DEFAULTS.get(task, Defaults())
+    found = _DEFAULTS.get(task, Defaults())
+    if solver == "condensed" or task == "text":  # streams of text are one batch already
+        return found
+    return replace(found, hidden=min(found.hidden, 64), epochs=200, batch_size=None)
 
 
 def load(

@@ -9,12 +9,19 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from fastadmm import signals, validation
+from fastadmm.kernels.jit import CACHE_FOLDER
+from fastadmm.mpi.launch import one_per_node_first
+from fastadmm.mpi.partition import partition
+from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
-from fastadmm.problem import evaluate, make_problem
+from fastadmm.on_disk import OnDisk
+from fastadmm.problem import evaluate, make_problem, score
 from fastadmm.progress import make_reporter
 from fastadmm.report import finite_or_none
+from fastadmm.shares import Plan, Share
 from fastadmm.solvers import SOLVERS
 from fastadmm.threads import check_threads, compute_threads
+from fastadmm.validation import asarray
 
 EXPLODED = 1e6
 """Training has diverged where the loss is this many times that of the start, or of zero outputs."""
@@ -26,20 +33,28 @@ class Result:
 
     Attributes
     ----------
-    status : {"max_iter", "time_limit", "interrupted", "diverged"}
-        Why training ended: all epochs done; out of time; Ctrl-C, SIGTERM, SIGUSR1 or a callback;
-        loss not finite or exploding.
+    status : {"solved", "max_iter", "time_limit", "interrupted", "diverged"}
+        Why training ended: all residuals below the tolerances (not `condensed`); all epochs done;
+        out of time; Ctrl-C, SIGTERM, SIGUSR1 or a callback; loss not finite or exploding.
     history : list of dict
         One record an epoch: ``epoch`` (from 1), ``seconds`` (its own training time), ``batches``,
         ``train_loss`` (mean over the epoch, of the moving iterate), ``validation_loss``,
-        ``validation_accuracy`` (of the averaged iterate; None without validation data or labels),
-        ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``, ``rho_max`` (at
-        the last step), ``growth`` (mean γ). None where there is none, or it is not finite.
+        ``validation_accuracy`` (of the weights that are returned; None without validation data or
+        labels), and what the solver measures. None where there is none, or it is not finite.
+        `condensed`: ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``,
+        ``rho_max`` (at the last step), ``growth`` (mean γ). `block` and `admmirnn`: see
+        `fastadmm.solvers.splitting.SplittingRecord`; there ``train_loss`` is the loss at the
+        output variables.
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
     signal : int
         Number of the signal that ended training, 0 where none did.
+    kkt : dict or None
+        Residuals of the optimality conditions at the returned point, see
+        `fastadmm.solvers.splitting.Splitting.kkt`; None for `condensed`.
+    certificate : fastadmm.solvers.splitting.Certificate or None
+        Of ``certify=True``.
     """
 
     status: str = "max_iter"
@@ -48,6 +63,8 @@ class Result:
     train_seconds: float = 0.0
     threads: int = 1
     signal: int = 0
+    kkt: dict = None
+    certificate: object = None
 
 
 def fit(
@@ -67,6 +84,9 @@ def fit(
     verbose=0,
     threads=None,
     seed=0,
+    comm=None,
+    grid=None,
+    micro_batches=None,
     **options,
 ):
     """Train a network; its weights become the averaged iterate of the run.
@@ -83,9 +103,13 @@ def fit(
         Chosen by the dtype of ``y`` where not given: labels are integers.
     readout : {"last", "all"}
         Targets for the output after the last time point only, or after every one.
-    solver : {"condensed"}
-    epochs, batch_size : int
-        Passes over the data, sequences in a mini-batch.
+    solver : {"condensed", "block", "admmirnn"}
+    epochs : int
+        Passes over the data.
+    batch_size : int or None
+        Sequences in a mini-batch; None for all of them. `block` and `admmirnn` go on from their
+        states and multipliers where every mini-batch holds all of the data, so that an epoch is
+        an iteration; otherwise each mini-batch starts from simulated states.
     steps : int, optional
         With ``readout="all"``: train on windows of so many time points, carrying the state from
         one to the next (long streams). None: whole sequences.
@@ -100,9 +124,18 @@ def fit(
     threads : int, optional
         All available cores (or OMP_NUM_THREADS) where not given.
     seed : int or numpy.random.Generator
-        Order of the mini-batches.
+        Order of the mini-batches; the same on all ranks.
+    comm : mpi4py.MPI.Comm, optional
+        Train on the ranks of this communicator, each on its part of the time steps and sequences;
+        the weights are those of one rank, up to the order of summation. Every rank passes the
+        same arguments and the whole X and y, memory maps best: only its own part is read.
+    grid : (int, int), optional
+        Ranks along time and along the batch; chosen by `fastadmm.mpi.grid.choose_grid`.
+    micro_batches : int, optional
+        Micro-batches of the pipeline over time ranks.
     **options
-        Settings of the solver, see `fastadmm.solvers.condensed.CondensedOptions`.
+        Settings of the solver: `fastadmm.solvers.condensed.CondensedOptions`,
+        `fastadmm.solvers.block.BlockOptions`, `fastadmm.solvers.admmirnn.AdmmirnnOptions`.
 
     Returns
     -------
@@ -123,25 +156,59 @@ def fit(
     kind = SOLVERS[_one_of(solver, SOLVERS, "solver")]
     options = _solver_options(kind, solver, options)
     epochs = _positive(epochs, "epochs")
-    batch_size = _positive(batch_size, "batch_size")
+    if batch_size is not None:
+        batch_size = _positive(batch_size, "batch_size")
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
     threads = check_threads(threads)
-    problem, X, y = make_problem(net, X, y, loss, readout)
-    if validation is not None:
-        validation = make_problem(net, *validation, problem.loss, readout)[1:]
-    net.task.update(loss=problem.loss, readout=readout)
+    X, y = _indexable(X, "X"), _indexable(y, "y")
+    if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
+        make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
     n_cases, n_timepoints = X.shape[:2]
-    steps = _window(steps, n_timepoints, readout)
-    plan = _Plan(n_cases, n_timepoints, min(batch_size, n_cases), steps, epochs)
-    run = _Run(net, problem, X, y, plan, validation, threads, np.random.default_rng(seed))
+    batch_size = min(batch_size or n_cases, n_cases)
+    plan = Plan(n_cases, n_timepoints, batch_size, _window(steps, n_timepoints, readout), epochs)
+    domain = _domain(comm, grid, micro_batches, plan)
+    share = Share(plan, domain)
+    problem, X, y = make_problem(net, share.of(X), share.of(y, readout), loss, readout, share.empty)
+    if validation is not None:
+        validation = _own_cases(net, *validation, problem, domain)
+    net.task.update(loss=problem.loss, readout=readout)
+    run = _Run(net, problem, X, y, plan, share, validation, threads, np.random.default_rng(seed))
+    verbose = verbose if domain.is_root else 0
     with compute_threads(threads), make_reporter(verbose, plan, problem) as reporter:
         started = time.perf_counter()
-        warm_up(kind, net, problem, X, y, threads)
+        with one_per_node_first(domain.comm, CACHE_FOLDER is not None):
+            warm_up(kind, net, problem, X, y, threads)
         run.result.compile_seconds = time.perf_counter() - started
-        with signals.stop_requests():
+        with signals.stop_requests(keyboard=domain.size > 1):
             run.train(kind, options, time_limit, callbacks, reporter)
     return run.result
+
+
+def _indexable(value, name):
+    """An array; one on disk stays there until its own part is known."""
+    return value if isinstance(value, OnDisk) else asarray(value, name)
+
+
+def _domain(comm, grid, micro_batches, plan):
+    """Who owns what: this process alone, or a grid of ranks."""
+    if comm is None:
+        return Serial()
+    from fastadmm.mpi.grid import Grid, choose_grid
+
+    time_ranks, batch_ranks = grid or choose_grid(comm.Get_size(), plan.steps, plan.batch_size)
+    if micro_batches is None:
+        per_rank = plan.batch_size // batch_ranks
+        micro_batches = max(1, min(4 * time_ranks, per_rank // 16))
+    return Grid(comm, time_ranks, batch_ranks, _positive(micro_batches, "micro_batches"))
+
+
+def _own_cases(net, X, y, problem, domain):
+    """Own part of validation data, whose cases are cut over all ranks."""
+    X, y = _indexable(X, "X"), _indexable(y, "y")
+    own = slice(*partition(len(X), domain.size, domain.rank))
+    empty = own.start == own.stop
+    return make_problem(net, X[own], y[own], problem.loss, problem.readout, empty)[1:]
 
 
 _one_of, _positive = validation.one_of, validation.positive_integer
@@ -166,46 +233,23 @@ def _window(steps, n_timepoints, readout):
     return min(_positive(steps, "steps"), n_timepoints)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Sizes of a run."""
-
-    n_cases: int
-    n_timepoints: int
-    batch_size: int
-    steps: int
-    epochs: int
-
-    @property
-    def batches(self):
-        """Mini-batches in an epoch."""
-        return -(-self.n_cases // self.batch_size) * -(-self.n_timepoints // self.steps)
-
-    def windows(self, rng):
-        """Mini-batches of an epoch: cases, first time point, number of time points."""
-        order = rng.permutation(self.n_cases)
-        for start in range(0, self.n_cases, self.batch_size):
-            cases = order[start : start + self.batch_size]
-            for first in range(0, self.n_timepoints, self.steps):
-                yield cases, first, min(self.steps, self.n_timepoints - first)
-
-
 def warm_up(kind, net, problem, X, y, threads):
     """Compile, or load from the cache, all that training and evaluating this problem calls."""
     small = RNN(net.inputs, 2, net.outputs, net.activation, dtype=net.dtype.name)
-    cases, steps = np.arange(min(2, len(X))), min(2, X.shape[1])
-    solver = kind(small, problem, kind.Options(), len(cases), steps, 1, threads)
-    solver.step(X, y, cases, 0, steps)
-    width = X.shape[1] if problem.readout == "last" else steps
-    evaluate(small, problem, np.ascontiguousarray(X[:2, :width]), y[:2], threads)
+    data = np.zeros((2, 2, *X.shape[2:]), X.dtype)
+    inner = y.shape[1:] if problem.readout == "last" else (2, *y.shape[2:])
+    targets = np.zeros((2, *inner), y.dtype)
+    kind(small, problem, kind.Options(), 2, 2, 1, threads).step(data, targets, np.arange(2), 0, 2)
+    evaluate(small, problem, data, targets, threads)
 
 
 class _Run:
     """One call of fit: the moving parts of the epoch loop."""
 
-    def __init__(self, net, problem, X, y, plan, validation, threads, rng):
+    def __init__(self, net, problem, X, y, plan, share, validation, threads, rng):
         self.net, self.problem, self.X, self.y = net, problem, X, y
-        self.plan, self.validation, self.threads, self.rng = plan, validation, threads, rng
+        self.plan, self.share, self.domain = plan, share, share.domain
+        self.validation, self.threads, self.rng = validation, threads, rng
         self.result = Result(threads=threads)
         self.best_loss, self.best = math.inf, (net.theta.copy(), net.phi.copy())
         self.limit = None
@@ -214,38 +258,46 @@ class _Run:
         """Run all epochs, or until there is a reason to stop."""
         plan = self.plan
         solver = kind(
-            self.net, self.problem, options, plan.batch_size, plan.steps,
-            plan.epochs * plan.batches, self.threads,
+            self.net, self.problem, options, self.share.batch, self.share.steps,
+            plan.epochs * plan.batches, self.threads, self.domain,
         )  # fmt: skip
         try:
             for epoch in range(1, plan.epochs + 1):
                 status = self._epoch(solver, epoch, time_limit, reporter)
-                if status is None and any([c(self.result.history[-1]) for c in callbacks]):
+                if status is None and self._called_off(callbacks):
                     status = "interrupted"
                 if status is not None:
                     self.result.status = status
                     break
         except KeyboardInterrupt:
             self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
-        weights = self.best if self.result.status == "diverged" else solver.average
+        diverged = self.result.status == "diverged"
+        if not diverged:
+            self.result.kkt = solver.kkt()
+        self.result.certificate = solver.certificate
+        weights = self.best if diverged else solver.average
         self.net.theta[:], self.net.phi[:] = weights
 
     def _epoch(self, solver, epoch, time_limit, reporter):
         """One pass over the data; returns a status where training has to end."""
         records, status, carried = [], None, None
         before, started = self.result.train_seconds, time.perf_counter()
-        for cases, first, steps in self.plan.windows(self.rng):
-            initial = carried if first else None
-            record = solver.step(self.X, self.y, cases, first, steps, initial)
-            if first + steps < self.plan.n_timepoints:
-                carried = solver.final_state(steps, len(cases))
+        for cases, window in self.plan.windows(self.rng):
+            own, first, steps = self.share.cut(cases, window)
+            initial = carried if window else None
+            record = solver.step(self.X, self.y, own, first, steps, initial)
+            if window + 1 < self.plan.n_windows:
+                carried = self.domain.carry(solver.final_state(steps, len(own)))
             records.append(record)
             self.result.train_seconds = before + time.perf_counter() - started
             if not record.finite or self._has_exploded(record):
                 status = "diverged"
-            elif signals.requested():
-                status, self.result.signal = "interrupted", signals.requested()
-            elif time_limit is not None and self.result.train_seconds > time_limit:
+            elif record.solved:
+                status = "solved"
+            elif self.domain.any(signals.requested()):
+                status = "interrupted"
+                self.result.signal = self.domain.largest(signals.requested())
+            elif self._is_late(time_limit):
                 status = "time_limit"
             reporter.batch(self._mean_loss([record]), len(cases))
             if status is not None:
@@ -254,11 +306,21 @@ class _Run:
         reporter.epoch(self.result.history[-1])
         return status
 
+    def _is_late(self, time_limit):
+        if time_limit is None:
+            return False
+        return self.domain.any(self.result.train_seconds > time_limit)
+
+    def _called_off(self, callbacks):
+        """Whether a callback, called with the last record, wants training to end."""
+        return self.domain.any(any([c(self.result.history[-1]) for c in callbacks]))
+
     def _has_exploded(self, record):
         """Whether the loss is far above that of the first batch and of zero outputs."""
         loss = record.loss / record.terms
         if self.limit is None:
-            self.limit = EXPLODED * max(loss, self.problem.loss_of_zero(self.y, self.net.outputs))
+            zero = self.problem.loss_of_zero(self.y, self.net.outputs)
+            self.limit = EXPLODED * max(loss, self.domain.largest(zero))
         return loss > self.limit
 
     def _mean_loss(self, records):
@@ -271,18 +333,15 @@ class _Run:
         averaged.theta, averaged.phi = solver.average
         loss, accuracy = None, None
         if self.validation is not None:
-            loss, accuracy = evaluate(averaged, self.problem, *self.validation, self.threads)
-        last = records[-1]
+            sums = score(averaged, self.problem, *self.validation, self.threads)
+            self.domain.sum(sums)
+            loss, accuracy = self.problem.scores(sums, self.net.outputs)
         train_loss = self._mean_loss(records)
         measured = {
             "train_loss": train_loss,
             "validation_loss": loss,
             "validation_accuracy": accuracy,
-            "step_length": np.sqrt(np.mean([r.step_length**2 for r in records])),
-            "multiplier_rms": np.sqrt(np.mean([r.multiplier_square for r in records])),
-            "rho_min": last.rho_min,
-            "rho_max": last.rho_max,
-            "growth": np.mean([r.growth for r in records]),
+            **records[-1].describe(records),
         }
         start = {"epoch": epoch, "seconds": seconds, "batches": len(records)}
         self.result.history.append(start | {k: finite_or_none(v) for k, v in measured.items()})

@@ -1,11 +1,13 @@
 """A recurrent network unfolded over time: its buffers, and the passes that fill them."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastadmm.kernels import states
 from fastadmm.mpi.partition import bounds
+from fastadmm.mpi.serial import Serial
 
 
 @dataclass
@@ -35,6 +37,18 @@ class Window:
     def rows(self, first, last):
         """Rows of ``z[first:last]``, (steps * B, n), without a copy."""
         return self.z[first:last].reshape(-1, self.z.shape[2])
+
+
+SERIAL = Serial()
+
+
+def pipeline(window, domain):
+    """Micro-batches of a window's sequences, each as the cut of its sequences over threads."""
+    if domain.parts == 1:
+        return [window.sequence_bounds]
+    cuts = bounds(window.z.shape[1], min(domain.parts, max(window.z.shape[1], 1)))
+    threads = len(window.sequence_bounds) - 1
+    return [a + bounds(b - a, threads) for a, b in itertools.pairwise(cuts)]
 
 
 class Unfolded:
@@ -85,12 +99,14 @@ class Unfolded:
         window.states[0] = 0 if initial is None else initial
         return window
 
-    def simulate(self, window, theta):
-        """Fill the window's states under the weights ``theta``."""
+    def simulate(self, window, theta, domain=SERIAL):
+        """Fill the window's states under the weights ``theta``, in a pipeline over time."""
         self._theta_t[:] = theta.T
-        states.simulate(
-            window.z, window.tokens, self._theta_t, self.activation, window.sequence_bounds
-        )
+        for part in pipeline(window, domain):
+            edge = window.states[0, part[0] : part[-1]]
+            domain.receive_left(edge)
+            states.simulate(window.z, window.tokens, self._theta_t, self.activation, part)
+            domain.send_right(window.states[-1, part[0] : part[-1]])
 
     def windows(self, X, theta, steps, batch, initial=None):
         """Simulate all cases in batches, each in windows of ``steps`` that carry their state on.

@@ -24,7 +24,8 @@ def one_of(value, choices, name):
     return value
 
 
-def _array(value, name):
+def asarray(value, name):
+    """``value`` as an array of numbers; ragged lists and other types are refused."""
     try:
         array = np.asarray(value)
     except ValueError:  # ragged nested lists
@@ -57,14 +58,16 @@ def in_range(array, stop, name, what):
     return array
 
 
-def inputs(net, X, name="X"):
+def inputs(net, X, name="X", empty=False):
     """Inputs as the kernels take them: channels in the network's dtype, or int64 tokens.
+
+    With ``empty`` there may be no case or no time point.
 
     Returns
     -------
     ndarray, C-contiguous, (n_cases, n_timepoints, n_channels) or (n_cases, n_timepoints)
     """
-    X = _array(X, name)
+    X = asarray(X, name)
     if X.ndim == 2 and X.dtype.kind in "iu":
         in_range(X, net.inputs, name, "tokens from")
         X = np.ascontiguousarray(X, np.int64)
@@ -80,7 +83,7 @@ def inputs(net, X, name="X"):
         )
     else:
         X = finite(X, net.dtype, name)
-    if X.shape[0] == 0 or X.shape[1] == 0:
+    if 0 in X.shape[:2] and not empty:
         raise ValueError(f"{name} has shape {X.shape}: expected at least one case and time point")
     return X
 
@@ -93,7 +96,7 @@ def targets(net, X, y, loss, readout, name="y"):
     ndarray, C-contiguous
         Labels (n_cases,) or (n_cases, n_timepoints); values with one more axis of C outputs.
     """
-    y = _array(y, name)
+    y = asarray(y, name)
     shape = X.shape[:1] if readout == "last" else X.shape[:2]
     axes = "(n_cases,)" if readout == "last" else "(n_cases, n_timepoints)"
     if loss == "softmax_cross_entropy":

@@ -1,11 +1,9 @@
-"""Proxes of activations: the global minimiser over a of
+"""Proxes of activations: the global minimiser of ``w1/2 (a - m)^2 + w2/2 (s - f(a))^2`` over a.
 
-    w1/2 (a - m)^2 + w2/2 (s - f(a))^2,
-
-the sub-problem of a pre-activation that is tied to ``m = z theta`` on one side and to the state s
-on the other. It is not convex. For piecewise linear f the minimisers on the pieces are compared;
-for smooth f see `fastadmm.kernels.activation_search`. Where two minimisers cost the same, the one
-nearer to m is returned. The kernels return the sum of ``w2/2 (s - f(a))^2``.
+This is the sub-problem of a pre-activation that is tied to ``m = z theta`` on one side and to the
+state s on the other. It is not convex. For piecewise linear f the minimisers on the pieces are
+compared; for smooth f see `fastadmm.kernels.activation_search`. Where two minimisers cost the same,
+the one nearer to m is returned. The kernels return the sum of ``w2/2 (s - f(a))^2``.
 """
 
 from .activation_search import (
@@ -14,11 +12,14 @@ from .activation_search import (
     minimise_softplus,
     minimise_tanh,
 )
-from .arguments import coefficient, companion, elementwise, real_array, sharing, slope_below
-from .coefficients import at, like
+from .arguments import coefficient, companion, elementwise, number, real_array
+from .coordinates import at, like
+from .docstrings import sharing
 from .jit import compiled_as, jit
 
 _PROX = """
+Cost: {cost}.
+
 Parameters
 ----------
 m : array_like
@@ -39,8 +40,10 @@ Raises
 TypeError, ValueError
     For another dtype, a shape that does not broadcast, or a number outside its domain.
 """
-_PLAIN = {"parameter": ""}
-_LEAKY = {"parameter": "slope : float\n    Slope of f below zero, non-negative.\n"}
+_PLAIN = {"parameter": "", "cost": "one pass over memory, a few divisions per entry"}
+_TWO_WALKS = _PLAIN | {"cost": "two Newton walks per entry, an exponential a step"}
+_FOUR_WALKS = _PLAIN | {"cost": "four Newton walks per entry, an exponential a step"}
+_LEAKY = _PLAIN | {"parameter": "slope : float\n    Slope of f below zero, non-negative.\n"}
 
 
 def _prox(kernel, m, s, parameters, w1, w2, out):
@@ -128,7 +131,7 @@ def prox_leaky_relu_activation(m, s, slope=0.01, w1=1.0, w2=1.0, out=None):
 
     ``f(a) = a`` where ``a > 0``, else ``slope a``. The better of the minimisers on the two pieces.
     """
-    return _prox(_prox_leaky_relu_activation, m, s, (slope_below(slope),), w1, w2, out)
+    return _prox(_prox_leaky_relu_activation, m, s, (number("slope", slope, 0),), w1, w2, out)
 
 
 @jit
@@ -206,7 +209,7 @@ def _prox_tanh_activation(m, s, w1, w2, out):
 
 
 @compiled_as(_prox_tanh_activation)
-@sharing(_PROX.format(**_PLAIN))
+@sharing(_PROX.format(**_TWO_WALKS))
 def prox_tanh_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -221,7 +224,7 @@ def _prox_sigmoid_activation(m, s, w1, w2, out):
 
 
 @compiled_as(_prox_sigmoid_activation)
-@sharing(_PROX.format(**_PLAIN))
+@sharing(_PROX.format(**_TWO_WALKS))
 def prox_sigmoid_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -236,7 +239,7 @@ def _prox_softplus_activation(m, s, w1, w2, out):
 
 
 @compiled_as(_prox_softplus_activation)
-@sharing(_PROX.format(**_PLAIN))
+@sharing(_PROX.format(**_TWO_WALKS))
 def prox_softplus_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the softplus, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -251,7 +254,7 @@ def _prox_silu_activation(m, s, w1, w2, out):
 
 
 @compiled_as(_prox_silu_activation)
-@sharing(_PROX.format(**_PLAIN))
+@sharing(_PROX.format(**_FOUR_WALKS))
 def prox_silu_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the SiLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 

@@ -21,7 +21,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from .coefficients import at, like
+from .coordinates import at, like
 from .elementary import exp, expm1, log, log1p, sigmoid, silu, softplus, tanh, wright_omega
 from .jit import jit
 

@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from .arguments import real_array, sharing
+from .arguments import as_rows, real_array, rowwise
 from .blas import gemm
+from .docstrings import ROW_RESULT_SECTIONS, ROW_VALUE_SECTIONS, sharing
 from .groups import copy_row
 from .jit import compiled_as, jit
 from .norms import norm
 from .projections import RELATIVE, relative_tolerance
-from .row_arguments import ROW_RESULT_SECTIONS, ROW_VALUE_SECTIONS, as_rows, rowwise
 
 _FACTOR = """factor : AffineFactor
     From `factor_affine`; its dtype becomes that of the data.
@@ -32,7 +32,9 @@ def factor_affine(a, b):
     """Factor the set ``{x : a x = b}`` for `project_affine`, by QR of the transpose of ``a``.
 
     ``aᵀ = Q R`` turns the equations into ``Qᵀ x = R⁻ᵀ b``: unlike with ``a aᵀ`` the condition
-    number is not squared. O(m² n).
+    number is not squared.
+
+    Cost: O(m^2 n) flops (QR).
 
     Parameters
     ----------
@@ -88,8 +90,11 @@ def _project_affine(v, basis, offset, work, out):
 def project_affine(v, factor, out=None):
     """Projection onto an affine set, ``argmin_x |x - v|_2^2`` over ``A x = b``, for every row.
 
-    ``v - basisᵀ (basis v - offset)``: two matrix products, 4 m n operations a row. The kernel's
-    arguments: v (rows, n), basis (m, n), offset (m,), a workspace (rows, m), out.
+    ``v - basisᵀ (basis v - offset)``: two matrix products.
+
+    The kernel's arguments: v (rows, n), basis (m, n), offset (m,), a workspace (rows, m), out.
+
+    Cost: 4 m n flops per row (GEMM).
     """
     v = real_array("v", v)
     basis, offset = _factored(factor, "v", v)
@@ -119,7 +124,11 @@ def _indicator_affine(x, basis, offset, tolerance, work):
 def indicator_affine(x, factor, tolerance=None):
     """0 where the distance to the set is at most ``tolerance (|x|_2 + d)`` in every row, else inf.
 
-    d is the distance of the set from the origin. The kernel takes a workspace (rows, m) last.
+    d is the distance of the set from the origin.
+
+    The kernel takes a workspace (rows, m) last.
+
+    Cost: 2 m n flops per row (GEMM).
     """
     x = real_array("x", x)
     basis, offset = _factored(factor, "x", x)

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
+from .arguments import array, definite, destination, number, rows_of, solution
 from .blas import potrf, potrs
 from .jit import compiled_as, jit
-from .operands import array, definite, destination, number, rows_of, solution
 from .rows import row
 
 PANEL = 32
@@ -179,7 +179,9 @@ def _downdate_cholesky(factor, rows, work):
 def factor_cholesky(matrix, delta=0.0, out=None):
     """Lower triangular L with ``L Lᵀ = matrix + delta I``.
 
-    Costs n^3 / 3 flops (POTRF). NaN in the matrix spreads through the factor.
+    NaN in the matrix spreads through the factor.
+
+    Cost: n^3 / 3 flops (POTRF).
 
     Parameters
     ----------
@@ -216,7 +218,7 @@ def factor_cholesky(matrix, delta=0.0, out=None):
 def solve_cholesky(factor, rhs, out=None):
     """Solve ``L Lᵀ x = r`` for every row r of ``rhs``.
 
-    Costs 2 n^2 flops per row (POTRS).
+    Cost: 2 n^2 flops per row (POTRS).
 
     Parameters
     ----------
@@ -260,8 +262,9 @@ def _changed(kernel, factor, rows, out):
 def update_cholesky(factor, rows, out=None):
     """Factor of ``L Lᵀ + Vᵀ V``, for the rows V that come.
 
-    Costs 3 k n^2 flops by Givens rotations (LINPACK's dchud): a new factor is cheaper beyond about
-    n / 15 rows.
+    By Givens rotations (LINPACK's dchud); a new factor is cheaper beyond about n / 15 rows.
+
+    Cost: 3 k n^2 flops.
 
     Parameters
     ----------
@@ -288,8 +291,10 @@ def update_cholesky(factor, rows, out=None):
 def downdate_cholesky(factor, rows, out=None):
     """Factor of ``L Lᵀ - Vᵀ V``, for the rows V that go.
 
-    Costs 3 k n^2 flops by hyperbolic rotations (LINPACK's dchdd, in Chambers' stable order). Where
-    the difference is nearly singular the error grows with its condition number.
+    By hyperbolic rotations (LINPACK's dchdd, in Chambers' stable order). Where the difference is
+    nearly singular the error grows with its condition number.
+
+    Cost: 3 k n^2 flops.
 
     Parameters
     ----------

@@ -11,8 +11,9 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from .arguments import checked_out, coefficient, real_array, sharing
-from .coefficients import at, like
+from .arguments import as_rows, per_row, real_array, rowwise
+from .coordinates import at, like
+from .docstrings import sharing
 from .elementary import exp, wright_omega
 from .jit import compiled_as, jit
 
@@ -222,33 +223,17 @@ def _targets(y, z):
     return np.ascontiguousarray(y, z.dtype).reshape(-1, classes)
 
 
-def _per_row(name, value, z, positive=False):
-    return coefficient(name, value, np.empty(z.shape[:-1], z.dtype), positive=positive)
-
-
-def _written(kernel, z, arguments, out):
-    result = checked_out(out, z)
-    flat = np.ascontiguousarray(z).reshape(-1, z.shape[-1])
-    fits = result.flags.c_contiguous and (
-        result is z or not any(np.may_share_memory(result, a) for a in (flat, *arguments))
-    )
-    written = result.reshape(flat.shape) if fits else np.empty_like(flat)
-    kernel(flat, *arguments, written)
-    if not fits:
-        result[...] = written.reshape(z.shape)
-    return result
-
-
 @compiled_as(_cross_entropy_loss)
 @sharing(_DATA.format(**_Z) + "\nReturns\n-------\nfloat\n" + _RAISES)
 def cross_entropy_loss(z, y, weight=1.0):
     """Softmax cross-entropy, ``sum_i weight_i (logsumexp(z_i) - <y_i, z_i>)``.
 
-    One exponential per entry; stable for logits of any size.
+    Stable for logits of any size.
+
+    Cost: an exponential per entry.
     """
     z = _rows("z", z)
-    flat = np.ascontiguousarray(z).reshape(-1, z.shape[-1])
-    return _cross_entropy_loss(flat, _targets(y, z), _per_row("weight", weight, z))
+    return _cross_entropy_loss(as_rows(z), _targets(y, z), per_row("weight", weight, z))
 
 
 @compiled_as(_grad_cross_entropy_loss)
@@ -256,12 +241,10 @@ def cross_entropy_loss(z, y, weight=1.0):
 def grad_cross_entropy_loss(z, y, weight=1.0, out=None):
     """Gradient of `cross_entropy_loss`, ``weight (softmax(z) - y)``; its kernel returns the loss.
 
-    Two exponentials per entry.
+    Cost: two exponentials per entry.
     """
     z = _rows("z", z)
-    return _written(
-        _grad_cross_entropy_loss, z, (_targets(y, z), _per_row("weight", weight, z)), out
-    )
+    return rowwise(_grad_cross_entropy_loss, z, (_targets(y, z), per_row("weight", weight, z)), out)
 
 
 @compiled_as(_prox_cross_entropy_loss)
@@ -274,13 +257,15 @@ def prox_cross_entropy_loss(v, y, step=1.0, weight=1.0, out=None):
     With ``tau = step weight`` and L = logsumexp(x), stationarity reads
     ``x + tau exp(x - L) = v + tau y``: each entry is a Wright omega function of L, and L is the
     root of one convex decreasing function. Newton's method on it eliminates the rank-one part of
-    the Hessian ``diag(p) - p p^T + I / tau`` as the Sherman-Morrison formula does, costs
-    O(classes) a step, needs no line search and has a bracket at every step.
+    the Hessian ``diag(p) - p p^T + I / tau`` as the Sherman-Morrison formula does, needs
+    no line search and has a bracket at every step.
+
+    Cost: O(classes) per row and Newton step, a Wright omega function per entry.
     """
     v = _rows("v", v)
     arguments = (
         _targets(y, v),
-        _per_row("step", step, v, positive=True),
-        _per_row("weight", weight, v),
+        per_row("step", step, v, positive=True),
+        per_row("weight", weight, v),
     )
-    return _written(_prox_cross_entropy_loss, v, arguments, out)
+    return rowwise(_prox_cross_entropy_loss, v, arguments, out)

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
+from .arguments import array, destination, number
 from .blas import gemm, syrk
 from .jit import compiled_as, jit
-from .operands import array, destination, number
 
 BLOCK = 256
 """Rows that are weighted at a time: few enough to be read back from cache by the product."""
@@ -91,7 +91,7 @@ def gram(rows, weights=None, *, keep=0.0, scale=1.0, out=None):
     The streaming sum of batches is ``gram(batch, keep=1, out=G)``, their exponential average
     ``gram(batch, keep=beta, scale=(1 - beta) / len(batch), out=G)``.
 
-    Costs m n^2 flops (SYRK); weights add one pass over the rows.
+    Cost: m n^2 flops (SYRK); weights add one pass over the rows.
 
     Parameters
     ----------
@@ -125,7 +125,9 @@ def cross_gram(left, rows, weights=None, *, keep=0.0, scale=1.0, out=None):
     """``out <- keep out + scale sum_i weights_i y_i x_iᵀ`` over pairs of rows y_i, x_i.
 
     The companion of `gram` for the right-hand sides of a regression: row k of it belongs to
-    output k. Costs 2 m p n flops (GEMM).
+    output k.
+
+    Cost: 2 m p n flops (GEMM).
 
     Parameters
     ----------
@@ -156,6 +158,8 @@ def cross_gram(left, rows, weights=None, *, keep=0.0, scale=1.0, out=None):
 @compiled_as(_mirror_lower)
 def mirror_lower(matrix, out=None):
     """The symmetric matrix whose lower triangle is that of ``matrix``.
+
+    Cost: one pass over memory.
 
     Parameters
     ----------

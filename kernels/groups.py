@@ -8,22 +8,19 @@ result; sums are accumulated in double precision.
 
 import numpy as np
 
-from .arguments import coefficient, companion, real_array, sharing
-from .coefficients import at, like
-from .in_place import load, store
-from .jit import compiled_as, jit
-from .norms import largest_magnitude, norm, sum_of_magnitudes
-from .penalties import soft
-from .row_arguments import (
+from .arguments import as_rows, coefficient, companion, per_row, real_array, rowwise
+from .coordinates import at, like, load, store
+from .docstrings import (
     ROW_RESULT_SECTIONS,
     ROW_STEP,
     ROW_VALUE_SECTIONS,
     ROW_WEIGHT,
-    as_rows,
-    per_row,
-    row_value,
-    rowwise,
+    sharing,
 )
+from .jit import compiled_as, jit
+from .norms import largest_magnitude, norm, sum_of_magnitudes
+from .penalties import soft
+from .rows import any_row
 from .thresholds import row_level
 
 _GROUPS = """groups : array_like of int, (number of groups + 1,)
@@ -40,6 +37,11 @@ _SPARSE_WEIGHTS = """weight : float or array_like, (n,)
 group_weight : float or array_like, (number of groups,)
     Weight of the l2 norms, non-negative; one number, or one per group.
 """
+
+
+def _over_rows(kernel, x, weight):
+    x = real_array("x", x)
+    return kernel(as_rows(x), per_row("weight", weight, x))
 
 
 @jit
@@ -64,31 +66,31 @@ def fill_row(out, number):
         out[j] = number
 
 
-@jit
+@jit(inline=True)
 def _shrink(row, tau, out):
     """Prox of ``tau |x|_2`` into ``out``, which may be ``row``; return the norm of the result."""
     size = norm(row)
-    left = 0.0 if size <= tau else size - tau
-    if tau > 0 or left == 0:
-        scale_row(row, 0.0 if size <= tau else (1.0 - tau / size), out)
-    else:
-        copy_row(row, out)
-    return left
+    gone = size <= tau
+    scale_row(row, 0.0 if gone else (1.0 - tau / size if tau > 0 else 1.0), out)
+    return 0.0 if gone else size - tau
 
 
 @jit
 def _l2_norm(x, weight):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
-        total += at(weight, i) * norm(x[i])
+        total += at(weight, i) * norm(any_row(x, i))
     return total
 
 
 @compiled_as(_l2_norm)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
 def l2_norm(x, weight=1.0):
-    """l2 norm of every row, weighted: ``sum_i weight_i |x_i|_2``."""
-    return row_value(_l2_norm, x, (), ("weight", weight))
+    """l2 norm of every row, weighted: ``sum_i weight_i |x_i|_2``.
+
+    Cost: one pass over memory.
+    """
+    return _over_rows(_l2_norm, x, weight)
 
 
 @jit
@@ -96,7 +98,7 @@ def _prox_l2_norm(v, step, weight, out):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         tau = np.float64(at(step, i)) * at(weight, i)
-        total += at(weight, i) * _shrink(v[i], tau, out[i])
+        total += at(weight, i) * _shrink(any_row(v, i), tau, any_row(out, i))
     return total
 
 
@@ -105,7 +107,9 @@ def _prox_l2_norm(v, step, weight, out):
 def prox_l2_norm(v, step=1.0, weight=1.0, out=None):
     """Prox of the l2 norm, ``argmin_x weight |x|_2 + 1/(2 step) |x - v|_2^2`` for every row.
 
-    ``max(1 - tau / |v|_2, 0) v`` with ``tau = step weight``. Reads a row twice.
+    ``max(1 - tau / |v|_2, 0) v`` with ``tau = step weight``.
+
+    Cost: two reads and one write of every entry.
     """
     v = real_array("v", v)
     arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
@@ -116,15 +120,18 @@ def prox_l2_norm(v, step=1.0, weight=1.0, out=None):
 def _linf_norm(x, weight):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
-        total += np.float64(at(weight, i)) * largest_magnitude(x[i])
+        total += np.float64(at(weight, i)) * largest_magnitude(any_row(x, i))
     return total
 
 
 @compiled_as(_linf_norm)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
 def linf_norm(x, weight=1.0):
-    """linf norm of every row, weighted: ``sum_i weight_i max_j |x_ij|``."""
-    return row_value(_linf_norm, x, (), ("weight", weight))
+    """linf norm of every row, weighted: ``sum_i weight_i max_j |x_ij|``.
+
+    Cost: one pass over memory.
+    """
+    return _over_rows(_linf_norm, x, weight)
 
 
 @jit
@@ -141,18 +148,18 @@ def _prox_linf_norm(v, step, weight, work, out):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         tau = np.float64(at(step, i)) * at(weight, i)
-        if sum_of_magnitudes(v[i]) <= tau:
-            fill_row(out[i], v.dtype.type(0))
+        if sum_of_magnitudes(any_row(v, i)) <= tau:
+            fill_row(any_row(out, i), v.dtype.type(0))
         elif tau == 0:
-            copy_row(v[i], out[i])
-            total += np.float64(at(weight, i)) * largest_magnitude(v[i])
+            copy_row(any_row(v, i), any_row(out, i))
+            total += np.float64(at(weight, i)) * largest_magnitude(any_row(v, i))
         else:
-            largest, theta, rest = row_level(v[i], tau, True, work)
+            largest, theta, rest = row_level(any_row(v, i), tau, True, work)
             bound = largest + (theta + rest)
             if bound == bound:
-                clip_row(v[i], bound, out[i])
+                clip_row(any_row(v, i), bound, any_row(out, i))
             else:
-                fill_row(out[i], v.dtype.type(bound))
+                fill_row(any_row(out, i), v.dtype.type(bound))
             total += at(weight, i) * bound
     return total
 
@@ -163,8 +170,11 @@ def prox_linf_norm(v, step=1.0, weight=1.0, out=None):
     """Prox of the linf norm, ``argmin_x weight |x|_inf + 1/(2 step) |x - v|_2^2`` for every row.
 
     0 where ``|v|_1 <= tau = step weight``; else v clipped to ``[-b, b]``, where b takes tau off
-    the l1 norm: ``sum_j max(|v_j| - b, 0) = tau``. O(n) expected, no sort. The kernel's
-    workspace: (n,), the dtype of ``v``.
+    the l1 norm: ``sum_j max(|v_j| - b, 0) = tau``.
+
+    The kernel's workspace: (n,), the dtype of ``v``.
+
+    Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
     arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
@@ -200,14 +210,17 @@ def _group_lasso(x, groups, weight):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
         for g in range(len(groups) - 1):
-            total += at(weight, g) * norm(x[i][groups[g] : groups[g + 1]])
+            total += at(weight, g) * norm(any_row(x, i)[groups[g] : groups[g + 1]])
     return total
 
 
 @compiled_as(_group_lasso)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _GROUP_WEIGHT))
 def group_lasso(x, groups, weight=1.0):
-    """Group lasso, ``sum_g weight_g |x_g|_2``, summed over the rows."""
+    """Group lasso, ``sum_g weight_g |x_g|_2``, summed over the rows.
+
+    Cost: one pass over memory.
+    """
     x = real_array("x", x)
     groups = _boundaries(groups, x)
     return _group_lasso(as_rows(x), groups, _per_group("weight", weight, groups, x))
@@ -220,7 +233,7 @@ def _prox_group_lasso(v, groups, step, weight, out):
         for g in range(len(groups) - 1):
             part = slice(groups[g], groups[g + 1])
             tau = np.float64(at(step, g)) * at(weight, g)
-            total += at(weight, g) * _shrink(v[i][part], tau, out[i][part])
+            total += at(weight, g) * _shrink(any_row(v, i)[part], tau, any_row(out, i)[part])
     return total
 
 
@@ -231,6 +244,8 @@ def prox_group_lasso(v, groups, step=1.0, weight=1.0, out=None):
 
     ``argmin_x sum_g weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)`` for every row:
     ``max(1 - tau_g / |v_g|_2, 0) v_g`` with ``tau = step weight``.
+
+    Cost: two reads and one write of every entry.
     """
     v = real_array("v", v)
     groups = _boundaries(groups, v)
@@ -252,9 +267,9 @@ def _weighted_l1(row, weight):
 def _sparse_group_lasso(x, groups, weight, group_weight):
     total, group_weight = 0.0, like(group_weight, x)
     for i in range(x.shape[0]):
-        total += _weighted_l1(x[i], weight)
+        total += _weighted_l1(any_row(x, i), weight)
         for g in range(len(groups) - 1):
-            total += at(group_weight, g) * norm(x[i][groups[g] : groups[g + 1]])
+            total += at(group_weight, g) * norm(any_row(x, i)[groups[g] : groups[g + 1]])
     return total
 
 
@@ -264,6 +279,8 @@ def sparse_group_lasso(x, groups, weight=1.0, group_weight=1.0):
     """Sparse group lasso, ``sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2``, over the rows.
 
     The kernel takes ``weight`` as an array (n,).
+
+    Cost: two reads of every entry.
     """
     x = real_array("x", x)
     groups = _boundaries(groups, x)
@@ -277,7 +294,7 @@ def _prox_sparse_group_lasso(v, groups, step, weight, group_weight, out):
     for i in range(v.shape[0]):
         for g in range(len(groups) - 1):
             part = slice(groups[g], groups[g + 1])
-            row, result, lasso = v[i][part], out[i][part], weight[part]
+            row, result, lasso = any_row(v, i)[part], any_row(out, i)[part], weight[part]
             for j in range(len(row)):
                 store(result, j, soft(load(row, j), at(step, g) * load(lasso, j)))
             tau = np.float64(at(step, g)) * at(group_weight, g)
@@ -294,6 +311,8 @@ def prox_sparse_group_lasso(v, groups, step=1.0, weight=1.0, group_weight=1.0, o
     ``argmin_x sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)``
     for every row: the prox of the l1 norm, then that of the group lasso. The kernel takes
     ``weight`` as an array (n,).
+
+    Cost: a few passes over every group.
     """
     v = real_array("v", v)
     groups = _boundaries(groups, v)

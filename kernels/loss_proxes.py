@@ -14,8 +14,9 @@ The losses are those of `fastadmm.kernels.pointwise_losses`.
 
 import numpy as np
 
-from .arguments import coefficient, companion, elementwise, labels, real_array, sharing
-from .coefficients import at, like
+from .arguments import coefficient, companion, elementwise, labels, real_array
+from .coordinates import at, like
+from .docstrings import sharing
 from .elementary import exp, log, log1p, sigmoid, softplus
 from .jit import compiled_as, jit
 from .pointwise_losses import checked_delta, checked_quantile
@@ -28,6 +29,8 @@ MAX_STEPS = 60
 _FAR = 80
 
 _PROX = """
+Cost: {cost}.
+
 Parameters
 ----------
 v : array_like
@@ -48,10 +51,11 @@ Raises
 TypeError, ValueError
     For another dtype, a shape that does not broadcast, or a number outside its domain.
 """
-_TARGETS = {"what": "Targets", "parameter": ""}
-_LABELS = {"what": "Labels, -1 or 1", "parameter": ""}
+_TARGETS = {"what": "Targets", "parameter": "", "cost": "one pass over memory"}
+_LABELS = {"what": "Labels, -1 or 1", "parameter": "", "cost": "one pass over memory"}
 _DELTA = _TARGETS | {"parameter": "delta : float\n    Positive; where the loss turns linear.\n"}
 _QUANTILE = _TARGETS | {"parameter": "quantile : float\n    Above 0 and below 1.\n"}
+_NEWTON = {"cost": "an exponential per entry and Newton step, and two logarithms per entry"}
 
 
 def _prox(kernel, v, y, parameters, step, weight, out):
@@ -279,11 +283,11 @@ def _prox_logistic_loss(v, y, step, weight, out):
 
 
 @compiled_as(_prox_logistic_loss)
-@sharing(_PROX.format(**_LABELS))
+@sharing(_PROX.format(**_LABELS | _NEWTON))
 def prox_logistic_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the logistic loss, ``argmin_x weight log(1 + exp(-y x)) + 1/(2 step) (x - v)^2``.
 
-    Newton's method with a certificate (see the module): an exponential per entry and step.
+    Newton's method with a certificate (see the module).
     """
     return _prox(_prox_logistic_loss, v, labels("y", y), (), step, weight, out)
 
@@ -337,10 +341,10 @@ def _prox_poisson_loss(v, y, step, weight, out):
 
 
 @compiled_as(_prox_poisson_loss)
-@sharing(_PROX.format(**_TARGETS))
+@sharing(_PROX.format(**_TARGETS | _NEWTON))
 def prox_poisson_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the Poisson loss, ``argmin_x weight (exp(x) - y x) + 1/(2 step) (x - v)^2``.
 
-    Newton's method with a certificate (see the module): an exponential per entry and step.
+    Newton's method with a certificate (see the module).
     """
     return _prox(_prox_poisson_loss, v, y, (), step, weight, out)

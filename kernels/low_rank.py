@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import array, factored, rows_of, solution
 from .blas import gemm, potrf, potrs, syrk_rows
 from .jit import compiled_as, jit
-from .operands import array, factored, rows_of, solution
 
 
 class LowRankFactor(NamedTuple):
@@ -82,9 +82,11 @@ def _solve_low_rank(diagonal, scaled, sign, factor, rhs, work, out):
 def factor_low_rank(diagonal, rows, sign=1):
     """Factor of ``diag(d) + sign VᵀV`` for a few rows V.
 
-    Costs n k^2 + k^3 / 3 flops; `factor_cholesky` of the dense matrix is cheaper for k > n / 2.
-    Accuracy: that of the condition numbers of D and of the k by k matrix, so keep the ratio of the
-    largest to the smallest entry of d moderate.
+    `factor_cholesky` of the dense matrix is cheaper for k > n / 2. Accuracy: that of the condition
+    numbers of D and of the k by k matrix, so keep the ratio of the largest to the smallest entry of
+    d moderate.
+
+    Cost: n k^2 + k^3 / 3 flops (SYRK, POTRF).
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ def factor_low_rank(diagonal, rows, sign=1):
 def solve_low_rank(system, rhs, out=None):
     """Solve ``(diag(d) + sign VᵀV) x = r`` for every row r of ``rhs``.
 
-    Costs 4 n k + 2 k^2 flops per row.
+    Cost: 4 n k + 2 k^2 flops per row.
 
     Parameters
     ----------

@@ -14,8 +14,8 @@ from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
 
+from .arguments import array, count, destination, number
 from .jit import ELEMENTWISE, jit
-from .operands import array, count, destination, number
 
 SOLVED, MAX_ITER, INDEFINITE, DIVERGED = range(4)
 STATUS = ("solved", "max_iter", "indefinite", "diverged")
@@ -160,14 +160,16 @@ def conjugate_gradients(
     Stops where ``|b - A x| <= max(eps_rel |b|, eps_abs)``: the recurrence says when, and the
     residual is then computed anew; where it is larger, the iteration starts over from x.
 
-    Costs per iteration one application of A (and of the preconditioner) and 10 n flops, bound by
-    memory: 12 n numbers go by. In exact arithmetic at most n iterations, about ``sqrt(cond(A))``
-    times the digits wanted. Source: Hestenes and Stiefel (1952).
+    In exact arithmetic at most n iterations, about ``sqrt(cond(A))`` times the digits wanted.
+    Source: Hestenes and Stiefel (1952).
 
     From compiled code: ``conjugate_gradients(apply, data, rhs, precondition, eps_rel, eps_abs,
     max_iter, work, out)`` with work (4, n), the start in ``out``, and both functions global ones;
     it returns ``(status, iterations, residual)`` with status 0 solved, 1 max_iter, 2 not positive
     definite, 3 diverged.
+
+    Cost: per iteration one application of A (and of the preconditioner) and 12 n numbers of
+    memory traffic.
 
     Parameters
     ----------

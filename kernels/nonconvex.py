@@ -7,20 +7,11 @@ rounding of the threshold. Cost and conventions are those of `fastadmm.kernels.p
 
 import numpy as np
 
-from .arguments import sharing
-from .coefficients import at, like
-from .in_place import load, store
+from .arguments import number
+from .coordinates import at, like, load, store
+from .docstrings import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
 from .jit import compiled_as, jit
-from .penalties import (
-    PROX_SECTIONS,
-    STEP,
-    VALUE_SECTIONS,
-    WEIGHT,
-    positive_number,
-    prox,
-    soft,
-    value,
-)
+from .penalties import prox, soft, value
 
 _GAMMA = """gamma : float
     Above {above}; the penalty is constant beyond ``gamma weight``.
@@ -159,7 +150,7 @@ def mcp(x, gamma=3.0, weight=1.0):
     ``g(x) = weight |x| - x^2 / (2 gamma)`` where ``|x| <= gamma weight``, and
     ``gamma weight^2 / 2`` beyond.
     """
-    return value(_mcp, x, (positive_number("gamma", gamma),), ("weight", weight))
+    return value(_mcp, x, (number("gamma", gamma, 0, above=True),), ("weight", weight))
 
 
 @jit(reassociate=True)
@@ -189,7 +180,7 @@ def prox_mcp(v, gamma=3.0, step=1.0, weight=1.0, out=None):
     ``step >= gamma`` the objective is concave in between: v where
     ``|v| > weight sqrt(step gamma)``, else 0 (at the tie as well).
     """
-    gamma = positive_number("gamma", gamma)
+    gamma = number("gamma", gamma, 0, above=True)
     return prox(_prox_mcp, v, (gamma,), step, ("weight", weight), out=out)
 
 
@@ -219,7 +210,7 @@ def scad(x, gamma=3.7, weight=1.0):
     ``(2 gamma w |x| - x^2 - w^2) / (2 (gamma - 1))`` up to ``gamma w``, and
     ``w^2 (gamma + 1) / 2`` beyond.
     """
-    return value(_scad, x, (positive_number("gamma", gamma, above=1.0),), ("weight", weight))
+    return value(_scad, x, (number("gamma", gamma, 1, above=True),), ("weight", weight))
 
 
 @jit(reassociate=True)
@@ -254,5 +245,5 @@ def prox_scad(v, gamma=3.7, step=1.0, weight=1.0, out=None):
     where ``|v|`` is at most ``w (gamma + 1 + s) / 2``, or ``w sqrt(s (gamma + 1))`` for
     ``s > gamma + 1``, and v beyond (the former at the tie).
     """
-    gamma = positive_number("gamma", gamma, above=1.0)
+    gamma = number("gamma", gamma, 1, above=True)
     return prox(_prox_scad, v, (gamma,), step, ("weight", weight), out=out)

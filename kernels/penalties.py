@@ -8,49 +8,11 @@ are in `fastadmm.kernels.nonconvex`, those of groups in `fastadmm.kernels.groups
 
 import numpy as np
 
-from .arguments import coefficient, elementwise, real_array, sharing
-from .coefficients import at, like
-from .in_place import load, store
+from .arguments import coefficient, elementwise, number, real_array
+from .coordinates import at, like, load, store
+from .docstrings import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
 from .jit import compiled_as, jit
 
-VALUE_SECTIONS = """
-Parameters
-----------
-x : array_like
-    Point, of any shape: float32 or float64; integers become float64.
-{parameters}
-Returns
--------
-float
-
-Raises
-------
-TypeError, ValueError
-    For another dtype, a shape that does not broadcast, or a number outside its domain.
-"""
-PROX_SECTIONS = """
-Parameters
-----------
-v : array_like
-    Point, of any shape: float32 or float64; integers become float64.
-{parameters}out : ndarray, optional
-    Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
-
-Returns
--------
-ndarray, of the shape and dtype of ``v``
-
-Raises
-------
-TypeError, ValueError
-    For another dtype, a shape that does not broadcast, or a number outside its domain.
-"""
-WEIGHT = """weight : float or array_like
-    Non-negative; one number, or one per entry.
-"""
-STEP = """step : float or array_like
-    Positive; one number, or one per entry.
-"""
 _RIDGE = """weight, ridge : float or array_like
     Non-negative; one number, or one per entry.
 """
@@ -72,16 +34,6 @@ def prox(kernel, v, parameters, step, *weights, out):
     step = coefficient("step", step, v, positive=True)
     coefficients = [coefficient(name, w, v) for name, w in weights]
     return elementwise(kernel, v, (*parameters, step, *coefficients), out)
-
-
-def positive_number(name, number, above=0.0):
-    """A checked finite float greater than ``above``."""
-    number = np.asarray(number)
-    if number.ndim or number.dtype.kind not in "iuf":
-        raise TypeError(f"{name} is {number.dtype} of shape {number.shape}: expected a number")
-    if not above < number < np.inf:
-        raise ValueError(f"{name} is {number}: expected a finite number above {above:g}")
-    return float(number)
 
 
 @jit(inline=True)
@@ -225,7 +177,7 @@ def huber(x, delta=1.0, weight=1.0):
 
     ``h(x) = x^2 / 2`` where ``|x| <= delta`` and ``delta (|x| - delta / 2)`` beyond.
     """
-    return value(_huber, x, (positive_number("delta", delta),), ("weight", weight))
+    return value(_huber, x, (number("delta", delta, 0, above=True),), ("weight", weight))
 
 
 @jit(reassociate=True)
@@ -250,5 +202,5 @@ def prox_huber(v, delta=1.0, step=1.0, weight=1.0, out=None):
     ``h`` as in `huber`. With ``tau = step weight``: ``v / (1 + tau)`` where
     ``|v| <= delta (1 + tau)``, and ``v`` moved by ``tau delta`` towards zero beyond.
     """
-    delta = positive_number("delta", delta)
+    delta = number("delta", delta, 0, above=True)
     return prox(_prox_huber, v, (delta,), step, ("weight", weight), out=out)

@@ -7,11 +7,14 @@ exponential or two besides, softplus a logarithm too. The proxes are in
 state, is in `fastadmm.kernels.activations`.
 """
 
-from .arguments import elementwise, real_array, sharing, slope_below
+from .arguments import elementwise, number, real_array
+from .docstrings import sharing
 from .elementary import exp, sigmoid, silu, softplus, tanh
 from .jit import compiled_as, jit
 
 _ACTIVATION = """
+Cost: one pass over memory{cost}.
+
 Parameters
 ----------
 a : array_like
@@ -28,8 +31,10 @@ Raises
 TypeError, ValueError
     For another dtype, or an ``out`` that does not fit.
 """
-_PLAIN = {"parameter": ""}
-_LEAKY = {"parameter": "slope : float\n    Slope below zero, non-negative.\n"}
+_PLAIN = {"parameter": "", "cost": ""}
+_EXPONENTIAL = _PLAIN | {"cost": ", an exponential per entry"}
+_SOFTPLUS = _PLAIN | {"cost": ", an exponential and a logarithm per entry"}
+_LEAKY = _PLAIN | {"parameter": "slope : float\n    Slope below zero, non-negative.\n"}
 
 
 def _run(kernel, a, parameters, out):
@@ -120,7 +125,7 @@ def _grad_leaky_relu_activation(a, slope, out):
 @sharing(_ACTIVATION.format(**_LEAKY))
 def leaky_relu_activation(a, slope=0.01, out=None):
     """Leaky ReLU, ``f(a) = a`` where ``a > 0``, else ``slope a``."""
-    return _run(_leaky_relu_activation, a, (slope_below(slope),), out)
+    return _run(_leaky_relu_activation, a, (number("slope", slope, 0),), out)
 
 
 @compiled_as(_grad_leaky_relu_activation)
@@ -130,7 +135,7 @@ def grad_leaky_relu_activation(a, slope=0.01, out=None):
 
     ``f'(a) = 1`` where ``a > 0``, else ``slope`` (at 0 too).
     """
-    return _run(_grad_leaky_relu_activation, a, (slope_below(slope),), out)
+    return _run(_grad_leaky_relu_activation, a, (number("slope", slope, 0),), out)
 
 
 @jit
@@ -211,14 +216,14 @@ def _grad_tanh_activation(a, out):
 
 
 @compiled_as(_tanh_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def tanh_activation(a, out=None):
     """tanh, ``f(a) = tanh(a)``."""
     return _run(_tanh_activation, a, (), out)
 
 
 @compiled_as(_grad_tanh_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_tanh_activation(a, out=None):
     """Derivative of `tanh_activation`:
 
@@ -242,14 +247,14 @@ def _grad_sigmoid_activation(a, out):
 
 
 @compiled_as(_sigmoid_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def sigmoid_activation(a, out=None):
     """Logistic sigmoid, ``f(a) = 1 / (1 + exp(-a))``."""
     return _run(_sigmoid_activation, a, (), out)
 
 
 @compiled_as(_grad_sigmoid_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_sigmoid_activation(a, out=None):
     """Derivative of `sigmoid_activation`:
 
@@ -271,14 +276,14 @@ def _grad_softplus_activation(a, out):
 
 
 @compiled_as(_softplus_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_SOFTPLUS))
 def softplus_activation(a, out=None):
     """Softplus, ``f(a) = log(1 + exp(a))``."""
     return _run(_softplus_activation, a, (), out)
 
 
 @compiled_as(_grad_softplus_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_softplus_activation(a, out=None):
     """Derivative of `softplus_activation`:
 
@@ -300,14 +305,14 @@ def _grad_silu_activation(a, out):
 
 
 @compiled_as(_silu_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def silu_activation(a, out=None):
     """SiLU, ``f(a) = a / (1 + exp(-a))``."""
     return _run(_silu_activation, a, (), out)
 
 
 @compiled_as(_grad_silu_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
+@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_silu_activation(a, out=None):
     """Derivative of `silu_activation`:
 

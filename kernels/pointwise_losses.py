@@ -9,14 +9,15 @@ Labels of the logistic and hinge losses are -1 and 1: one product ``y z``, the m
 all three.
 """
 
-import numpy as np
-
-from .arguments import coefficient, companion, elementwise, labels, real_array, sharing
-from .coefficients import at, like
+from .arguments import coefficient, companion, elementwise, labels, number, real_array
+from .coordinates import at, like
+from .docstrings import sharing
 from .elementary import exp, sigmoid, softplus
 from .jit import compiled_as, jit
 
 _VALUE = """
+Cost: one pass over memory{cost}.
+
 Parameters
 ----------
 z : array_like
@@ -44,11 +45,13 @@ Returns
 -------
 ndarray, of the shape and dtype of ``z``""",
 )
-_TARGETS = {"what": "Targets", "parameter": ""}
-_COUNTS = {"what": "Targets (for counts: non-negative)", "parameter": ""}
-_LABELS = {"what": "Labels, -1 or 1", "parameter": ""}
+_TARGETS = {"what": "Targets", "parameter": "", "cost": ""}
+_COUNTS = {"what": "Targets (for counts: non-negative)", "parameter": "", "cost": ""}
+_LABELS = {"what": "Labels, -1 or 1", "parameter": "", "cost": ""}
 _DELTA = _TARGETS | {"parameter": "delta : float\n    Positive; where the loss turns linear.\n"}
 _QUANTILE = _TARGETS | {"parameter": "quantile : float\n    Above 0 and below 1.\n"}
+_LOGISTIC = _LABELS | {"cost": ", an exponential and a logarithm per entry"}
+_POISSON = _COUNTS | {"cost": ", an exponential per entry"}
 
 
 def _value(kernel, z, y, parameters, weight):
@@ -65,13 +68,11 @@ def _gradient(kernel, z, y, parameters, weight, out):
 
 
 def checked_delta(delta):
-    return float(coefficient("delta", delta, np.empty((), np.float64), positive=True))
+    return number("delta", delta, 0, above=True)
 
 
 def checked_quantile(quantile):
-    return float(
-        coefficient("quantile", quantile, np.empty((), np.float64), positive=True, below=1)
-    )
+    return number("quantile", quantile, 0, above=True, below=1)
 
 
 @jit(inline=True)
@@ -249,14 +250,14 @@ def _grad_logistic_loss(z, y, weight, out):
 
 
 @compiled_as(_logistic_loss)
-@sharing(_VALUE.format(**_LABELS))
+@sharing(_VALUE.format(**_LOGISTIC))
 def logistic_loss(z, y, weight=1.0):
     """Logistic loss, ``sum_i weight_i log(1 + exp(-y_i z_i))``."""
     return _value(_logistic_loss, z, labels("y", y), (), weight)
 
 
 @compiled_as(_grad_logistic_loss)
-@sharing(_GRADIENT.format(**_LABELS))
+@sharing(_GRADIENT.format(**_LOGISTIC))
 def grad_logistic_loss(z, y, weight=1.0, out=None):
     """Gradient of `logistic_loss`, ``-weight y / (1 + exp(y z))``."""
     return _gradient(_grad_logistic_loss, z, labels("y", y), (), weight, out)
@@ -357,7 +358,7 @@ def _grad_poisson_loss(z, y, weight, out):
 
 
 @compiled_as(_poisson_loss)
-@sharing(_VALUE.format(**_COUNTS))
+@sharing(_VALUE.format(**_POISSON))
 def poisson_loss(z, y, weight=1.0):
     """Poisson loss with the logarithmic link, ``sum_i weight_i (exp(z_i) - y_i z_i)``.
 
@@ -367,7 +368,7 @@ def poisson_loss(z, y, weight=1.0):
 
 
 @compiled_as(_grad_poisson_loss)
-@sharing(_GRADIENT.format(**_COUNTS))
+@sharing(_GRADIENT.format(**_POISSON))
 def grad_poisson_loss(z, y, weight=1.0, out=None):
     """Gradient of `poisson_loss`, ``weight (exp(z) - y)``."""
     return _gradient(_grad_poisson_loss, z, y, (), weight, out)

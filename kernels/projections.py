@@ -5,26 +5,26 @@ step; its kernel returns 0, the value there. ``indicator_X(x)`` is 0 where x is 
 the tolerance it documents, and infinity elsewhere, at a NaN as well. Where a tolerance is relative,
 None stands for `TOLERANCE` times the machine epsilon of the dtype, which the projections meet.
 
-The projection onto the affine set is in `fastadmm.kernels.affine`, that onto the positive
-semidefinite cone in `fastadmm.kernels.spectral`.
+The affine set is in `fastadmm.kernels.affine`, the semidefinite cone in
+`fastadmm.kernels.spectral`.
 """
 
 import numpy as np
 
-from .arguments import companion, elementwise, real_array, sharing
-from .coefficients import at, like
-from .groups import clip_row, copy_row, fill_row, scale_row
-from .in_place import load, store
-from .jit import compiled_as, jit
-from .norms import largest_magnitude, norm, sum_of_magnitudes
-from .penalties import PROX_SECTIONS, VALUE_SECTIONS
-from .row_arguments import (
+from .arguments import as_rows, companion, elementwise, per_row, real_array, rowwise
+from .coordinates import at, like, load, store
+from .docstrings import (
+    PASS,
+    PROX_SECTIONS,
     ROW_RESULT_SECTIONS,
     ROW_VALUE_SECTIONS,
-    as_rows,
-    per_row,
-    rowwise,
+    VALUE_SECTIONS,
+    sharing,
 )
+from .groups import clip_row, copy_row, fill_row, scale_row
+from .jit import compiled_as, jit
+from .norms import largest_magnitude, norm, sum_of_magnitudes
+from .rows import any_row
 from .thresholds import row_level
 
 TOLERANCE = 1000
@@ -42,6 +42,9 @@ RELATIVE = """tolerance : float, optional
 _RADIUS = """radius : float or array_like, (...)
     Non-negative; one number, or one per row.
 """
+_IN_BALL = PASS + ROW_VALUE_SECTIONS.format(
+    parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
+)
 _TOTAL = """total : float or array_like, (...)
     Positive; one number, or one per row.
 """
@@ -64,10 +67,9 @@ def _bounds(lower, upper, x):
     if wrong.any():
         a, b = (bound[wrong].flat[0] for bound in both)
         raise ValueError(f"lower is {a} where upper is {b}: expected lower <= upper")
-    names = ("lower", "upper")
     return tuple(
         x.dtype.type(bound) if bound.ndim == 0 else companion(name, bound, x)
-        for name, bound in zip(names, (lower, upper), strict=True)
+        for name, bound in (("lower", lower), ("upper", upper))
     )
 
 
@@ -152,19 +154,15 @@ def _ball(kernel, v, radius, out, work=()):
     return rowwise(kernel, v, (per_row("radius", radius, v), *work), out)
 
 
-def _workspace(v):
-    return np.empty(v.shape[-1] if v.ndim else 1, v.dtype)
-
-
 @jit
 def _project_l2_ball(v, radius, out):
     radius = like(radius, v)
     for i in range(v.shape[0]):
-        size = norm(v[i])
+        size = norm(any_row(v, i))
         if size <= at(radius, i):
-            copy_row(v[i], out[i])
+            copy_row(any_row(v, i), any_row(out, i))
         else:
-            scale_row(v[i], at(radius, i) / size, out[i])
+            scale_row(any_row(v, i), at(radius, i) / size, any_row(out, i))
     return 0.0
 
 
@@ -173,7 +171,9 @@ def _project_l2_ball(v, radius, out):
 def project_l2_ball(v, radius=1.0, out=None):
     """Projection onto the l2 ball, ``argmin_x |x - v|_2^2`` over ``|x|_2 <= radius``, per row.
 
-    ``v min(1, radius / |v|_2)``. Reads a row twice.
+    ``v min(1, radius / |v|_2)``.
+
+    Cost: two reads and one write of every entry.
     """
     return _ball(_project_l2_ball, real_array("v", v), radius, out)
 
@@ -182,17 +182,13 @@ def project_l2_ball(v, radius=1.0, out=None):
 def _indicator_l2_ball(x, radius, tolerance):
     radius = like(radius, x)
     for i in range(x.shape[0]):
-        if not norm(x[i]) <= (1.0 + tolerance) * at(radius, i):
+        if not norm(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
             return np.inf
     return 0.0
 
 
 @compiled_as(_indicator_l2_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_l2_ball(x, radius=1.0, tolerance=None):
     """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_l2_ball, x, "radius", radius, tolerance)
@@ -202,14 +198,17 @@ def indicator_l2_ball(x, radius=1.0, tolerance=None):
 def _project_linf_ball(v, radius, out):
     radius = like(radius, v)
     for i in range(v.shape[0]):
-        clip_row(v[i], at(radius, i), out[i])
+        clip_row(any_row(v, i), at(radius, i), any_row(out, i))
     return 0.0
 
 
 @compiled_as(_project_linf_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
 def project_linf_ball(v, radius=1.0, out=None):
-    """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row."""
+    """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row.
+
+    Cost: one pass over memory.
+    """
     return _ball(_project_linf_ball, real_array("v", v), radius, out)
 
 
@@ -217,17 +216,13 @@ def project_linf_ball(v, radius=1.0, out=None):
 def _indicator_linf_ball(x, radius, tolerance):
     radius = like(radius, x)
     for i in range(x.shape[0]):
-        if not largest_magnitude(x[i]) <= (1.0 + tolerance) * at(radius, i):
+        if not largest_magnitude(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
             return np.inf
     return 0.0
 
 
 @compiled_as(_indicator_linf_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_linf_ball(x, radius=1.0, tolerance=None):
     """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_linf_ball, x, "radius", radius, tolerance)
@@ -249,13 +244,13 @@ def _shift_magnitudes(row, largest, theta, rest, out):
 def _project_l1_ball(v, radius, work, out):
     radius = like(radius, v)
     for i in range(v.shape[0]):
-        if sum_of_magnitudes(v[i]) <= at(radius, i):
-            copy_row(v[i], out[i])
+        if sum_of_magnitudes(any_row(v, i)) <= at(radius, i):
+            copy_row(any_row(v, i), any_row(out, i))
         elif at(radius, i) == 0:
-            scale_row(v[i], 0.0, out[i])
+            scale_row(any_row(v, i), 0.0, any_row(out, i))
         else:
-            largest, theta, rest = row_level(v[i], at(radius, i), True, work)
-            _shift_magnitudes(v[i], largest, theta, rest, out[i])
+            largest, theta, rest = row_level(any_row(v, i), at(radius, i), True, work)
+            _shift_magnitudes(any_row(v, i), largest, theta, rest, any_row(out, i))
     return 0.0
 
 
@@ -265,27 +260,27 @@ def project_l1_ball(v, radius=1.0, out=None):
     """Projection onto the l1 ball, ``argmin_x |x - v|_2^2`` over ``|x|_1 <= radius``, per row.
 
     ``sign(v) max(|v| - theta, 0)`` where ``|v|_1 > radius``, theta such that the sum is the
-    radius. O(n) expected, no sort. The kernel's workspace: (n,), the dtype of ``v``.
+    radius.
+
+    The kernel's workspace: (n,), the dtype of ``v``.
+
+    Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
-    return _ball(_project_l1_ball, v, radius, out, (_workspace(v),))
+    return _ball(_project_l1_ball, v, radius, out, (np.empty(v.shape[-1:] or 1, v.dtype),))
 
 
 @jit
 def _indicator_l1_ball(x, radius, tolerance):
     radius = like(radius, x)
     for i in range(x.shape[0]):
-        if not sum_of_magnitudes(x[i]) <= (1.0 + tolerance) * at(radius, i):
+        if not sum_of_magnitudes(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
             return np.inf
     return 0.0
 
 
 @compiled_as(_indicator_l1_ball)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-    )
-)
+@sharing(_IN_BALL)
 def indicator_l1_ball(x, radius=1.0, tolerance=None):
     """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity."""
     return _in_rows(_indicator_l1_ball, x, "radius", radius, tolerance)
@@ -295,7 +290,7 @@ def indicator_l1_ball(x, radius=1.0, tolerance=None):
 def _project_simplex(v, total, work, out):
     total, real = like(total, v), v.dtype.type
     for i in range(v.shape[0]):
-        row, result = v[i], out[i]
+        row, result = any_row(v, i), any_row(out, i)
         largest, theta, rest = row_level(row, at(total, i), False, work)
         for j in range(len(row)):
             left = ((np.float64(load(row, j)) - largest) - theta) - rest
@@ -309,15 +304,17 @@ def project_simplex(v, total=1.0, out=None):
     """Projection onto the simplex, per row.
 
     ``argmin_x |x - v|_2^2`` over ``x >= 0, sum_j x_j = total``:
-    ``max(v - theta, 0)`` with theta such that the sum is the total. O(n) expected, no sort. A row
-    must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
+    ``max(v - theta, 0)`` with theta such that the sum is the total.
+
+    A row must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
+
+    Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
     if v.ndim and v.shape[-1] == 0:
         raise ValueError(f"v has shape {v.shape}: expected rows of at least one entry")
-    return rowwise(
-        _project_simplex, v, (per_row("total", total, v, positive=True), _workspace(v)), out
-    )
+    total, work = per_row("total", total, v, positive=True), np.empty(v.shape[-1:] or 1, v.dtype)
+    return rowwise(_project_simplex, v, (total, work), out)
 
 
 @jit(reassociate=True)
@@ -335,7 +332,8 @@ def _indicator_simplex(x, total, tolerance):
 
 @compiled_as(_indicator_simplex)
 @sharing(
-    ROW_VALUE_SECTIONS.format(
+    PASS
+    + ROW_VALUE_SECTIONS.format(
         parameters=_TOTAL + RELATIVE.format(relative_to="in units of the total")
     )
 )
@@ -348,14 +346,14 @@ def indicator_simplex(x, total=1.0, tolerance=None):
 def _project_second_order_cone(v, out):
     real = v.dtype.type
     for i in range(v.shape[0]):
-        t, size = np.float64(v[i, 0]), norm(v[i][1:])
+        t, size = np.float64(v[i, 0]), norm(any_row(v, i)[1:])
         if size <= t:
-            copy_row(v[i], out[i])
+            copy_row(any_row(v, i), any_row(out, i))
         elif size <= -t:
-            fill_row(out[i], real(0))
+            fill_row(any_row(out, i), real(0))
         else:
             half = 0.5 * t + 0.5 * size
-            scale_row(v[i][1:], half / size, out[i][1:])
+            scale_row(any_row(v, i)[1:], half / size, any_row(out, i)[1:])
             out[i, 0] = real(half)
     return 0.0
 
@@ -366,7 +364,9 @@ def project_second_order_cone(v, out=None):
     """Projection onto the second-order cone, ``argmin_x |x - v|_2^2`` over the cone, per row.
 
     The first entry of a row is t and the others are z; the cone is ``|z|_2 <= t``. In the cone v
-    itself, in the polar cone 0, else ``(t + |z|) / 2 (1, z / |z|)``. Reads a row twice.
+    itself, in the polar cone 0, else ``(t + |z|) / 2 (1, z / |z|)``.
+
+    Cost: two reads and one write of every entry.
     """
     return rowwise(_project_second_order_cone, _cone_rows("v", v), (), out)
 
@@ -374,14 +374,17 @@ def project_second_order_cone(v, out=None):
 @jit
 def _indicator_second_order_cone(x, tolerance):
     for i in range(x.shape[0]):
-        t, size = np.float64(x[i, 0]), norm(x[i][1:])
+        t, size = np.float64(x[i, 0]), norm(any_row(x, i)[1:])
         if not size - t <= tolerance * size:
             return np.inf
     return 0.0
 
 
 @compiled_as(_indicator_second_order_cone)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``")))
+@sharing(
+    PASS
+    + ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``"))
+)
 def indicator_second_order_cone(x, tolerance=None):
     """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity."""
     x = _cone_rows("x", x)

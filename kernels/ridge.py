@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import array, definite, destination, factored, number, rows_of, solution
 from .blas import gemm, potrf, potrs, syrk, syrk_rows
 from .cholesky import copy_rows
 from .jit import compiled_as, jit
-from .operands import array, definite, destination, factored, number, rows_of, solution
 
 
 class RidgeFactor(NamedTuple):
@@ -123,7 +123,7 @@ def _space(rows, k):
 def factor_ridge(rows, delta):
     """Cholesky factor of ``AᵀA + delta I``, or of ``A Aᵀ + delta I`` where that is smaller.
 
-    Costs m n q + q^3 / 3 flops, q = min(m, n) (SYRK, POTRF).
+    Cost: m n q + q^3 / 3 flops, q = min(m, n) (SYRK, POTRF).
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def factor_ridge(rows, delta):
 def solve_ridge(system, rhs, out=None):
     """Solve ``(AᵀA + delta I) x = r`` for every row r of ``rhs``.
 
-    Costs 2 n^2 flops per row where m >= n, else 2 m^2 + 4 m n.
+    Cost: 2 n^2 flops per row where m >= n, else 2 m^2 + 4 m n.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def solve_ridge(system, rhs, out=None):
 def ridge_regression(rows, targets, delta, out=None):
     """``argmin_X 1/2 |A Xᵀ - Y|_F^2 + delta/2 |X|_F^2``, by the smaller of the two Grams.
 
-    Costs m n q + q^3 / 3 flops, q = min(m, n), and 2 m n + 2 q^2 per column of Y.
+    Cost: m n q + q^3 / 3 flops, q = min(m, n), and 2 m n + 2 q^2 per column of Y.
 
     Parameters
     ----------

@@ -8,29 +8,17 @@ import math
 
 import numpy as np
 
-from .arguments import checked_out, coefficient, real_array
+from .arguments import array, number, run, shaped
 from .blas import gemm
 from .groups import fill_row
 from .jit import compiled_as, jit
 from .projections import relative_tolerance
 
-
-def _matrix(name, x, square=False):
-    x = real_array(name, x)
-    if x.ndim != 2 or (square and x.shape[0] != x.shape[1]):
-        raise ValueError(f"{name} has shape {x.shape}: expected {'(n, n)' if square else '(m, n)'}")
-    return x
+MATRIX, SQUARE = ("m", "n"), ("n", "n")
 
 
 def _apply(kernel, v, arguments, out):
-    result = checked_out(out, v)
-    matrix = np.ascontiguousarray(v)
-    fits = result.flags.c_contiguous and (result is v or not np.may_share_memory(result, matrix))
-    written = result if fits else np.empty(v.shape, v.dtype)
-    kernel(matrix, *arguments, written)
-    if written is not result:
-        result[...] = written
-    return result
+    return run(kernel, v, np.ascontiguousarray(v), arguments, out)
 
 
 @jit(reassociate=True)
@@ -65,6 +53,8 @@ def _nuclear_norm(x, weight):
 def nuclear_norm(x, weight=1.0):
     """Nuclear norm of a matrix, ``weight`` times the sum of its singular values.
 
+    Cost: O(m n min(m, n)) flops (SVD).
+
     Parameters
     ----------
     x : array_like, (m, n)
@@ -82,8 +72,7 @@ def nuclear_norm(x, weight=1.0):
     TypeError, ValueError
         For another dtype or shape, or a negative weight.
     """
-    x = _matrix("x", x)
-    return _nuclear_norm(np.ascontiguousarray(x), _number("weight", weight))
+    return _nuclear_norm(array("x", x, MATRIX), number("weight", weight, 0))
 
 
 @jit
@@ -117,6 +106,8 @@ def prox_nuclear_norm(v, step=1.0, weight=1.0, out=None):
 
     Soft thresholding of the singular values by ``step weight``.
 
+    Cost: O(m n min(m, n)) flops (SVD).
+
     Parameters
     ----------
     v : array_like, (m, n)
@@ -136,13 +127,9 @@ def prox_nuclear_norm(v, step=1.0, weight=1.0, out=None):
     TypeError, ValueError
         For another dtype or shape, or a number outside its domain.
     """
-    v = _matrix("v", v)
-    step, weight = _number("step", step, positive=True), _number("weight", weight)
+    v = shaped("v", v, MATRIX)
+    step, weight = number("step", step, 0, above=True), number("weight", weight, 0)
     return _apply(_prox_nuclear_norm, v, (step, weight), out)
-
-
-def _number(name, number, positive=False):
-    return float(coefficient(name, number, np.empty((), np.float64), positive=positive))
 
 
 @jit
@@ -190,7 +177,9 @@ def _project_positive_semidefinite(v, out):
 def project_positive_semidefinite(v, out=None):
     """Projection onto the positive semidefinite cone, ``argmin_x |x - v|_F^2`` over ``x >= 0``.
 
-    Of the symmetric part of ``v`` only the eigenvalues above zero are left. O(n^3).
+    Of the symmetric part of ``v`` only the eigenvalues above zero are left.
+
+    Cost: O(n^3) flops (symmetric eigenvalues).
 
     Parameters
     ----------
@@ -209,7 +198,7 @@ def project_positive_semidefinite(v, out=None):
     TypeError, ValueError
         For another dtype or shape.
     """
-    return _apply(_project_positive_semidefinite, _matrix("v", v, square=True), (), out)
+    return _apply(_project_positive_semidefinite, shaped("v", v, SQUARE), (), out)
 
 
 @jit
@@ -237,6 +226,8 @@ def indicator_positive_semidefinite(x, tolerance=None):
     With t the tolerance times the largest magnitude of an eigenvalue: no entry is further than t
     from the symmetric part, and no eigenvalue is below -t.
 
+    Cost: O(n^3) flops (symmetric eigenvalues).
+
     Parameters
     ----------
     x : array_like, (n, n)
@@ -253,6 +244,6 @@ def indicator_positive_semidefinite(x, tolerance=None):
     TypeError, ValueError
         For another dtype or shape, or a negative tolerance.
     """
-    x = _matrix("x", x, square=True)
+    x = array("x", x, SQUARE)
     tolerance = relative_tolerance(tolerance, x)
-    return _indicator_positive_semidefinite(np.ascontiguousarray(x), tolerance)
+    return _indicator_positive_semidefinite(x, tolerance)

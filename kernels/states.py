@@ -15,10 +15,14 @@ from numba import prange
 
 from .activations import activate, times_derivative
 from .blas import gemm
+from .elementary import log
 from .jit import jit
 from .losses import softmax_cross_entropy, squared
 from .rows import row, squared_norm
 from .tiles import multiply
+
+SEQUENCES = 32
+"""Sequences that run through time together: their states of one step stay in a near cache."""
 
 
 @jit(parallel=True)
@@ -92,7 +96,9 @@ def simulate(z, tokens, theta_t, activation, bounds):
         Cut of the B sequences.
     """
     for chunk in prange(len(bounds) - 1):
-        _simulate(z, tokens, theta_t, activation, bounds[chunk], bounds[chunk + 1])
+        for start in range(bounds[chunk], bounds[chunk + 1], SEQUENCES):
+            stop = min(start + SEQUENCES, bounds[chunk + 1])
+            _simulate(z, tokens, theta_t, activation, start, stop)
 
 
 @jit(parallel=True)
@@ -113,9 +119,10 @@ def read_out_softmax(z_rows, phi, labels, scale, delta, losses, bounds):
     """
     left = z_rows.shape[1] - phi.shape[1]
     for chunk in prange(len(bounds) - 1):
-        rows = slice(bounds[chunk], bounds[chunk + 1])
-        gemm(1.0, z_rows[rows, left:], False, phi, True, 0.0, delta[rows])
-        losses[chunk] = softmax_cross_entropy(delta[rows], labels[rows], scale, delta[rows])
+        start, stop = bounds[chunk], bounds[chunk + 1]
+        outputs = delta[start:stop]
+        gemm(1.0, z_rows[start:stop, left:], False, phi, True, 0.0, outputs)
+        losses[chunk] = softmax_cross_entropy(outputs, labels[start:stop], scale, outputs)
 
 
 @jit(parallel=True)
@@ -123,32 +130,53 @@ def read_out_squared(z_rows, phi, targets, scale, delta, losses, bounds):
     """As `read_out_softmax` for the squared loss, with targets (rows, C)."""
     left = z_rows.shape[1] - phi.shape[1]
     for chunk in prange(len(bounds) - 1):
-        rows = slice(bounds[chunk], bounds[chunk + 1])
-        gemm(1.0, z_rows[rows, left:], False, phi, True, 0.0, delta[rows])
-        losses[chunk] = squared(delta[rows], targets[rows], scale, delta[rows])
+        start, stop = bounds[chunk], bounds[chunk + 1]
+        outputs = delta[start:stop]
+        gemm(1.0, z_rows[start:stop, left:], False, phi, True, 0.0, outputs)
+        losses[chunk] = squared(outputs, targets[start:stop], scale, outputs)
+
+
+@jit(reassociate=True)
+def _log_growth(before, after):
+    """Sum of ``log(after / before) / 2`` over rows where both are above zero, and their number."""
+    growth, counted = 0.0, 0
+    for i in range(len(before)):
+        counts = (before[i] > 0) & (after[i] > 0)
+        growth += 0.5 * log(after[i] / before[i] if counts else 1.0)
+        counted += counts
+    return growth, counted
 
 
 @jit
-def _bound(carried, squares, safeguard):
+def _shrinkage(before, after):
+    """``after <- sqrt(before / after)`` where after > before, else 1; ``before`` their minimum."""
+    for i in range(len(after)):  # no branches: square roots and divisions vectorise
+        is_longer = after[i] > before[i]
+        factor = math.sqrt(before[i] / after[i]) if is_longer else 1.0
+        before[i] = before[i] if is_longer else after[i]
+        after[i] = factor
+
+
+@jit
+def _bound(carried, before, after, safeguard):
     """Rescale rows of ``carried`` to the norm of the step after it where they are longer.
 
-    ``squares`` (n,) holds the squared norms of the later rows, and of these rows afterwards.
-    Returns the sum of logarithms of the growth of norms before rescaling, and over how many rows:
-    those where both norms are above zero.
+    ``before`` (n,) holds the squared norms of the later rows, and of these rows afterwards;
+    ``after`` is workspace. Returns the sum of logarithms of the growth of norms before rescaling,
+    and over how many rows: those where both norms are above zero.
     """
-    growth, counted = 0.0, 0
-    for i in range(carried.shape[0]):
-        values = row(carried, i)
-        before, after = squares[i], squared_norm(values)
-        if before > 0 and after > 0:
-            growth += 0.5 * math.log(after / before)
-            counted += 1
-        if safeguard and after > before:
-            shrink = carried.dtype.type(math.sqrt(before / after))
-            for j in range(len(values)):
-                values[j] *= shrink
-            after = before
-        squares[i] = after
+    for i in range(len(after)):
+        after[i] = squared_norm(row(carried, i))
+    growth, counted = _log_growth(before, after)
+    if not safeguard:
+        for i in range(len(after)):
+            before[i] = after[i]
+        return growth, counted
+    _shrinkage(before, after)
+    for i in range(len(after)):
+        values, factor = row(carried, i), carried.dtype.type(after[i])
+        for j in range(len(values)):
+            values[j] *= factor
     return growth, counted
 
 
@@ -163,13 +191,18 @@ def _add_rows(total, addend, squares):
 
 
 @jit
-def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, squares, start, stop):
+def _pull(
+    z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares, start, stop
+):
     steps, _, hidden = lambda_.shape
     left = z.shape[2] - 1 - hidden
     recurrent = theta[:, theta.shape[1] - 1 - hidden : theta.shape[1] - 1]
     first_output = steps - len(delta)
-    norms = squares[start:stop]
+    norms, workspace = squares[0, start:stop], squares[1, start:stop]
     growth, counted, square = 0.0, 0, 0.0
+    if len(edge) > 0:
+        for i in range(len(norms)):
+            norms[i] = squared_norm(edge[start + i])
     for t in range(steps - 1, -1, -1):
         states = z[t + 1, start:stop, left : left + hidden]
         current = lambda_[t, start:stop]
@@ -178,13 +211,14 @@ def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, squares
             multiply(delta[t - first_output, start:stop], phi[:, :hidden], current)
             times_derivative(activation, current, states)
             arriving = carried[start:stop]
-        if t == steps - 1:
+        if t == steps - 1 and len(edge) == 0:
             for i in range(len(norms)):
                 norms[i] = squared_norm(current[i])
         else:
-            multiply(lambda_[t + 1, start:stop], recurrent, arriving)
+            later = lambda_[t + 1, start:stop] if t < steps - 1 else edge[start:stop]
+            multiply(later, recurrent, arriving)
             times_derivative(activation, arriving, states)
-            g, n = _bound(arriving, norms, safeguard)
+            g, n = _bound(arriving, norms, workspace, safeguard)
             growth += g
             counted += n
             if t >= first_output:
@@ -195,7 +229,7 @@ def _pull(z, delta, theta, phi, activation, safeguard, lambda_, carried, squares
 
 @jit(parallel=True)
 def multipliers(
-    z, delta, theta, phi, activation, safeguard, lambda_, carried, squares, totals, bounds
+    z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares, totals, bounds
 ):
     """Multipliers of ``a_t = Θ z_t`` that make the Lagrangian stationary, backward in time.
 
@@ -210,12 +244,14 @@ def multipliers(
     z : ndarray, (T + 1, B, n)
         As `simulate` left it.
     delta : ndarray, (L, B, C)
-        Gradient of the loss at the last L outputs: L = 1 or T.
+        Gradient of the loss at the last L outputs: L = 1 or T, or 0 where a later window has them.
+    edge : ndarray, (B, H), or (0, H) where the sequence ends with this window
+        λ of the step after the window.
     theta, phi : ndarray, (H, D + H + 1) and (C, H + 1)
     activation : int
     safeguard : bool
     lambda_ : ndarray, (T, B, H); overwritten
-    carried, squares : ndarray, (B, H) and (B,) float64
+    carried, squares : ndarray, (B, H) and (2, B) float64
         Workspace.
     totals : ndarray, (chunks, 3), float64; overwritten
         Sum of ``log(|c_t| / |λ_{t+1}|)`` before rescaling, the number of its terms, and the sum of
@@ -224,10 +260,12 @@ def multipliers(
         Cut of the B sequences.
     """
     for chunk in prange(len(bounds) - 1):
-        growth, counted, square = _pull(
-            z, delta, theta, phi, activation, safeguard, lambda_, carried, squares,
-            bounds[chunk], bounds[chunk + 1],
-        )  # fmt: skip
-        totals[chunk, 0] = growth
-        totals[chunk, 1] = counted
-        totals[chunk, 2] = square
+        totals[chunk] = 0
+        for start in range(bounds[chunk], bounds[chunk + 1], SEQUENCES):
+            growth, counted, square = _pull(
+                z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares,
+                start, min(start + SEQUENCES, bounds[chunk + 1]),
+            )  # fmt: skip
+            totals[chunk, 0] += growth
+            totals[chunk, 1] += counted
+            totals[chunk, 2] += square

@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import array, count, definite, factored, number, rows_of, solution
 from .blas import gemm, potrf, potrs, syrk
 from .cholesky import copy_rows
 from .grams import BLOCK
 from .jit import compiled_as, jit
-from .operands import array, count, definite, factored, number, rows_of, solution
 from .rows import row
 
 
@@ -211,7 +211,7 @@ def _checked_tokens(tokens, n_tokens, m):
 def factor_tokens(tokens, rows, n_tokens, delta):
     """Factor of ``XᵀX + delta I`` where row i of X is [e_tokens[i]; rows[i]].
 
-    Costs m n^2 + n^3 / 3 flops and memory for D n numbers: nothing grows with D^2.
+    Cost: m n^2 + n^3 / 3 flops and memory for D n numbers: nothing grows with D^2.
 
     Parameters
     ----------
@@ -252,8 +252,9 @@ def factor_tokens(tokens, rows, n_tokens, delta):
 def token_gram(tokens, rows, n_tokens, *, keep=0.0, scale=1.0, out=None):
     """``out <- keep out + scale XᵀX`` where row i of X is [e_tokens[i]; rows[i]].
 
-    The streaming and the averaged sum of batches as with `gram`. Costs m n^2 flops, and D n where
-    ``keep`` is not 1.
+    The streaming and the averaged sum of batches as with `gram`.
+
+    Cost: m n^2 flops (SYRK), and D n where ``keep`` is not 1.
 
     Parameters
     ----------
@@ -298,14 +299,16 @@ def token_gram(tokens, rows, n_tokens, *, keep=0.0, scale=1.0, out=None):
 def factor_token_gram(system, delta):
     """Factor of ``XᵀX + delta I`` from accumulated sums.
 
-    Costs D n^2 + n^3 / 3 flops. Here S is a difference: its error is that of rounding in ``ZᵀZ``,
+    Here S is a difference: its error is that of rounding in ``ZᵀZ``,
     so let ``delta`` be well above the dtype's epsilon times the largest count. `factor_tokens`,
     from the rows themselves, has no such limit.
+
+    Cost: D n^2 + n^3 / 3 flops (SYRK, POTRF).
 
     Parameters
     ----------
     system : TokenGram
-        From `token_gram`; it stays as it is.
+        From `token_gram`; sets the dtype, and stays as it is.
     delta : float
         Positive.
 
@@ -333,7 +336,7 @@ def factor_token_gram(system, delta):
 def solve_tokens(system, rhs, out=None):
     """Solve ``(XᵀX + delta I) x = r`` for every row r of ``rhs``.
 
-    Costs 4 D n + 2 n^2 flops per row.
+    Cost: 4 D n + 2 n^2 flops per row.
 
     Parameters
     ----------

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import array, definite, factored, rows_of, solution
 from .blas import gemm, potrf, syrk_rows, trsm
 from .cholesky import copy_rows
 from .jit import compiled_as, jit
-from .operands import array, definite, factored, rows_of, solution
 
 LANES = 16
 """Right-hand sides that go through the recurrence side by side, to fill vector registers."""
@@ -175,7 +175,7 @@ def _solve_block_tridiagonal(diagonal, below, rhs, out):
 def factor_tridiagonal(diagonal, below):
     """Factor ``L D Lᵀ`` of the symmetric tridiagonal matrix with these diagonals.
 
-    Costs 3 n operations in a chain.
+    Cost: 3 n operations in a chain.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def factor_tridiagonal(diagonal, below):
 def solve_tridiagonal(system, rhs, out=None):
     """Solve the tridiagonal system for every row of ``rhs``.
 
-    Costs 5 n flops per row; sixteen rows are solved side by side.
+    Cost: 5 n flops per row; sixteen rows are solved side by side.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def solve_tridiagonal(system, rhs, out=None):
 def factor_block_tridiagonal(diagonal, below):
     """Cholesky factor of the symmetric block-tridiagonal matrix with these blocks.
 
-    Costs 7/3 b^3 flops per block (POTRF, TRSM, SYRK).
+    Cost: 7/3 b^3 flops per block (POTRF, TRSM, SYRK).
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def factor_block_tridiagonal(diagonal, below):
 def solve_block_tridiagonal(system, rhs, out=None):
     """Solve the block-tridiagonal system for every row of ``rhs``.
 
-    Costs 6 b^2 flops per block and row (TRSM, GEMM).
+    Cost: 6 b^2 flops per block and row (TRSM, GEMM).
 
     Parameters
     ----------

@@ -12,19 +12,12 @@ import math
 
 import numpy as np
 
-from .arguments import coefficient, real_array, sharing
-from .coefficients import at, like
+from .arguments import as_rows, coefficient, per_row, real_array, rowwise
+from .coordinates import at, like
+from .docstrings import ROW_RESULT_SECTIONS, ROW_STEP, ROW_VALUE_SECTIONS, sharing
 from .groups import copy_row, fill_row
 from .jit import compiled_as, jit
 from .norms import maximum
-from .row_arguments import (
-    ROW_RESULT_SECTIONS,
-    ROW_STEP,
-    ROW_VALUE_SECTIONS,
-    as_rows,
-    per_row,
-    rowwise,
-)
 
 _WEIGHT = """weight : float or array_like, (n - 1,)
     Non-negative; one number, or one per difference.
@@ -51,7 +44,10 @@ def _total_variation(x, weight):
 @compiled_as(_total_variation)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=_WEIGHT))
 def total_variation(x, weight=1.0):
-    """Total variation of every row, weighted: ``sum_j weight_j |x_(j+1) - x_j|``."""
+    """Total variation of every row, weighted: ``sum_j weight_j |x_(j+1) - x_j|``.
+
+    Cost: one pass over memory.
+    """
     x = real_array("x", x)
     return _total_variation(as_rows(x), _per_difference(weight, x))
 
@@ -144,9 +140,12 @@ def _prox_total_variation(v, step, weight, pieces, upper, out):
 def prox_total_variation(v, step=1.0, weight=1.0, out=None):
     """Prox of the total variation (1-D denoising, fused-lasso signal approximator), for every row.
 
-    ``argmin_x sum_j weight_j |x_(j+1) - x_j| + 1/(2 step) |x - v|_2^2``. Exact, O(n) whatever the
-    data, in double precision inside; a row that holds NaN or infinity becomes NaN. The kernel's
-    workspaces: float64 (3, 2 n), and (n,) in the dtype of ``v``.
+    ``argmin_x sum_j weight_j |x_(j+1) - x_j| + 1/(2 step) |x - v|_2^2``. Exact, in double
+    precision inside; a row that holds NaN or infinity becomes NaN.
+
+    The kernel's workspaces: float64 (3, 2 n), and (n,) in the dtype of ``v``.
+
+    Cost: O(n) whatever the data.
     """
     v = real_array("v", v)
     n = v.shape[-1] if v.ndim else 1

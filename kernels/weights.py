@@ -16,6 +16,14 @@ from .tiles import gram as gram_of
 from .tiles import multiply, multiply_transposed
 
 
+@jit
+def _sum_part(rows, left, lambda_, with_gram, g, gram):
+    z = rows[:, left:]
+    multiply_transposed(lambda_, z, g)
+    if with_gram:
+        gram_of(z, gram)
+
+
 @jit(parallel=True)
 def sums(rows, left, lambda_, with_gram, g_parts, gram_parts, bounds, g, gram):
     """``g <- λᵀ Z`` and the lower triangle of ``gram <- Zᵀ Z / rows`` with ``Z = rows[:, left:]``.
@@ -39,15 +47,15 @@ def sums(rows, left, lambda_, with_gram, g_parts, gram_parts, bounds, g, gram):
     """
     chunks = len(bounds) - 1
     for chunk in prange(chunks):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        z = rows[part, left:]
-        multiply_transposed(lambda_[part], z, g_parts[chunk])
-        if with_gram:
-            gram_of(z, gram_parts[chunk])
+        start, stop = bounds[chunk], bounds[chunk + 1]
+        _sum_part(
+            rows[start:stop], left, lambda_[start:stop], with_gram, g_parts[chunk],
+            gram_parts[chunk],
+        )  # fmt: skip
     for chunk in prange(chunks):
         _add_parts(g_parts, 1.0, g, chunk, chunks)
         if with_gram:
-            _add_parts(gram_parts, 1.0 / len(rows), gram, chunk, chunks)
+            _add_parts(gram_parts, 1.0 / max(len(rows), 1), gram, chunk, chunks)
 
 
 @jit
@@ -55,14 +63,13 @@ def _add_parts(parts, scale, total, share, shares):
     """Rows ``share, share + shares, ...`` of the scaled sum of parts, always in the same order."""
     factor = total.dtype.type(scale)
     for i in range(share, total.shape[0], shares):
-        values = row(total, i)
-        values[:] = parts[0, i]
+        values, first = row(total, i), parts[0, i]
+        for j in range(len(values)):
+            values[j] = factor * first[j]
         for part in range(1, len(parts)):
             addend = parts[part, i]
             for j in range(len(values)):
-                values[j] += addend[j]
-        for j in range(len(values)):
-            values[j] *= factor
+                values[j] += factor * addend[j]
 
 
 @jit(parallel=True)
@@ -97,7 +104,7 @@ def token_sums(tokens, rows, lambda_, with_gram, g_parts, cross_parts, bounds, g
         _add_column(g_parts, 1.0, token, g[:, token])
         if with_gram:
             gram[token, :width] = 0
-            _add_column(cross_parts, 1.0 / len(rows), token, gram[width:, token])
+            _add_column(cross_parts, 1.0 / max(len(rows), 1), token, gram[width:, token])
             # the last dense input is the constant one: its sum is the token's count
             gram[token, token] = gram[gram.shape[0] - 1, token]
 
@@ -151,8 +158,10 @@ def _invert_damped(gram, damping, inverse):
         trace += gram[i, i]
     ridge = gram.dtype.type(damping * trace / n)
     for i in range(n):
-        inverse[i, : i + 1] = gram[i, : i + 1]
-        inverse[i, i] += ridge
+        source, target = gram[i], inverse[i]
+        for j in range(i + 1):
+            target[j] = source[j]
+        target[i] += ridge
     status = potrf(inverse)
     return status if status != 0 else potri(inverse)
 
@@ -197,6 +206,27 @@ def _step_unit(weights, average, m, solved_m, rho, momentum_left, alpha):
     return change
 
 
+@jit
+def _step_units(
+    weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, rho,
+    change, start, stop,
+):  # fmt: skip
+    momentum, beta2 = memories
+    momentum_left, beta2_left = 1 - momentum**k, 1 - beta2**k
+    multiply(g[start:stop], inverse, solved[start:stop])
+    _average(m[start:stop], g[start:stop], momentum)
+    if renewed:
+        multiply(m[start:stop], inverse, solved_m[start:stop])
+    else:
+        _average(solved_m[start:stop], solved[start:stop], momentum)
+    for i in range(start, stop):
+        v[i] = beta2 * v[i] + (1 - beta2) * dot(solved[i], g[i])
+        rho[i] = math.sqrt(v[i] / beta2_left) / eta
+        change[i] = _step_unit(
+            weights[i], average[i], m[i], solved_m[i], rho[i], momentum_left, alpha
+        )
+
+
 @jit(parallel=True)
 def step_units(
     weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, rho,
@@ -236,19 +266,8 @@ def step_units(
     bounds : ndarray, (chunks + 1,), int64
         Cut of the units.
     """
-    momentum, beta2 = memories
-    momentum_left, beta2_left = 1 - momentum**k, 1 - beta2**k
     for chunk in prange(len(bounds) - 1):
-        start, stop = bounds[chunk], bounds[chunk + 1]
-        multiply(g[start:stop], inverse, solved[start:stop])
-        _average(m[start:stop], g[start:stop], momentum)
-        if renewed:
-            multiply(m[start:stop], inverse, solved_m[start:stop])
-        else:
-            _average(solved_m[start:stop], solved[start:stop], momentum)
-        for i in range(start, stop):
-            v[i] = beta2 * v[i] + (1 - beta2) * dot(solved[i], g[i])
-            rho[i] = math.sqrt(v[i] / beta2_left) / eta
-            change[i] = _step_unit(
-                weights[i], average[i], m[i], solved_m[i], rho[i], momentum_left, alpha
-            )
+        _step_units(
+            weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m,
+            rho, change, bounds[chunk], bounds[chunk + 1],
+        )  # fmt: skip

@@ -1,21 +1,68 @@
-"""The README: its tables come from stored results, its snippet runs, its commands exist."""
+"""The pages: tables come from results and docstrings, snippets run, commands exist."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import tables
+
+from fastadmm import kernels
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
-def test_tables_come_from_the_stored_results(monkeypatch):
-    monkeypatch.syspath_prepend(REPOSITORY / "bench")
-    import tables
+@pytest.mark.parametrize("page", tables.PAGES)
+def test_tables_come_from_results_and_docstrings(page):
+    assert tables.rewritten(page) == (REPOSITORY / page).read_text(encoding="utf-8")
 
-    assert tables.rewritten(README) == README
+
+def test_every_kernel_is_in_the_catalogue():
+    """With what it computes, its domain, dtypes, cost and, where there is one, its kernel."""
+    rows = [line.split(" | ") for line in tables.kernel_tables.catalogue() if line[:3] == "| `"]
+    assert sorted(row[0].strip("| `") for row in rows) == kernels.__all__
+    for name, *cells, compiled in rows:
+        function = getattr(kernels, name.strip("| `"))
+        assert all(cells) or isinstance(function, type), name
+        assert compiled.startswith("`(") == hasattr(function, "kernel")
+
+
+def test_misses_are_marked(monkeypatch, tmp_path):
+    """A peer that takes twice as long, and half more than a copy: both are too little."""
+
+    def run(operator, by, seconds, n=100_000, **more):
+        return {"operator": operator, "n": n, "dtype": "float32", "by": by, "min": seconds} | more
+
+    results = [
+        run("prox_l_half", "fastadmm", 1.0),
+        run("prox_l_half", "pyproximal", 2.0),
+        run("prox_l_half", "fastadmm", 1.5, 10_000_000, copy=1.0),
+        run("gram", "fastadmm", 1.1, "64 x 64"),
+        run("gram", "scipy", 1.0, "64 x 64"),
+    ]
+    content = {"machine": {"processor": "p", "date": "d", "load": 0.0}, "results": results}
+    (tmp_path / "kernels.json").write_text(json.dumps(content))
+    monkeypatch.setattr(tables.machine, "RESULTS", tmp_path)
+    *_, line = tables.kernel_tables.operator_times()
+    assert line.count("missed") == 2
+    assert "| **2.00 missed** |  | **1.50 missed** | bound by arithmetic" in line
+    assert tables.kernel_tables.system_times()[-1].endswith("| 1100.000 | 1000.000 | 1.10 |")
+
+
+def test_snippets_on_kernels_print_what_they_say(tmp_path):
+    text = (REPOSITORY / "docs" / "kernels.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for i, snippet in enumerate(snippets):
+        script = tmp_path / f"snippet_{i}.py"
+        script.write_text(snippet)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines() == re.findall(r"^print.*# (.*)$", snippet, re.MULTILINE)
+    assert i == 1
 
 
 def test_snippet_runs(tmp_path):

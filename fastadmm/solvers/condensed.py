@@ -14,7 +14,8 @@ import numpy as np
 
 from fastadmm.kernels import states, weights
 from fastadmm.mpi.partition import bounds
-from fastadmm.unfolded import Unfolded
+from fastadmm.mpi.serial import Serial
+from fastadmm.unfolded import Unfolded, pipeline
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,23 @@ class StepRecord:
         """False where training has diverged."""
         return math.isfinite(self.loss) and math.isfinite(self.step_length)
 
+    @property
+    def solved(self):
+        """False: a stochastic step has no stopping rule of its own."""
+        return False
+
+    @staticmethod
+    def describe(records):
+        """Entries of the history for an epoch."""
+        last = records[-1]
+        return {
+            "step_length": np.sqrt(np.mean([r.step_length**2 for r in records])),
+            "multiplier_rms": np.sqrt(np.mean([r.multiplier_square for r in records])),
+            "rho_min": last.rho_min,
+            "rho_max": last.rho_max,
+            "growth": np.mean([r.growth for r in records]),
+        }
+
 
 class WeightBlock:
     """One block of weights with its averaged Gram, momentum and penalties (algorithm 2.3).
@@ -172,12 +190,16 @@ class Condensed:
     total : int
         Number of steps of the whole run, over which the step length falls to zero.
     threads : int
+    domain : fastadmm.mpi.serial.Serial, optional
+        Who owns which part; the windows given to `step` are this owner's.
     """
 
     Options = CondensedOptions
+    certificate = None
 
-    def __init__(self, net, problem, options, batch, steps, total, threads):
+    def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         self.net, self.problem, self.options = net, problem, options
+        self.domain = domain or Serial()
         self.total, self.k = total, 0
         real, hidden = net.dtype, net.hidden
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
@@ -187,7 +209,8 @@ class Condensed:
         self.losses, self.pulled = np.zeros(threads), np.zeros((threads, 3))
         self._lambda = np.empty(steps * batch * hidden, real)
         self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
-        self._carried, self._squares = np.empty((batch, hidden), real), np.empty(batch)
+        self._carried, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
+        self._edge = np.empty((batch, hidden), real)
         dense = self.unfolded.width
         self.theta_parts = self._parts(threads, hidden, dense, real)
         self.phi_parts = self._parts(threads, net.outputs, hidden + 1, real)
@@ -210,6 +233,9 @@ class Condensed:
     def average(self):
         """The averaged iterate (theta, phi): the weights that training returns."""
         return self.theta.average, self.phi.average
+
+    def kkt(self):
+        """None: the constraints hold at every step, and the rest is in the history."""
 
     def step(self, X, y, cases, first, steps, initial=None):
         """One mini-batch: `measure` it, and `move` the weights where all is finite.
@@ -236,19 +262,26 @@ class Condensed:
 
     def measure(self, X, y, cases, first, steps, initial=None):
         """States, loss and multipliers of a mini-batch, and their sums for both weight blocks."""
-        net, problem = self.net, self.problem
+        net, problem, domain = self.net, self.problem, self.domain
+        if domain.size == 1:
+            domain.cut(len(cases), steps, len(cases))
         window = self.unfolded.load(X, cases, first, steps, initial)
-        self.unfolded.simulate(window, net.theta)
-        batch, outputs = len(cases), problem.outputs_of(steps)
-        terms = outputs * batch
-        delta = self._delta[: terms * net.outputs].reshape(terms, net.outputs)
+        self.unfolded.simulate(window, net.theta, domain)
+        outputs = problem.outputs_of(steps, domain.is_last)
+        terms = problem.outputs_of(domain.n_steps) * domain.n_cases
+        rows = outputs * len(cases)
+        delta = self._delta[: rows * net.outputs].reshape(rows, net.outputs)
         output_bounds = window.row_bounds if outputs == steps else window.sequence_bounds
         output_rows = window.rows(steps + 1 - outputs, steps + 1)
-        targets = problem.targets_of(y, cases, first, steps)
-        self._read_out(output_rows, net.phi, targets, 1 / terms, delta, self.losses, output_bounds)
-        record = StepRecord(float(self.losses.sum()), terms)
-        lambda_ = self._pull(window, delta.reshape(outputs, batch, -1), record)
-        self._sum(window, lambda_, output_rows, delta, output_bounds)
+        self.losses[:] = 0
+        if rows:
+            targets = problem.targets_of(y, cases, first, steps)
+            self._read_out(
+                output_rows, net.phi, targets, 1 / terms, delta, self.losses, output_bounds
+            )
+        record = StepRecord(0.0, terms)
+        self.multipliers = self._pull(window, delta.reshape(outputs, len(cases), net.outputs))
+        self._sum(window, self.multipliers, output_rows, delta, output_bounds, record)
         return record
 
     def move(self, record):
@@ -276,22 +309,28 @@ class Condensed:
         weights.invert_damped(grams, self.options.damping, inverses, statuses)
         return not statuses.any()
 
-    def _pull(self, window, delta, record):
-        """Multipliers of the window, (T, B, H)."""
+    def _pull(self, window, delta):
+        """Multipliers of the window, (T, B, H), in a pipeline over time."""
         steps, batch = len(window.z) - 1, window.z.shape[1]
-        lambda_ = self._lambda[: steps * batch * self.net.hidden].reshape(steps, batch, -1)
-        states.multipliers(
-            window.z, delta, self.net.theta, self.net.phi, self.net.activation_code,
-            self.options.safeguard, lambda_, self._carried, self._squares, self.pulled,
-            window.sequence_bounds,
-        )  # fmt: skip
-        growth, counted, square = self.pulled.sum(0)
-        record.growth = growth / max(counted, 1)
-        record.multiplier_square = square * record.terms**2 / lambda_.size
+        lambda_ = self._lambda[: steps * batch * self.net.hidden].reshape(
+            steps, batch, self.net.hidden
+        )
+        edge = self._edge[: 0 if self.domain.is_last else batch]
+        self._growth = np.zeros(3)
+        for part in pipeline(window, self.domain):
+            own = slice(part[0], part[-1])
+            self.domain.receive_right(edge[own])
+            states.multipliers(
+                window.z, delta, edge, self.net.theta, self.net.phi, self.net.activation_code,
+                self.options.safeguard, lambda_, self._carried, self._squares, self.pulled, part,
+            )  # fmt: skip
+            self._growth += self.pulled.sum(0)
+            if steps:
+                self.domain.send_left(lambda_[0, own])
         return lambda_
 
-    def _sum(self, window, lambda_, output_rows, delta, output_bounds):
-        """Multiplier sums and Grams of both weight blocks."""
+    def _sum(self, window, lambda_, output_rows, delta, output_bounds, record):
+        """Multiplier sums and Grams of both weight blocks over all owners; loss and growth."""
         theta, phi = self.theta, self.phi
         tokens = self.net.inputs if self.problem.tokens else 0
         rows, lambda_rows = window.rows(0, -1), lambda_.reshape(-1, self.net.hidden)
@@ -308,6 +347,25 @@ class Condensed:
             output_rows, window.left, delta, phi.needs_gram, *self.phi_parts, output_bounds, phi.g,
             phi.batch_gram,
         )  # fmt: skip
+        measured = np.array([self.losses.sum(), *self._growth])
+        if self.domain.size > 1:
+            self._reduce(measured, len(rows), len(output_rows), record.terms)
+        record.loss, growth, counted, square = map(float, measured)
+        record.growth = growth / max(counted, 1)
+        size = self.domain.n_steps * self.domain.n_cases * self.net.hidden
+        record.multiplier_square = square * record.terms**2 / size
+
+    def _reduce(self, measured, rows, output_rows, terms):
+        """Sum over all owners; Grams are means over rows, here and there."""
+        total = self.domain.n_steps * self.domain.n_cases
+        arrays = [measured]
+        for block, own, whole in ((self.theta, rows, total), (self.phi, output_rows, terms)):
+            arrays.append(block.g)
+            if block.needs_gram:
+                block.batch_gram *= own / whole
+                arrays.append(block.batch_gram)
+        self.domain.sum(*arrays)
+        self.domain.finish()
 
     def final_state(self, steps, batch):
         """State after the last step's window, (B, H), to carry into the next one."""

@@ -1,4 +1,4 @@
-"""The penalties and sets of the case table as pyproximal and cvxpy spell them."""
+"""Penalties, sets and losses as pyproximal and cvxpy spell them."""
 
 from .penalties import boundaries, equations
 
@@ -39,8 +39,8 @@ def pyproximal_prox(case, n):
     return makers[case.name]().prox if case.name in makers else None
 
 
-def cvxpy_argmin(case, v, step):
-    """The prox by an interior-point method, from the argmin as it is documented."""
+def cvxpy_prox(case, v, step):
+    """Point and least value of a prox by an interior-point method, from its documented argmin."""
     import cvxpy as cp
 
     x = cp.Variable(v.shape)
@@ -81,4 +81,27 @@ def cvxpy_argmin(case, v, step):
     else:
         problem = cp.Problem(cp.Minimize(distance + penalties[case.name]()))
     problem.solve(cp.CLARABEL)
-    return x.value
+    return x.value, problem.value
+
+
+def cvxpy_loss_prox(name, v, y, parameters, step, weight):
+    """The same for a loss of the entries."""
+    import cvxpy as cp
+
+    x = cp.Variable(v.shape)
+    losses = {
+        "squared": lambda: cp.sum_squares(x - y) / 2,
+        "absolute": lambda: cp.norm1(x - y),
+        "huber": lambda: cp.sum(cp.huber(x - y, *parameters)) / 2,
+        "quantile": lambda: cp.sum(
+            cp.maximum(parameters[0] * (y - x), (parameters[0] - 1) * (y - x))
+        ),
+        "logistic": lambda: cp.sum(cp.logistic(-cp.multiply(y, x))),
+        "hinge": lambda: cp.sum(cp.pos(1 - cp.multiply(y, x))),
+        "squared_hinge": lambda: cp.sum_squares(cp.pos(1 - cp.multiply(y, x))) / 2,
+        "poisson": lambda: cp.sum(cp.exp(x) - cp.multiply(y, x)),
+    }
+    objective = weight * losses[name]() + cp.sum_squares(x - v) / (2 * step)
+    problem = cp.Problem(cp.Minimize(objective))
+    problem.solve(cp.CLARABEL)
+    return x.value, problem.value

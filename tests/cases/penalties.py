@@ -65,9 +65,9 @@ class Case:
         n = v.shape[-1]
         arguments = self._as_arrays(v, self.prox_arguments(n, step))
         if self.name == "total_variation":
-            return (*arguments, np.empty((3, 2 * n)), np.empty(n, v.dtype))
+            return (*arguments, np.zeros((3, 2 * n)), np.zeros(n, v.dtype))
         if self.name in ("linf_norm", "l1_ball", "simplex"):
-            return (*arguments, np.empty(n, v.dtype))
+            return (*arguments, np.zeros(n, v.dtype))
         if self.name == "affine":
             return (*arguments, self._residuals(v, arguments))
         return arguments
@@ -90,7 +90,7 @@ class Case:
 
     @staticmethod
     def _residuals(x, factor):
-        return np.empty((x.size // x.shape[-1], len(factor[1])), x.dtype)
+        return np.zeros((x.size // x.shape[-1], len(factor[1])), x.dtype)
 
     def sample(self, real, n=24, scale=2.0, seed=0):
         """Data: a vector for entries, three rows, or a square matrix."""

@@ -77,6 +77,28 @@ def test_predict(trained):
         assert (predicted["labels"] == y).mean() >= 0.97
 
 
+def test_train_with_a_splitting_solver(tmp_path):
+    done = run(
+        "train", "digits", "--solver", "block", "--epochs", 3, "--option", "rho1=8", "--certify",
+        "--dtype", "float64", "--out", "model", cwd=tmp_path,
+    )  # fmt: skip
+    summary = json.loads((tmp_path / "model" / "summary.json").read_text())
+    assert (summary["solver"], summary["epochs"]) == ("block", 3)
+    assert summary["certificate"] == {"checks": 15, "violation": None}
+    assert set(summary["kkt"]) >= {"theta", "phi", "state", "feasibility"}
+    lines = (tmp_path / "model" / "history.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["rho"] == [8, 10, 0.3]
+    assert "none of 15 block updates raised the augmented Lagrangian" in done.stdout
+    assert (tmp_path / "model" / "convergence.png").is_file()
+
+
+def test_options_of_the_solver_are_checked(tmp_path):
+    done = run("train", "digits", "--option", "rho1", cwd=tmp_path, code=2)
+    assert "option is 'rho1': expected NAME=VALUE" in done.stderr
+    done = run("train", "digits", "--option", "rho1=1", cwd=tmp_path, code=2)
+    assert "rho1: no option of fit or of solver 'condensed'" in done.stderr
+
+
 def test_own_arrays_with_options(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((50, 6, 2))

@@ -172,18 +172,3 @@ def test_downdate_that_fails_changes_nothing():
 def test_nan_spreads_through_an_update():
     factor = kernels.update_cholesky(np.eye(3), np.array([1.0, np.nan, 1.0]))
     assert np.isnan(factor[1:]).any()
-
-
-def test_change_as_plain_python():
-    factor, rows = kernels.factor_cholesky(twins.ridge(normal((9, 5)), 1.0)), normal((2, 5))
-    for public in (kernels.update_cholesky, kernels.downdate_cholesky):
-        expected, out = public(factor, 0.3 * rows), factor.copy()
-        assert public.kernel.py_func(out, 0.3 * rows, np.empty((32 + 2 * 2, 32))) == 0
-        np.testing.assert_allclose(out, expected, rtol=1e-12)
-
-
-def test_gram_as_plain_python():
-    rows, weights = normal((7, 3)), np.linspace(0, 1, 7)
-    out = np.zeros((3, 3))
-    kernels.gram.kernel.py_func(rows, weights, 0.0, 1.0, np.empty((2, 3)), out)
-    np.testing.assert_allclose(out, np.tril(twins.gram(rows, weights)), rtol=1e-12)

@@ -1,8 +1,5 @@
 """Linear systems of every kind against their dense matrices, and what all of them refuse."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from cases.linear import SYSTEMS, block_tridiagonal_matrix
@@ -280,83 +277,3 @@ def test_nan_in_a_matrix_spreads(real):
     assert np.isnan(kernels.ridge_regression(rows, np.ones(4, real), 1.0)).any()
     system = kernels.factor_tridiagonal(np.array([2, np.nan, 2], real), np.ones(2, real))
     assert np.isnan(kernels.solve_tridiagonal(system, rhs)).any()
-
-
-@both
-def test_kernels_as_plain_python(real):
-    """The interpreted form of the kernels with loops of their own gives what the compiled does."""
-    for kind in ("ridge", "low", "tokens", "tridiagonal", "blocks"):
-        factored, _, rhs = made(KINDS[kind], real)
-        solve = KINDS[kind].solve
-        if kind == "tridiagonal":
-            space = [np.empty((rhs.shape[1], 16), real)]
-        else:
-            m = {"ridge": len(factored[0]), "low": len(factored[-1])}.get(kind)
-            space = [np.empty((len(rhs), m), real)] if m else []
-        out = np.empty_like(rhs)
-        solve.kernel.py_func(*factored, rhs, *space, out)
-        np.testing.assert_allclose(out, solve(factored, rhs), rtol=1e-4, atol=1e-5)
-
-
-SOLVER = """
-import numpy as np
-from numba import njit
-from fastadmm.kernels import *
-
-@njit(cache=True)
-def run(rows, rhs, tokens, delta):
-    m, n = rows.shape
-    x, square = np.empty_like(rhs), np.zeros((n, n))
-    none, work, tile = np.empty((len(rhs), 0)), np.empty((8, n)), np.empty((34, 32))
-    failed = 0
-    gram(rows, None, 0.0, 1.0, work, square)
-    gram(rows, rows[:, 0].copy() ** 2, 0.5, 1.0, work, square)
-    cross_gram(rows, rows, None, 0.0, 1.0, work, np.empty((n, n)))
-    mirror_lower(square)
-    failed += factor_cholesky(square, delta, square)
-    failed += update_cholesky(square, rows[:1].copy(), tile)
-    failed += downdate_cholesky(square, rows[:1].copy(), tile)
-    solve_cholesky(square, rhs, x)
-    total = x.sum()
-    failed += factor_ridge(rows, delta, square)
-    solve_ridge(rows, delta, square, rhs, none, x)
-    total += x.sum()
-    failed += ridge_regression(rows, rows, delta, square, none, np.empty((n, n)))
-    scaled, few, diagonal = np.empty((2, n)), np.empty((2, 2)), np.ones(n)
-    failed += factor_low_rank(diagonal, rows[:2], 1.0, scaled, few)
-    solve_low_rank(diagonal, scaled, 1.0, few, rhs, np.empty((len(rhs), 2)), x)
-    total += x.sum()
-    counts, means, wide = np.empty(5), np.empty((5, n)), np.ones((2, 5 + n))
-    failed += factor_tokens(tokens, rows, delta, work, counts, means, square)
-    solve_tokens(counts, means, square, wide, wide)
-    token_gram(tokens, rows, 0.0, 1.0, counts, means, square)
-    failed += factor_token_gram(counts, means, square, delta, counts, means, square)
-    total += wide.sum()
-    diagonal, below = np.full(n, 3.0), np.ones(n - 1)
-    failed += factor_tridiagonal(diagonal, below, diagonal, below)
-    solve_tridiagonal(diagonal, below, rhs, np.empty((n, 16)), x)
-    total += x.sum()
-    blocks, under = np.full((n, 1, 1), 3.0), np.ones((n - 1, 1, 1))
-    failed += factor_block_tridiagonal(blocks, under)
-    solve_block_tridiagonal(blocks, under, rhs, x)
-    return failed, total + x.sum()
-
-rng = np.random.default_rng(0)
-failed, total = run(rng.random((9, 4)), rng.random((3, 4)), rng.integers(0, 5, 9), 0.5)
-print(failed, round(total, 9), sum(run.stats.cache_hits.values()))
-"""
-
-
-def test_every_kernel_in_cached_user_code(tmp_path):
-    """Without a warning; the next process finds the user's function in its cache."""
-    (tmp_path / "solver.py").write_text(SOLVER)
-    answers = [
-        subprocess.run(
-            [sys.executable, "-W", "error", "solver.py"],
-            cwd=tmp_path, capture_output=True, text=True, check=True,
-        ).stdout.split()
-        for _ in range(2)
-    ]  # fmt: skip
-    assert [answer[::2] for answer in answers] == [["0", "0"], ["0", "1"]]
-    assert answers[0][1] == answers[1][1]
-    assert np.isfinite(float(answers[0][1]))

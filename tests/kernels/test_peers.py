@@ -1,9 +1,12 @@
-"""Penalties and sets beside pyproximal and cvxpy, where these are installed."""
+"""Penalties, sets and losses beside pyproximal and cvxpy, where these are installed."""
 
 import numpy as np
 import pytest
-from cases.peers import cvxpy_argmin, pyproximal_prox
+from cases.calls import CALLS, LOSSES
+from cases.peers import cvxpy_loss_prox, cvxpy_prox, pyproximal_prox
 from cases.penalties import CASES, CONVEX
+
+from fastadmm import kernels
 
 STEP = 0.5
 # pyproximal stops its own iterations early on these
@@ -30,6 +33,20 @@ def test_prox_equals_an_interior_point_method(case):
     pytest.importorskip("cvxpy")
     v = case.sample(np.float64, 8)
     v = v if case.shape == "matrix" else np.atleast_2d(v)[0]
-    expected = cvxpy_argmin(case, v, STEP)
+    expected, least = cvxpy_prox(case, v, STEP)
     x = case.prox(v, *case.prox_arguments(8, STEP))
     np.testing.assert_allclose(x, expected, atol=2e-4)
+    value = case.value(x, *case.value_arguments(8)) + np.sum((x - v) ** 2) / (2 * STEP)
+    assert value == pytest.approx(least, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_prox_equals_an_interior_point_method(name):
+    pytest.importorskip("cvxpy")
+    weight = 0.75
+    v, y, *parameters = CALLS[f"{name}_loss"]()[:-1]
+    expected, least = cvxpy_loss_prox(name, v, y, parameters, STEP, weight)
+    x = getattr(kernels, f"prox_{name}_loss")(v, y, *parameters, STEP, weight)
+    np.testing.assert_allclose(x, expected, atol=2e-4)
+    value = getattr(kernels, f"{name}_loss")(x, y, *parameters, weight)
+    assert value + np.sum((x - v) ** 2) / (2 * STEP) == pytest.approx(least, rel=1e-6)

@@ -1,16 +1,43 @@
-"""Reading and writing coordinates so that a loop is vectorised also where ``out`` is the input.
+"""How separable loops read and write coordinates.
+
+A coefficient is one number for all coordinates, or one for each. A kernel reads both alike:
+``weight = like(weight, x)`` once, then ``at(weight, i)`` in its loop. Which of the two it is
+follows from the type, so every compiled form has a plain loop.
 
 A loop that reads ``v[i]`` and writes ``out[i]`` is vectorised behind a check that the two arrays
 do not overlap; in place that check fails, and scalar code runs, an order of magnitude slower.
 `load` and `store` tell LLVM that a store never changes what another coordinate's load reads. That
-holds where ``out`` is ``v`` or apart from it, and is broken where they overlap by a shift.
-
-Read a coordinate once, into a local variable, before it is written.
+holds where ``out`` is ``v`` or apart from it, and is broken where they overlap by a shift. Read a
+coordinate once, into a local variable, before it is written.
 """
 
 from numba.core import types
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
+
+
+def like(coefficient, x):
+    """A number in the dtype of array ``x``; an array as it is."""
+    return coefficient if getattr(coefficient, "ndim", 0) else x.dtype.type(coefficient)
+
+
+@overload(like)
+def _like(coefficient, x):
+    if isinstance(coefficient, types.Array):
+        return lambda coefficient, x: coefficient
+    return lambda coefficient, x: x.dtype.type(coefficient)
+
+
+def at(coefficient, i):
+    """The number, or entry i of the array."""
+    return coefficient[i] if getattr(coefficient, "ndim", 0) else coefficient
+
+
+@overload(at)
+def _at(coefficient, i):
+    if isinstance(coefficient, types.Array):
+        return lambda coefficient, i: coefficient[i]
+    return lambda coefficient, i: coefficient
 
 
 def _scopes(module):

@@ -1,0 +1,279 @@
+"""ADMMiRNN, the solver of Tang et al. (arXiv 2006.05622), made correct (algorithm 2.1).
+
+The last time step has multipliers λ1, λ2, λ3 with penalties ρ1, ρ2, ρ3; every step before it is
+tied by the penalty ν alone. One iteration sweeps backward in time (outputs, read-out, then s_t and
+a_t for t = T..1, then the recurrent weights), forward again in the opposite order, and then moves
+the multipliers. o, b and c are exact, all else are proximal linearised steps.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastadmm.kernels import linearised_blocks, prox_cross_entropy_loss
+from fastadmm.kernels.activations import activate
+from fastadmm.kernels.state_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
+from fastadmm.solvers.splitting import TINY, Splitting
+from fastadmm.unfolded import pipeline
+
+
+@dataclass(frozen=True)
+class AdmmirnnOptions:
+    """Settings of `Admmirnn`, by the paper's names.
+
+    Attributes
+    ----------
+    rho1, rho2, rho3 : float
+        Penalties of pre-activation, state and output of the last step, for losses that count 1 a
+        term.
+    nu : float
+        Penalty ν of all steps before the last one.
+    sweeps : int
+        Iterations on each mini-batch.
+    eps_abs, eps_rel : float
+        As in `fastadmm.solvers.block.BlockOptions`.
+    certify : bool
+        Check at every block update that the augmented Lagrangian did not rise.
+    """
+
+    rho1: float = 1.0
+    rho2: float = 1.0
+    rho3: float = 1.0
+    nu: float = 3.0
+    sweeps: int = 1
+    eps_abs: float = 1e-8
+    eps_rel: float = 1e-4
+    certify: bool = False
+
+    def __post_init__(self):
+        for name in ("rho1", "rho2", "rho3", "nu"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
+        for name in ("eps_abs", "eps_rel"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a number, at least 0")
+        if self.sweeps < 1:
+            raise ValueError(f"sweeps is {self.sweeps}: expected at least 1")
+
+
+class Admmirnn(Splitting):
+    """Solver state over a run; parameters as of `fastadmm.solvers.splitting.Splitting`."""
+
+    Options = AdmmirnnOptions
+    WORK = 6
+
+    def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
+        super().__init__(net, problem, options, batch, steps, total, threads, domain)
+        self._row = np.empty((batch, net.outputs), net.dtype)
+
+    @property
+    def average(self):
+        """The weights that training returns."""
+        return self.net.theta, self.net.phi
+
+    def prepare(self):
+        """Penalties of every step; multipliers exist at the last step only."""
+        o, steps, outputs = self.options, self.steps, len(self.by_step(self.o))
+        self.rho = np.array([o.rho1, o.rho2, o.rho3], float)
+        self.w1, self.w2, self.w3 = (np.full(steps + 1, float(o.nu)) for _ in range(3))
+        for weights, rho in zip((self.w1, self.w2, self.w3), self.rho, strict=True):
+            # those of own steps, and of the step after them
+            weights[max(self.domain.n_steps - 1 - self.domain.stop + steps, 0) :] = rho
+        self.output_weights = self.w3[steps - outputs : steps]
+        self.row_weights = np.repeat(self.output_weights, self.batch).astype(self.net.dtype)
+        early = slice(0, -1 if self.domain.is_last else None)
+        outputs = self.by_step(self.lambda3)
+        for multipliers in (self.lambda1, self.lambda2, outputs):
+            multipliers[early] = 0
+        if self.domain.is_last:
+            self.lambda2[-1] = outputs[-1] @ self.net.phi[:, :-1]
+
+    def effective_multipliers(self):
+        """λ + w r: a penalty without a multiplier pulls like one."""
+        r1, r2, r3 = self.residuals()
+        return (
+            self.lambda1 + self.w1[:-1, None, None].astype(r1.dtype) * r1,
+            self.lambda2 + self.w2[:-1, None, None].astype(r2.dtype) * r2,
+            self.lambda3 + self.row_weights[:, None] * r3,
+        )
+
+    def iterate(self):
+        """One iteration in the paper's order: backward, forward, multipliers."""
+        if self.certificate:
+            self._measure()
+            self.certificate.begin(*self.merit())
+        before = [x.copy() for x in self._last_cell()[::2]] if self.domain.is_last else None
+        self._move_outputs()
+        self._move_read_out()
+        self._sweep_backward()
+        self._move_recurrent("backward")
+        self._move_recurrent("forward")
+        self._sweep_forward()
+        self._move_read_out()
+        self._move_outputs()
+        self._measure()
+        return self._ascend(before)
+
+    def _last_cell(self):
+        """a, λ1, s, λ2, o, λ3 of the last step: views."""
+        outputs, duals = self.by_step(self.o), self.by_step(self.lambda3)
+        states = self.window.states[-1]
+        return self.a[-1], self.lambda1[-1], states, self.lambda2[-1], outputs[-1], duals[-1]
+
+    def _certify(self, block):
+        if self.certificate is None:
+            return
+        self._measure()
+        value, size = self.merit()
+        self.certificate.check(self.k, block, value, size, self.net.dtype)
+        self.certificate.begin(value, size)
+
+    def _measure(self):
+        self.measure(self.w1, self.w2, self.output_weights)
+
+    def _move_outputs(self):
+        """All outputs, by the prox of the loss."""
+        net, rows = self.net, self.output_rows
+        np.matmul(rows[:, self.window.left :], net.phi.T, out=self.output_targets)
+        self.output_targets -= self.lambda3 / self.row_weights[:, None]
+        step = 1 / self.row_weights
+        if self.problem.classifies:
+            prox_cross_entropy_loss(self.output_targets, self.y, step, out=self.o)
+        else:
+            step = step[:, None]
+            np.divide(self.output_targets + step * self.y, 1 + step, out=self.o)
+        self._certify("o")
+
+    def _move_read_out(self):
+        """c exactly, then a linearised step of V."""
+        last = self.output_rows[len(self.output_rows) - self.batch :, self.window.left :]
+        np.multiply(self.o, self.row_weights[:, None], out=self.output_targets)
+        self.output_targets += self.lambda3
+        self.sum_phi(self.output_targets)
+        early = self.options.nu if self.terms > self.domain.n_cases else self.rho[2]
+        gram = self._weighted(self.phi.gram, self.terms, early, self.rho[2], last)
+        self.net.phi[:, -1] += _residual(self.phi, gram)[:, -1] / gram[-1, -1]
+        self._certify("c")
+        self._linearised_step(self.phi, gram, slice(0, -1), "V")
+
+    def _move_recurrent(self, direction):
+        """b exactly, W and U by linearised steps; the other way round going forward."""
+        d = self.net.inputs
+        if direction == "backward":
+            np.multiply(self.a, self.w1[:-1, None, None], out=self.targets)
+            self.targets += self.lambda1
+            self.sum_theta(self.targets)
+            early = self.options.nu if self.domain.n_steps > 1 else self.rho[0]
+            rows = self.domain.n_steps * self.domain.n_cases
+            last = self.inputs(slice(self.steps - 1, None)).reshape(-1, self.theta.values.shape[1])
+            self.gram = self._weighted(self.theta.gram, rows, early, self.rho[0], last)
+        blocks = (("b", None), ("W", slice(d, -1)), ("U", slice(0, d)))
+        for name, columns in blocks if direction == "backward" else blocks[::-1]:
+            if columns is None:
+                residual = _residual(self.theta, self.gram)[:, -1]
+                self.net.theta[:, -1] += residual / self.gram[-1, -1]
+                self._certify(name)
+            else:
+                self._linearised_step(self.theta, self.gram, columns, name)
+
+    def _linearised_step(self, system, gram, columns, name):
+        """``X <- X − ∇_X L / τ`` for some columns, τ the largest eigenvalue of their Gram."""
+        tau = max(float(np.linalg.eigvalsh(gram[columns, columns])[-1]), TINY)
+        system.values[:, columns] += _residual(system, gram)[:, columns] / tau
+        self._certify(name)
+
+    def _weighted(self, mean, rows, early, late, last):
+        """Gram weighted by steps, from its mean over all rows and the rows of the last step."""
+        lower = np.tril(mean)
+        gram = float(early * rows) * (lower + np.tril(lower, -1).T)
+        if early != late:
+            extra = last.T @ last if self.domain.is_last else np.zeros_like(mean)
+            self.domain.sum(extra)
+            gram += float(late - early) * extra
+        return gram
+
+    def _sweep_backward(self):
+        """Linearised steps of s_t and a_t for t = T..1, in a pipeline over time."""
+        taus = self._begin_sweep()
+        for part in pipeline(self.window, self.domain):
+            own = slice(part[0], part[-1])
+            self.domain.receive_right(self.edge[own])
+            self._run_sweep(linearised_blocks.sweep_backward, taus, part)
+            self.domain.send_left(self._first_pull(own))
+        self._certify("states and pre-activations")
+        if self.steps:
+            self.domain.send_right(self.window.states[-1])
+        self.domain.receive_left(self.window.states[0])
+
+    def _sweep_forward(self):
+        """Linearised steps of a_t and s_t for t = 1..T, in a pipeline over time."""
+        taus = self._begin_sweep()
+        self.domain.send_left(self._first_pull(slice(None)))
+        self.domain.receive_right(self.edge)
+        states = self.window.states
+        for part in pipeline(self.window, self.domain):
+            own = slice(part[0], part[-1])
+            self.domain.receive_left(states[0, own])
+            self._run_sweep(linearised_blocks.sweep_forward, taus, part)
+            if self.steps:
+                self.domain.send_right(states[-1, own])
+        self._certify("states and pre-activations")
+
+    def _begin_sweep(self):
+        """Lipschitz constants of the states of every step."""
+        net = self.net
+        W, V = net.theta[:, net.inputs : -1], net.phi[:, :-1]
+        recurrent, read = np.linalg.norm(W, 2) ** 2, np.linalg.norm(V, 2) ** 2
+        taus = self.w2[:-1] + self.w1[1:] * recurrent
+        if self.domain.is_last:
+            taus[-1] -= self.w1[-1] * recurrent
+        taus[len(taus) - len(self.output_weights) :] += self.output_weights * read
+        self.theta_t[:] = net.theta.T
+        return taus
+
+    def _run_sweep(self, kernel, taus, bounds):
+        net, window = self.net, self.window
+        kernel(
+            window.z, window.tokens, net.theta, self.theta_t, net.phi, self.a, self.lambda1,
+            self.lambda2, self.by_step(self.o), self.by_step(self.lambda3), self.edge, self.w1,
+            self.w2, self.w3, taus, net.activation_code, self.work, self._row, bounds,
+        )  # fmt: skip
+
+    def _first_pull(self, own):
+        """``λ1 + w1 (a − U x − b)`` of the first own step, (1, B, H), what its left owner needs."""
+        if not self.steps:
+            return self.a[:0]
+        net = self.net
+        given = self.inputs(0)[own, : net.inputs] @ net.theta[:, : net.inputs].T
+        free = self.a[0, own] - given - net.theta[:, -1]
+        return (self.lambda1[0, own] + self.a.dtype.type(self.w1[0]) * free)[None]
+
+    def _ascend(self, before):
+        """Multipliers of the last step, and the record of the iteration."""
+        sums = np.zeros((3, SUMS))
+        if self.domain.is_last:
+            cell = self._last_cell()
+            for c, right in enumerate(self._last_rights()):
+                left, dual = cell[2 * c : 2 * c + 2]
+                gap = left - right
+                dual += left.dtype.type(self.rho[c]) * gap
+                for place, array in (
+                    (RESIDUAL, gap), (LEFT, left), (RIGHT, right), (MULTIPLIER, dual),
+                    (CHANGE, left - before[c]),
+                ):  # fmt: skip
+                    sums[c, place] = np.square(array, dtype=float).sum()
+        self.domain.sum(sums)
+        return self.record(sums, self.rho, gained=self.rho @ sums[:, RESIDUAL])
+
+    def _last_rights(self):
+        """Θ z, f(a) and Φ [s; 1] of the last step."""
+        value = self.a[-1].copy()
+        activate(self.net.activation_code, value)
+        driven = self.inputs(-1) @ self.net.theta.T
+        return driven, value, self.window.z[-1, :, self.window.left :] @ self.net.phi.T
+
+
+def _residual(system, gram):
+    """Products of residuals and inputs, the negative gradient of the Lagrangian."""
+    return system.cross - system.values @ gram

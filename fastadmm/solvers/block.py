@@ -1,0 +1,255 @@
+"""ADMM with exact sub-problems and multipliers on every constraint (algorithm 2.2).
+
+One iteration: all states given the pre-activations; all pre-activations given the states, and all
+outputs, each followed by its multipliers; then both weight systems. Within each of these phases
+nothing depends on another time step or sequence, so the phases are parallel in time by nature.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastadmm.kernels import factor_cholesky, solve_cholesky, state_blocks
+from fastadmm.kernels.state_blocks import CHANGE, PENALTY
+from fastadmm.solvers.regularisers import Consensus, check_regulariser
+from fastadmm.solvers.splitting import Splitting
+
+
+@dataclass(frozen=True)
+class BlockOptions:
+    """Settings of `Block`.
+
+    Attributes
+    ----------
+    rho1, rho2, rho3 : float
+        Penalties of pre-activations, states and outputs at the start, for losses that count 1 a
+        term.
+    tau_theta, tau_phi : float
+        Proximal weights of recurrent and read-out weights, relative to a Gram that is a mean.
+    adapt_every : int
+        Iterations between two changes of the penalties by residual balancing; 0 keeps them.
+    adapt_ratio : float
+        Penalties change where one residual is so many times the other.
+    relaxation : float
+        Over-relaxation α in (0, 2).
+    guard : float
+        Largest relative shrinkage of the recurrent weights before an iteration while multipliers
+        explode, see `Block.shrink`; 0 switches the growth guard off.
+    sweeps : int
+        Iterations on each mini-batch.
+    regulariser : {None, "l1", "l2", "elastic_net", "group", "nonneg"}
+        Of all weights but the biases, through a consensus copy, which is what training returns.
+        ``"group"`` acts on all that a hidden unit sends: a unit whose group is zero is removed.
+    strength : float
+        Factor on the regulariser, against the mean loss.
+    rho_weights : float
+        Penalty between the weights and their copy, against the mean loss.
+    eps_abs, eps_rel : float
+        Status ``solved`` where all residuals are below ``eps_abs`` times the root of their size
+        plus ``eps_rel`` times the larger side (primal) or the multiplier (dual).
+    certify : bool
+        Check at every block update that the augmented Lagrangian did not rise.
+    """
+
+    rho1: float = 10.0
+    rho2: float = 10.0
+    rho3: float = 0.3
+    tau_theta: float = 0.1
+    tau_phi: float = 1.0
+    adapt_every: int = 0
+    adapt_ratio: float = 10.0
+    relaxation: float = 1.0
+    guard: float = 0.02
+    sweeps: int = 1
+    regulariser: str | None = None
+    strength: float = 1e-3
+    rho_weights: float = 1.0
+    eps_abs: float = 1e-8
+    eps_rel: float = 1e-4
+    certify: bool = False
+
+    def __post_init__(self):
+        for name in ("rho1", "rho2", "rho3", "rho_weights"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
+        for name in ("tau_theta", "tau_phi", "strength", "eps_abs", "eps_rel"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a number, at least 0")
+        if self.adapt_every < 0:
+            raise ValueError(f"adapt_every is {self.adapt_every}: expected at least 0")
+        if self.adapt_ratio <= 1:
+            raise ValueError(f"adapt_ratio is {self.adapt_ratio}: expected above 1")
+        if not 0 < self.relaxation < 2:
+            raise ValueError(f"relaxation is {self.relaxation}: expected 0 < relaxation < 2")
+        if not 0 <= self.guard <= 1:
+            raise ValueError(f"guard is {self.guard}: expected 0 <= guard <= 1")
+        if self.sweeps < 1:
+            raise ValueError(f"sweeps is {self.sweeps}: expected at least 1")
+        if self.certify and (self.relaxation != 1 or self.adapt_every):
+            raise ValueError("certify needs relaxation=1 and adapt_every=0: both may raise it")
+        check_regulariser(self.regulariser)
+
+
+class Block(Splitting):
+    """Solver state over a run; parameters as of `fastadmm.solvers.splitting.Splitting`."""
+
+    Options = BlockOptions
+    WORK = 3
+
+    def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
+        super().__init__(net, problem, options, batch, steps, total, threads, domain)
+        self.rho = np.array([options.rho1, options.rho2, options.rho3], float)
+        if options.regulariser is not None:
+            self.consensus = Consensus(
+                net.theta, net.phi, options.regulariser, options.strength, options.rho_weights
+            )
+
+    @property
+    def average(self):
+        """The weights that training returns: those of the consensus copy where there is one."""
+        return self.consensus.copies if self.consensus else (self.net.theta, self.net.phi)
+
+    def prepare(self):
+        """What the weight systems fit: pre-activations and outputs plus scaled multipliers."""
+        np.divide(self.lambda1, self.rho[0], out=self.targets)
+        self.targets += self.a
+        np.divide(self.lambda3, self.rho[2], out=self.output_targets)
+        self.output_targets += self.o
+
+    def effective_multipliers(self):
+        """λ1, λ2, λ3."""
+        return self.lambda1, self.lambda2, self.lambda3
+
+    def iterate(self):
+        """Both weight systems, states, pre-activations, outputs; multipliers; adapted penalties."""
+        self.shrink()
+        if self.certificate:
+            self.certificate.begin(*self._measured_merit())
+        self._move_theta()
+        self._certify("theta")
+        self._move_phi()
+        self._certify("phi")
+        if self.consensus:
+            self.consensus.update()
+            self._certify("consensus")
+        self._move_states()
+        self._certify("states")
+        self._move_preactivations()
+        self._certify("preactivations", 0, 1)
+        self.move_outputs(self.rho[2], self.options.relaxation)
+        self._certify("outputs", 2)
+        if self.consensus:
+            self.consensus.ascend()
+        record = self._record()
+        if self.options.adapt_every and self.k % self.options.adapt_every == 0:
+            self._adapt(record)
+        return record
+
+    def shrink(self):
+        """Growth guard, ``W <- (1 − min(guard, 0.1 max(0, γ))) W``.
+
+        γ is the mean logarithm of the growth of the multipliers over one step back in time: of
+        their norms at the first step and the last. It is the prox of a squared norm that exploding
+        multipliers switch on, as in `condensed`.
+        """
+        ends = np.zeros(2)
+        for place, owns, row in ((0, self.domain.is_first, slice(1)), (1, self.domain.is_last, -1)):
+            ends[place] = np.square(self.lambda1[row], dtype=float).sum() if owns else 0.0
+        self.domain.sum(ends)
+        first, last = np.sqrt(ends)
+        if first > last > 0:
+            growth = math.log(first / last) / (self.domain.n_steps - 1)
+            self.net.theta[:, self.net.inputs : -1] *= 1 - min(self.options.guard, 0.1 * growth)
+
+    def _solve(self, system, rows, tau, copy_weight, aim):
+        """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``."""
+        rhs = system.cross / rows + tau * system.values + copy_weight * aim
+        factor = factor_cholesky(system.gram, tau + copy_weight)
+        solve_cholesky(factor, rhs, out=system.values)
+
+    def _move_theta(self):
+        self.sum_theta(self.targets)
+        rows, weight, aim = self.domain.n_steps * self.domain.n_cases, 0.0, 0.0
+        if self.consensus:
+            weight = float(self.terms * self.consensus.rho / (self.rho[0] * rows))
+            aim = self.consensus.aims()[0]
+        self._solve(self.theta, rows, self.options.tau_theta, weight, aim)
+        self.theta_t[:] = self.net.theta.T
+
+    def _move_phi(self):
+        self.sum_phi(self.output_targets)
+        weight, aim = 0.0, 0.0
+        if self.consensus:
+            weight = float(self.consensus.rho / self.rho[2])
+            aim = self.consensus.aims()[1]
+        self._solve(self.phi, self.terms, self.options.tau_phi, weight, aim)
+
+    def _move_states(self):
+        """Exact states; the inverses of their two matrices serve all sequences and steps."""
+        net, window = self.net, self.window
+        rho1, rho2, rho3 = self.rho.tolist()  # Python floats keep float32 arrays
+        W, V = net.theta[:, net.inputs : -1], net.phi[:, :-1]
+        recurrent, read = rho1 * W.T @ W, rho3 * V.T @ V
+        last = rho2 * np.eye(net.hidden, dtype=net.dtype) + read
+        inner = last + recurrent if self.problem.readout == "all" else last - read + recurrent
+        state_blocks.pulls(
+            window.z, window.tokens, self.theta_t, rho1, self.targets, window.sequence_bounds
+        )
+        self.domain.send_left(self.targets[:1])
+        self.output_targets -= net.phi[:, -1]
+        self.output_targets *= rho3
+        self.domain.receive_right(self.edge)
+        state_blocks.update_states(
+            window.z, self.a, self.lambda2, self.targets, self.edge,
+            self.by_step(self.output_targets), net.theta, net.phi, np.linalg.inv(inner),
+            np.linalg.inv(last), rho2, net.activation_code, self.work, self.sums,
+            window.sequence_bounds,
+        )  # fmt: skip
+        if self.steps:
+            self.domain.send_right(window.states[-1])
+        self.domain.receive_left(window.states[0])
+
+    def _move_preactivations(self):
+        window = self.window
+        state_blocks.update_preactivations(
+            window.z, window.tokens, self.theta_t, self.a, self.lambda1, self.lambda2, self.rho[0],
+            self.rho[1], self.options.relaxation, self.net.activation_code, self.targets, self.work,
+            self.sums, window.sequence_bounds,
+        )  # fmt: skip
+
+    def _measured_merit(self):
+        """The augmented Lagrangian with regulariser, and the sizes of its terms."""
+        rho1, rho2, rho3 = (np.full(self.steps, rho) for rho in self.rho)
+        changes = self.sums[:, :, CHANGE].copy()
+        self.measure(rho1, rho2, rho3[: len(self.by_step(self.o))])
+        self.sums[:, :, CHANGE] = changes
+        value, size = self.merit()
+        extra = self.terms * self.consensus.merit() if self.consensus else 0.0
+        return value + extra, size + abs(extra)
+
+    def _certify(self, block, *ascended):
+        """Check an update; what the ascent of multipliers added to the Lagrangian is taken off."""
+        if self.certificate is None:
+            return
+        value, size = self._measured_merit()
+        gained = sum(2 * self.totals[c, PENALTY] for c in ascended)
+        self.certificate.check(self.k, block, value - gained, size, self.net.dtype)
+        self.certificate.begin(value, size)
+
+    def _record(self):
+        """Residuals, objective and Lagrangian of the iteration."""
+        self.collect()
+        extra, tied = 0.0, True
+        if self.consensus:
+            extra, tied = self.consensus.penalty(), self.consensus.gap <= self.options.eps_rel
+        record = self.record(self.totals, self.rho, extra)
+        record.solved &= tied
+        return record
+
+    def _adapt(self, record):
+        """Double or halve each penalty towards balanced residuals."""
+        primal, dual = np.array(record.primal), np.array(record.dual)
+        self.rho[primal > self.options.adapt_ratio * dual] *= 2
+        self.rho[dual > self.options.adapt_ratio * primal] /= 2
+        self.prepare()

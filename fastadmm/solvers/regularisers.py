@@ -1,0 +1,100 @@
+"""Regularisers of the weights, applied through a consensus copy of both weight blocks."""
+
+import numpy as np
+
+from fastadmm import kernels
+
+
+def _hidden_groups(theta, phi):
+    """What each hidden unit sends, one row a unit: its column of W and of V."""
+    hidden = len(theta)
+    return np.concatenate([theta[:, -1 - hidden : -1], phi[:, :-1]]).T
+
+
+def _separable(prox, value):
+    """A regulariser of single weights, biases left out, on both blocks."""
+
+    def apply(theta, phi, step):
+        for block in (theta, phi):
+            block[:, :-1] = prox(np.ascontiguousarray(block[:, :-1]), step)
+
+    return apply, lambda theta, phi: float(value(theta[:, :-1]) + value(phi[:, :-1]))
+
+
+def _prox_group(theta, phi, step):
+    hidden = len(theta)
+    sent = kernels.prox_l2_norm(np.ascontiguousarray(_hidden_groups(theta, phi)), step).T
+    theta[:, -1 - hidden : -1], phi[:, :-1] = sent[:hidden], sent[hidden:]
+
+
+def _group(theta, phi):
+    return float(np.linalg.norm(_hidden_groups(theta, phi), axis=1).sum())
+
+
+REGULARISERS = {
+    "l1": _separable(kernels.prox_l1, kernels.l1),
+    "l2": _separable(kernels.prox_squared_l2, kernels.squared_l2),
+    "elastic_net": _separable(kernels.prox_elastic_net, kernels.elastic_net),
+    "nonneg": _separable(lambda v, step: np.maximum(v, 0), lambda v: 0.0),
+    "group": (_prox_group, _group),
+}
+"""By name: the prox ``(theta, phi, step)``, in place, and the value ``(theta, phi)``."""
+
+
+def check_regulariser(name):
+    """Refuse a name that is none of `REGULARISERS`, or None."""
+    if name is not None and name not in REGULARISERS:
+        names = ", ".join(map(repr, REGULARISERS))
+        raise ValueError(f"regulariser is {name!r}: expected None, {names}")
+
+
+class Consensus:
+    """Copy Ψ of the weights that carries the regulariser, tied by ``Ψ = (Θ, Φ)``.
+
+    Adds ``strength g(Ψ) + ρ/2 |(Θ, Φ) − Ψ + u|² − ρ/2 |u|²`` to the mean augmented Lagrangian, with
+    the scaled multiplier u.
+
+    Parameters
+    ----------
+    theta, phi : ndarray
+        The weights; read at every update.
+    name : str
+    strength, rho : float
+    """
+
+    def __init__(self, theta, phi, name, strength, rho):
+        self.own, self.strength, self.rho = (theta, phi), strength, rho
+        self.prox, self.value = REGULARISERS[name]
+        self.copies = theta.copy(), phi.copy()
+        self.scaled = np.zeros_like(theta), np.zeros_like(phi)
+        self.update()
+
+    def aims(self):
+        """What the weight systems are pulled to, Ψ − u for each block."""
+        return tuple(c - u for c, u in zip(self.copies, self.scaled, strict=True))
+
+    def update(self):
+        """The copy, ``Ψ = prox_{strength g / ρ}((Θ, Φ) + u)``."""
+        for copy, own, u in zip(self.copies, self.own, self.scaled, strict=True):
+            np.add(own, u, out=copy)
+        self.prox(*self.copies, self.strength / self.rho)
+
+    def ascend(self):
+        """The scaled multiplier; keeps the relative primal residual as ``gap``."""
+        gap, size = 0.0, 0.0
+        for copy, own, u in zip(self.copies, self.own, self.scaled, strict=True):
+            u += own - copy
+            gap += float(np.square(own - copy).sum())
+            size += float(np.square(own).sum())
+        self.gap = (gap / max(size, np.finfo(float).tiny)) ** 0.5
+
+    def penalty(self):
+        """strength g(Ψ)."""
+        return self.strength * self.value(*self.copies)
+
+    def merit(self):
+        """All that it adds to the mean augmented Lagrangian."""
+        total = self.penalty()
+        for copy, own, u in zip(self.copies, self.own, self.scaled, strict=True):
+            total += 0.5 * self.rho * float(np.square(own - copy + u).sum() - np.square(u).sum())
+        return total

@@ -1,0 +1,111 @@
+"""The domain over MPI ranks: a grid of time x batch, its edges and its sums.
+
+Rank r is at place ``r % time`` along time and ``r // time`` along the batch, so that neighbours in
+time are neighbours in rank. All messages go through buffers that are allocated once for each shape.
+"""
+
+import numpy as np
+
+from .partition import partition
+from .serial import Serial
+from .transfer import Mailbox
+
+
+def choose_grid(size, n_timepoints, batch):
+    """Grid (time, batch) for so many ranks: along the batch as far as each has four sequences.
+
+    A cut along the batch needs no edges; one along time is for what is left.
+    """
+    along_batch = max(d for d in range(1, size + 1) if size % d == 0 and (d == 1 or 4 * d <= batch))
+    along_time = size // along_batch
+    if along_time > n_timepoints:
+        along_batch, along_time = size, 1
+    return along_time, along_batch
+
+
+class Grid(Serial):
+    """Domain of one rank.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Comm
+        Duplicated, so that no message meets one of the caller's.
+    time, batch : int
+        Shape of the grid; their product is the size of ``comm``.
+    parts : int
+        Micro-batches of a pipeline over time; only matters with ``time > 1``.
+
+    Raises
+    ------
+    ValueError
+    """
+
+    def __init__(self, comm, time, batch, parts=1):
+        self.size = comm.Get_size()
+        if time < 1 or batch < 1 or time * batch != self.size:
+            raise ValueError(
+                f"grid is {time}x{batch} (time x batch): expected a product of {self.size}, "
+                "the number of ranks"
+            )
+        self.comm = comm.Dup()
+        self.rank = comm.Get_rank()
+        self.is_root = self.rank == 0
+        self.time_size, self.batch_size = time, batch
+        self.time_index, self.batch_index = self.rank % time, self.rank // time
+        self.parts = parts if time > 1 else 1
+        self._mail = Mailbox(self.comm)
+
+    def cut(self, n_cases, n_steps, batch):
+        """Own part of a window's sequences and time steps; sets the neighbours along time."""
+        self.n_cases, self.n_steps = n_cases, n_steps
+        start, stop = partition(batch, self.batch_size, self.batch_index)
+        cases = slice(min(start, n_cases), min(stop, n_cases))
+        steps = slice(*partition(n_steps, self.time_size, self.time_index))
+        owns, self.stop = steps.stop > steps.start, steps.stop
+        self.is_first = owns and steps.start == 0
+        self.is_last = owns and steps.stop == n_steps
+        self._left = self.rank - 1 if owns and steps.start > 0 else None
+        self._right = self.rank + 1 if owns and steps.stop < n_steps else None
+        return cases, steps
+
+    def send_right(self, array):
+        if self._right is not None and array.size:
+            self._mail.send(array, self._right, "right")
+
+    def send_left(self, array):
+        if self._left is not None and array.size:
+            self._mail.send(array, self._left, "left")
+
+    def receive_left(self, out):
+        if self._left is not None and out.size:
+            self._mail.receive(out, self._left, "right")
+
+    def receive_right(self, out):
+        if self._right is not None and out.size:
+            self._mail.receive(out, self._right, "left")
+
+    def finish(self):
+        self._mail.finish()
+
+    def sum(self, *arrays):
+        self._mail.sum(arrays)
+
+    def any(self, flag):
+        found = np.array([float(bool(flag))])
+        self._mail.sum((found,))
+        return bool(found[0] > 0)
+
+    def largest(self, value):
+        return max(self.comm.allgather(value))
+
+    def carry(self, state):
+        last = min(self.time_size, self.n_steps) - 1
+        if last == 0 or self.time_index > last:
+            return state
+        base = self.rank - self.time_index
+        if self.time_index == last:
+            self._mail.send(state, base, "carry")
+            self._mail.finish()
+        elif self.time_index == 0:
+            self._mail.receive(state, base + last, "carry")
+        return state

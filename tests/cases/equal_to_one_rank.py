@@ -1,0 +1,87 @@
+"""Run under mpirun: training on ranks gives the weights of one rank, on every grid.
+
+mpirun -n P python equal_to_one_rank.py       exits with 1 where a case differs
+"""
+
+import sys
+
+import numpy as np
+from mpi4py import MPI
+
+from fastadmm import RNN, fit
+
+COMM = MPI.COMM_WORLD
+D, H, C = 3, 5, 4
+EPOCHS = {"condensed": 7, "block": 5, "admmirnn": 5}
+
+
+def data(kind, T, n, rng):
+    if kind == "tokens":
+        X = rng.integers(0, D, (n, T))
+        return X, rng.integers(0, C, (n, T))
+    X = rng.standard_normal((n, T, D))
+    if kind == "values":
+        return X, rng.standard_normal((n, T, C))
+    return X, rng.integers(0, C, n)
+
+
+def grids(size):
+    found = [(1, size), (size, 1)]
+    return dict.fromkeys([*found, (2, 2)] if size == 4 else found)
+
+
+def cases():
+    """Solver, kind of data, time points, sequences, mini-batch, window."""
+    for solver in sys.argv[1:] or ("condensed", "block", "admmirnn"):
+        for T in (1, 3, 7, 28):
+            yield solver, "last", T, 11, 4, None
+        yield solver, "last", 7, 6, None, None
+        yield solver, "values", 7, 9, 4, None
+        yield solver, "tokens", 8, 5, 5, 3
+
+
+def train(case, **distributed):
+    solver, kind, T, n, batch, window = case
+    rng = np.random.default_rng(T)
+    X, y = data(kind, T, n, rng)
+    net = RNN(D, H, C, seed=1, dtype="float64")
+    readout = "last" if kind == "last" else "all"
+    result = fit(
+        net, X, y, solver=solver, readout=readout, epochs=EPOCHS[solver], batch_size=batch,
+        steps=window, validation=(X, y), threads=1, seed=2, **distributed,
+    )  # fmt: skip
+    return np.concatenate([net.theta.ravel(), net.phi.ravel()]), result
+
+
+def main():
+    wrong = 0
+    for case in cases():
+        expected, alone = train(case)
+        for grid in grids(COMM.size):
+            for micro in (1, 3) if grid[0] > 1 else (1,):
+                weights, result = train(case, comm=COMM, grid=grid, micro_batches=micro)
+                again = (
+                    train(case, comm=COMM, grid=grid, micro_batches=1)[0] if micro == 1 else weights
+                )
+                error = abs(weights - expected).max() / abs(expected).max()
+                same = np.array_equal(weights, again)
+                everywhere = COMM.allreduce(abs(weights - COMM.bcast(weights)).max(), MPI.MAX)
+                here, there = result.history[-1], alone.history[-1]
+                close = all(
+                    np.isclose(here[name], there[name], rtol=1e-8)
+                    for name in ("train_loss", "validation_loss")
+                )
+                if alone.kkt:
+                    close &= np.allclose(
+                        list(result.kkt.values()), list(alone.kkt.values()), rtol=1e-6, atol=1e-12
+                    )
+                if not (error <= 1e-10 and same and everywhere == 0 and close):
+                    wrong += 1
+                    print(COMM.rank, case, grid, micro, error, same, everywhere, close, flush=True)
+    wrong = COMM.allreduce(wrong)
+    if COMM.rank == 0:
+        print("wrong:", wrong, flush=True)
+    sys.exit(wrong > 0)
+
+
+main()

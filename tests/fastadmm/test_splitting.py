@@ -1,0 +1,391 @@
+"""The block and admmirnn solvers against their twin: updates, multipliers, convergence, KKT."""
+
+import numpy as np
+import pytest
+from reference.condensed import ACTIVATIONS, loss_terms, one_hot
+from reference.splitting import lagrangian, numerical_gradient, residuals
+
+from fastadmm import RNN, fit
+from fastadmm.problem import make_problem
+from fastadmm.solvers import SOLVERS
+from fastadmm.threads import compute_threads
+
+B, T, D, H, C = 7, 4, 3, 5, 3
+KINDS = {
+    "last": dict(readout="last", loss="softmax_cross_entropy"),
+    "values": dict(readout="last", loss="squared"),
+    "all": dict(readout="all", loss="softmax_cross_entropy"),
+    "tokens": dict(readout="all", loss="softmax_cross_entropy"),
+}
+
+
+def data(kind, rng):
+    tokens = kind == "tokens"
+    X = rng.integers(0, D, (B, T)) if tokens else rng.standard_normal((B, T, D))
+    shape = (B,) if KINDS[kind]["readout"] == "last" else (B, T)
+    if KINDS[kind]["loss"] == "squared":
+        return X, rng.standard_normal((*shape, C))
+    return X, rng.integers(0, C, shape)
+
+
+def make(solver, kind="last", activation="tanh", seed=0, dtype="float64", threads=2, **options):
+    """A solver that has entered its window, at a random point."""
+    rng = np.random.default_rng(seed)
+    net = RNN(D, H, C, activation=activation, seed=rng, dtype=dtype)
+    problem, X, y = make_problem(net, *data(kind, rng), **KINDS[kind])
+    kind_of = SOLVERS[solver]
+    own = kind_of(net, problem, kind_of.Options(**options), B, T, 10, threads)
+    own._enter(X, y, np.arange(B), 0, T, None)
+    for name in ("a", "o"):
+        getattr(own, name)[:] += 0.3 * rng.standard_normal(getattr(own, name).shape)
+    own.window.states[1:] += 0.3 * rng.standard_normal(own.a.shape)
+    for name in ("lambda1", "lambda2", "lambda3"):
+        # what has no multiplier keeps zeros
+        array = getattr(own, name)
+        array[:] = np.where(array != 0, rng.standard_normal(array.shape), 0)
+    if solver == "block":
+        own.prepare()
+        own.theta_t[:] = net.theta.T
+    own.X, own.labels = X, y
+    return own
+
+
+def point_of(own):
+    """The solver's variables, batch-first copies."""
+    swap = lambda array: np.array(array.swapaxes(0, 1), dtype=float)  # noqa: E731
+    X = own.X if own.X.ndim == 3 else one_hot(own.X, D)
+    y = own.labels if own.problem.readout == "all" else own.labels[:, None]
+    return dict(
+        theta=own.net.theta.astype(float), phi=own.net.phi.astype(float), X=X, y=y,
+        a=swap(own.a), s=swap(own.window.states[1:]), o=swap(own.by_step(own.o)),
+        l1=swap(own.lambda1), l2=swap(own.lambda2), l3=swap(own.by_step(own.lambda3)),
+    )  # fmt: skip
+
+
+def penalties(own):
+    outputs = len(own.by_step(own.o))
+    if hasattr(own, "w1"):
+        return own.w1[:-1], own.w2[:-1], own.output_weights
+    return tuple(np.full(n, rho) for n, rho in zip((T, T, outputs), own.rho, strict=True))
+
+
+def value(own, point=None):
+    point = point or point_of(own)
+    return lagrangian(point, own.net.activation, own.problem.loss, *penalties(own))
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    with compute_threads(2):
+        yield
+
+
+EXACT = {
+    "theta": lambda own: own._move_theta(),
+    "phi": lambda own: own._move_phi(),
+    "s": lambda own: own._move_states(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_updates_are_stationary(name, kind):
+    own = make("block", kind, tau_theta=0.0, tau_phi=0.0, rho1=0.7, rho2=1.3, rho3=0.4)
+    EXACT[name](own)
+    gradient = numerical_gradient(lambda p: value(own, p), point_of(own), name)
+    np.testing.assert_allclose(gradient, 0, atol=2e-8 * B * T)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_multipliers_follow_the_exact_updates(kind):
+    # a and o are exact for the old multipliers, so with the new ones the plain Lagrangian is
+    # stationary in them: 0 = λ1 − λ2 f'(a) and 0 = ∇ℓ(o) + λ3
+    own = make("block", kind, rho1=0.7, rho2=1.3, rho3=0.4)
+    before = point_of(own)
+    own._move_preactivations()
+    own.move_outputs(own.rho[2], 1.0)
+    after = point_of(own)
+    r1, r2, r3 = residuals(after, "tanh")
+    for name, r, rho in (("l1", r1, 0.7), ("l2", r2, 1.3), ("l3", r3, 0.4)):
+        np.testing.assert_allclose(after[name], before[name] + rho * r, atol=1e-12)
+    slope = ACTIVATIONS["tanh"][1](after["a"])
+    np.testing.assert_allclose(after["l1"], after["l2"] * slope, atol=1e-7)
+    gradient = loss_terms(after["o"], after["y"], own.problem.loss)[1]
+    np.testing.assert_allclose(after["l3"], -gradient, atol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_preactivations_are_the_global_minimisers(activation):
+    own = make("block", activation=activation, rho1=0.7, rho2=1.3)
+    before = point_of(own)
+    own._move_preactivations()
+    after = point_of(own)
+    f, _ = ACTIVATIONS[activation]
+    r1, _, _ = residuals(before, activation)
+    m = before["a"] - r1 - before["l1"] / 0.7
+    sigma = before["s"] + before["l2"] / 1.3
+    grid = np.linspace(-12, 12, 4001)[:, None, None, None]
+    cost = lambda a: 0.35 * (a - m) ** 2 + 0.65 * (sigma - f(a)) ** 2  # noqa: E731
+    assert (cost(after["a"]) <= cost(grid).min(0) + 1e-12).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("solver", ["block", "admmirnn"])
+def test_no_block_update_raises_the_lagrangian(solver, activation, kind):
+    own = make(solver, kind, activation, certify=True)
+    if kind == "last":
+        rises = []
+        certify = own._certify
+
+        def checked(block, *ascended):
+            # the twin sees what the certificate sees
+            certify(block, *ascended)
+            if not ascended:
+                rises.append(value(own))
+
+        own._certify = checked
+    for _ in range(6):
+        own.k += 1
+        record = own.iterate()
+    assert own.certificate.violation is None
+    assert own.certificate.checks == 6 * (5 if solver == "block" else 14)
+    assert record.lagrangian * own.terms == pytest.approx(value(own), rel=1e-9)
+
+
+def test_a_violation_is_reported_with_block_and_iteration(monkeypatch):
+    own = make("admmirnn", certify=True)
+    sweep = own._run_sweep
+
+    def uphill(*arguments):
+        sweep(*arguments)
+        own.a[:] += 1.0
+        own._certify("spoilt")
+
+    monkeypatch.setattr(own, "_run_sweep", uphill)
+    own.k = 3
+    own.iterate()
+    violation = own.certificate.violation
+    assert (violation["iteration"], violation["block"]) == (3, "spoilt")
+    assert violation["after"] > violation["before"]
+
+
+@pytest.mark.parametrize(("growth", "factor"), [(-0.5, 1), (0.05, 1 - 0.005), (2.0, 1 - 0.02)])
+def test_growth_guard_shrinks_recurrent_weights_only_while_multipliers_explode(growth, factor):
+    own = make("block")
+    for t in range(T):
+        own.lambda1[t] = np.exp(growth * (T - 1 - t))
+    before = own.net.theta.copy()
+    own.shrink()
+    before[:, D:-1] *= factor
+    np.testing.assert_allclose(own.net.theta, before, rtol=1e-12)
+
+
+def test_sign_convention_by_hand():
+    # one weight, one step, squared loss: minimise (o − y)²/2 with o = 0 s + c fixed by tau
+    net = RNN(1, 1, 1, activation="identity", dtype="float64")
+    net.theta[:], net.phi[:] = 0, 0
+    problem, X, y = make_problem(net, np.ones((1, 1, 1)), np.array([[2.0]]))
+    options = SOLVERS["block"].Options(rho3=0.5, tau_theta=1e12, tau_phi=1e12)
+    own = SOLVERS["block"](net, problem, options, 1, 1, 1, 1)
+    own._enter(X, y, np.arange(1), 0, 1, None)
+    own.lambda3[:] = 0
+    own.prepare()
+    own.move_outputs(0.5, 1.0)
+    # argmin (o − 2)²/2 + 0.25 o²  =>  o = 2 / 1.5;  λ3 <- 0 + 0.5 (o − 0)
+    assert own.o[0, 0] == pytest.approx(4 / 3)
+    assert own.lambda3[0, 0] == pytest.approx(2 / 3)
+    # λ3 = y − o: the gradient of the loss and the multiplier cancel
+
+
+@pytest.mark.parametrize("solver", ["block", "admmirnn"])
+def test_linear_network_finds_least_squares(solver):
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((40, 1, 2))
+    y = X[:, 0] @ [[0.7], [-0.4]] + 0.3 + 0.1 * rng.standard_normal((40, 1))
+    net = RNN(2, 1, 1, activation="identity", dtype="float64", seed=1)
+    options = dict(rho1=1, rho2=1, rho3=1) | (
+        {"tau_theta": 0.1, "tau_phi": 0.1} if solver == "block" else {}
+    )
+    fit(net, X, y, solver=solver, epochs=3000, batch_size=None, eps_rel=1e-9, **options)
+    ones = np.concatenate([X[:, 0], np.ones((40, 1))], 1)
+    best = ones @ np.linalg.lstsq(ones, y, rcond=None)[0]
+    np.testing.assert_allclose(net.predict(X), best, atol=1e-6)
+
+
+def small_task(seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((30, 4, 3))
+    return X, (X[:, 1, 0] + X[:, 3, 1] > 0).astype(int)
+
+
+def noisy_task():
+    """One that no network of two units fits exactly."""
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((30, 2, 3))
+    return X, np.tanh(X[:, 0, :1] - X[:, 1, 1:2]) + 0.5 * rng.standard_normal((30, 1))
+
+
+@pytest.mark.parametrize("solver", ["block", "admmirnn"])
+def test_kkt_residuals_against_a_dense_computation(solver):
+    X, y = small_task()
+    net = RNN(3, 4, 2, dtype="float64")
+    problem, X, y = make_problem(net, X, y)
+    kind = SOLVERS[solver]
+    own = kind(net, problem, kind.Options(), 30, 4, 1, 1)
+    for _ in range(5):
+        own.step(X, y, np.arange(30), 0, 4)
+    own.X, own.labels = X, y
+    point = point_of(own)
+    weights = penalties(own) if solver == "admmirnn" else (np.zeros(4), np.zeros(4), np.zeros(1))
+
+    def force(name):
+        function = lambda p: lagrangian(p, "tanh", problem.loss, *weights)  # noqa: E731
+        return np.linalg.norm(numerical_gradient(function, point, name))
+
+    kkt = own.kkt()
+    mu = own.effective_multipliers()
+    norm = np.linalg.norm
+    states = np.concatenate([np.zeros((30, 1, 4)), point["s"][:, :-1]], 1)
+    inputs = np.concatenate([X, states, np.ones((30, 4, 1))], 2)
+    read = np.append(point["s"][:, -1], np.ones((30, 1)), 1)
+    assert kkt["theta"] == pytest.approx(force("theta") / (norm(mu[0]) * norm(inputs)), rel=1e-5)
+    assert kkt["phi"] == pytest.approx(force("phi") / (norm(mu[2]) * norm(read)), rel=1e-5)
+    W, V = net.theta[:, 3:-1], net.phi[:, :-1]
+    pulled = norm(mu[0][1:] @ W), norm(mu[2] @ V)
+    assert kkt["state"] == pytest.approx(force("s") / (norm(mu[1]) + sum(pulled)), rel=1e-5)
+    if solver == "admmirnn":
+        slope = 1 - np.tanh(own.a) ** 2
+        size = norm(mu[0]) + norm(mu[1] * slope)
+        assert kkt["preactivation"] == pytest.approx(force("a") / size, rel=1e-5)
+    else:
+        assert kkt["preactivation"] < 1e-6
+        assert kkt["output"] < 1e-9
+    sides = point["a"], point["s"], point["o"]
+    worst = max(
+        norm(r) / max(norm(x), norm(x - r))
+        for r, x in zip(residuals(point, "tanh"), sides, strict=True)
+    )
+    assert kkt["feasibility"] == pytest.approx(worst)
+
+
+@pytest.mark.parametrize("solver", ["block", "admmirnn"])
+def test_a_converged_state_stops_at_the_first_check(solver):
+    X, y = noisy_task()
+    net = RNN(3, 2, 1, dtype="float64")
+    problem, X, y = make_problem(net, X, y)
+    kind = SOLVERS[solver]
+    own = kind(net, problem, kind.Options(eps_rel=5e-2), 30, 2, 1, 1)
+    for _ in range(2000):
+        record = own.step(X, y, np.arange(30), 0, 2)
+        if record.solved:
+            break
+    assert record.solved
+    own.options = kind.Options(eps_rel=6e-2, sweeps=5)
+    k = own.k
+    assert own.step(X, y, np.arange(30), 0, 2).solved
+    assert own.k == k + 1
+
+
+def test_status_solved_and_history():
+    X, y = noisy_task()
+    net = RNN(3, 2, 1, dtype="float64")
+    result = fit(net, X, y, solver="block", epochs=2000, batch_size=None, eps_rel=2e-2)
+    assert result.status == "solved"
+    assert len(result.history) < 2000
+    last = result.history[-1]
+    assert max(last["primal"] + last["dual"]) <= 2e-2
+    assert last["lagrangian"] == pytest.approx(last["objective"], rel=0.01)
+    assert result.kkt["state"] < 2e-2
+    assert result.certificate is None
+
+
+def test_group_removes_units_exactly():
+    X, y = small_task()
+    net = RNN(3, 8, 2, dtype="float64")
+    fit(net, X, y, solver="block", epochs=400, batch_size=None, regulariser="group", strength=0.05)
+    sent = np.concatenate([net.theta[:, 3:-1], net.phi[:, :-1]])
+    removed = (sent == 0).all(0)
+    assert 0 < removed.sum() < 8
+    kept = ~removed
+    small = RNN(3, int(kept.sum()), 2, dtype="float64")
+    columns = np.concatenate([np.ones(3, bool), kept, [True]])
+    small.theta[:] = net.theta[kept][:, columns]
+    small.phi[:] = net.phi[:, np.append(kept, True)]
+    np.testing.assert_allclose(small.predict(X), net.predict(X), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("l1", lambda w: (w == 0).mean() > 0.1),
+        ("elastic_net", lambda w: (w == 0).mean() > 0.1),
+        ("l2", lambda w: not (w == 0).any()),
+        ("nonneg", lambda w: (w >= 0).all()),
+    ],
+)
+def test_regularisers_shape_the_weights(name, holds):
+    X, y = small_task()
+    net = RNN(3, 6, 2, dtype="float64")
+    fit(net, X, y, solver="block", epochs=100, batch_size=None, regulariser=name, strength=0.02)
+    weights = np.concatenate([net.theta[:, :-1].ravel(), net.phi[:, :-1].ravel()])
+    assert holds(weights)
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "group", "nonneg"])
+def test_certificate_covers_the_consensus_copy(name):
+    own = make("block", certify=True, regulariser=name, strength=0.01)
+    for own.k in range(1, 6):
+        own.iterate()
+    assert own.certificate.checks == 5 * 6
+    assert own.certificate.violation is None
+
+
+@pytest.mark.parametrize("solver", ["block", "admmirnn"])
+@pytest.mark.parametrize("readout", ["last", "all"])
+def test_mini_batches_and_windows(solver, readout):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 6, 3))
+    y = (X[:, :, 0] > 0).astype(int) if readout == "all" else (X[:, -1, 0] > 0).astype(int)
+    net = RNN(3, 6, 2, dtype="float32")
+    steps = 3 if readout == "all" else None
+    result = fit(net, X, y, solver=solver, readout=readout, steps=steps, epochs=8, batch_size=5)
+    assert result.status == "max_iter"
+    assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
+    assert net.theta.dtype == np.float32
+
+
+@pytest.mark.parametrize("solver", ["block", "admmirnn"])
+def test_single_precision_follows_double(solver):
+    own, fine = (make(solver, dtype=dtype) for dtype in ("float32", "float64"))
+    for each in (own, fine):
+        each.k = 1
+        each.iterate()
+    np.testing.assert_allclose(own.net.theta, fine.net.theta, atol=2e-5)
+    np.testing.assert_allclose(own.a, fine.a, atol=2e-4)
+
+
+BAD = {
+    "rho1 is 0: expected a positive number": dict(rho1=0),
+    "relaxation is 2: expected 0 < relaxation < 2": dict(relaxation=2),
+    "regulariser is 'ridge': expected None, 'l1', 'l2', 'elastic_net', 'nonneg', 'group'": dict(
+        regulariser="ridge"
+    ),
+    "certify needs relaxation=1 and adapt_every=0: both may raise it": dict(
+        certify=True, relaxation=1.5
+    ),
+    "guard is 2: expected 0 <= guard <= 1": dict(guard=2),
+    "sweeps is 0: expected at least 1": dict(sweeps=0),
+    "adapt_every is -1: expected at least 0": dict(adapt_every=-1),
+    "adapt_ratio is 1: expected above 1": dict(adapt_ratio=1),
+    "eps_rel is -1: expected a number, at least 0": dict(eps_rel=-1),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_mistakes_in_options_are_named(message):
+    X, y = small_task()
+    with pytest.raises(ValueError, match="^" + message.replace("(", r"\(")):
+        fit(RNN(3, 4, 2), X, y, solver="block", **BAD[message])
+    with pytest.raises(ValueError, match="nu is -1: expected a positive number"):
+        fit(RNN(3, 4, 2), X, y, solver="admmirnn", nu=-1)

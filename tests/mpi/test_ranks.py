@@ -1,0 +1,108 @@
+"""Training over ranks: the weights of one rank on every grid, messages, the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases.launcher import mpirun, needs_mpirun
+from fastadmm.mpi.grid import choose_grid
+
+from fastadmm.shares import Plan, Share
+
+PROGRAMS = Path(__file__).parents[1] / "cases"
+
+
+class Virtual:
+    """Grid of ranks that never communicate."""
+
+    def __init__(self, size, time, rank):
+        from fastadmm.mpi.partition import partition
+
+        self.partition, self.size = partition, size
+        self.time, self.rank = time, rank
+
+    def cut(self, n_cases, n_steps, batch):
+        start, stop = self.partition(batch, self.size // self.time, self.rank // self.time)
+        steps = self.partition(n_steps, self.time, self.rank % self.time)
+        return slice(min(start, n_cases), min(stop, n_cases)), slice(*steps)
+
+
+@pytest.mark.parametrize(
+    ("n", "T", "batch", "window"), [(11, 7, 4, 7), (5, 10, 5, 3), (3, 2, 3, 2)]
+)
+@pytest.mark.parametrize(("time", "size"), [(1, 1), (1, 4), (4, 4), (2, 6), (5, 5)])
+def test_every_step_of_every_sequence_is_trained_on_once(n, T, batch, window, time, size):
+    plan = Plan(n, T, batch, window, 1)
+    world = np.arange(n * T).reshape(n, T)
+    seen = []
+    for rank in range(size):
+        share = Share(plan, Virtual(size, time, rank))
+        own = share.of(world) if size > 1 else world
+        for cases, k in plan.windows(np.random.default_rng(0)):
+            local, first, steps = share.cut(cases, k)
+            seen += own[local, first : first + steps].ravel().tolist()
+            assert len(local) <= share.batch
+            assert steps <= share.steps
+    assert sorted(seen) == list(range(n * T))
+
+
+@pytest.mark.parametrize(("n", "batch"), [(10, 3), (9, 3), (4, 4), (1, 1)])
+def test_an_epoch_has_every_case_once_and_even_batches(n, batch):
+    plan = Plan(n, 2, batch, 2, 1)
+    rng = np.random.default_rng(0)
+    epochs = [[cases for cases, _ in plan.windows(rng)] for _ in range(2)]
+    for epoch in epochs:
+        assert sorted(np.concatenate(epoch)) == list(range(n))
+        assert [len(cases) for cases in epoch[:-1]] == [batch] * (len(epoch) - 1)
+        assert len(epoch) == plan.batches
+    if n > batch:
+        assert any((a != b).any() for a, b in zip(*epochs, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "batch", "grid"),
+    [(1, 28, 128, (1, 1)), (4, 28, 128, (1, 4)), (4, 28, 8, (2, 2)), (3, 100, 1, (3, 1))],
+)
+def test_grid_cuts_the_batch_first(size, steps, batch, grid):
+    assert choose_grid(size, steps, batch) == grid
+
+
+@needs_mpirun
+@pytest.mark.parametrize("size", [3, 4])
+def test_messages(size):
+    code, out, err, _ = mpirun(size, PROGRAMS / "messages.py", timeout=60)
+    assert code == 0, err
+    assert out.count("done") == size
+
+
+@needs_mpirun
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_weights_are_those_of_one_rank(size):
+    code, out, err, _ = mpirun(size, PROGRAMS / "equal_to_one_rank.py", timeout=240)
+    assert code == 0, out + err
+    assert "wrong: 0" in out
+
+
+@needs_mpirun
+def test_command_line_over_ranks(tmp_path):
+    options = ("digits", "--epochs", 2, "--hidden", 16, "--dtype", "float64", "--threads", 1)
+    losses = []
+    for size, grid in ((1, ()), (2, ("--grid", "2x1"))):
+        folder = tmp_path / str(size)
+        code, out, err, _ = mpirun(
+            size, "-m", "fastadmm", "train", *options, *grid, "--out", folder, timeout=120
+        )
+        assert code == 0, err
+        losses.append(json.loads((folder / "summary.json").read_text())["test_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    assert "2 ranks on 1 node, 1 thread per rank" in out
+    assert out.count("test accuracy") == 1  # rank 0 alone prints
+
+
+@needs_mpirun
+def test_a_wrong_grid_is_said_once():
+    code, _, err, _ = mpirun(2, "-m", "fastadmm", "train", "digits", "--grid", "3x1", timeout=60)
+    assert code == 2
+    message = "grid is 3x1 (time x batch): expected a product of 2, the number of ranks"
+    assert err.count(message) == 1
