@@ -211,6 +211,26 @@ def _if_stored(make):
     return table
 
 
+BLOCKS = ("states", "weights", "state_blocks", "linearised_blocks")
+"""Modules of the blocks that the solvers are made of."""
+
+
+def blocks():
+    """Blocks of the solvers: what each kernel does, and what limits it."""
+    lines = ["| module | kernel | does | limited by |", "|---|---|---|---|"]
+    for name in BLOCKS:
+        module = importlib.import_module(f"fastadmm.kernels.{name}")
+        for key, kernel in vars(module).items():
+            function = getattr(kernel, "py_func", None)
+            if key[0] == "_" or function is None or function.__module__ != module.__name__:
+                continue
+            text = " ".join(inspect.getdoc(function).split("\n\nParameters")[0].split())
+            limit = re.search(r"Limited by (.*?)\.(?: |$)", text)
+            does = re.match(r"(.*?)\.(?: |$)", text)[1].replace("|", "\\|")
+            lines.append(f"| `{name}` | `{key}` | {does} | {limit[1] if limit else ''} |")
+    return lines
+
+
 @_if_stored
 def operator_times():
     """Operators beside their peers and a copy."""

@@ -88,6 +88,7 @@ PAGES = {
     "docs/solvers.md": (convergence,),
     "docs/kernels.md": (
         kernel_tables.catalogue,
+        kernel_tables.blocks,
         kernel_tables.operator_times,
         kernel_tables.system_times,
     ),
