@@ -142,10 +142,15 @@ _EXPONENTIALS = "bound by arithmetic: exponentials and logarithms"
 _MEMORY = "both bound by memory: NumPy's is one pass or two"
 _LAPACK = "LAPACK's decomposition is all of the time"
 NOTES = {
+    "exp": _EXPONENTIALS,
+    "tanh": _EXPONENTIALS,
+    "sigmoid": _EXPONENTIALS,
     "prox_squared_l2": _MEMORY,
     "prox_l2_norm": _MEMORY,
     "project_l2_ball": _MEMORY,
     "grad_squared_loss": _MEMORY,
+    "prox_l2_norm, rows of 8": "pyproximal's groups are columns: it passes over them side by side",
+    "prox_scad": "bound by arithmetic: its value, in double precision",
     "prox_nuclear_norm": _LAPACK,
     "project_positive_semidefinite": _LAPACK,
     "prox_l_half": "bound by arithmetic: a square root and two divisions per entry",
@@ -204,6 +209,26 @@ def _if_stored(make):
         return make() if stored else ["No results are stored: `make bench` writes them."]
 
     return table
+
+
+BLOCKS = ("states", "weights", "state_blocks", "linearised_blocks")
+"""Modules of the blocks that the solvers are made of."""
+
+
+def blocks():
+    """Blocks of the solvers: what each kernel does, and what limits it."""
+    lines = ["| module | kernel | does | limited by |", "|---|---|---|---|"]
+    for name in BLOCKS:
+        module = importlib.import_module(f"fastadmm.kernels.{name}")
+        for key, kernel in vars(module).items():
+            function = getattr(kernel, "py_func", None)
+            if key[0] == "_" or function is None or function.__module__ != module.__name__:
+                continue
+            text = " ".join(inspect.getdoc(function).split("\n\nParameters")[0].split())
+            limit = re.search(r"Limited by (.*?)\.(?: |$)", text)
+            does = re.match(r"(.*?)\.(?: |$)", text)[1].replace("|", "\\|")
+            lines.append(f"| `{name}` | `{key}` | {does} | {limit[1] if limit else ''} |")
+    return lines
 
 
 @_if_stored

@@ -83,29 +83,12 @@ def convergence():
     return lines
 
 
-def text():
-    """Loss per character of every method."""
-    groups = {}
-    for run in machine.load("text")["results"]:
-        groups.setdefault(run["method"], []).append(run)
-    lines = [
-        "| method | rate | held out, mean | worst | best | training |",
-        "|---|---|---|---|---|---|",
-    ]
-    for method, runs in groups.items():
-        test = [run["test_loss"] for run in runs]
-        shown = " | ".join(f"{v:.3f}" for v in (mean(test), max(test), min(test)))
-        train = mean(run["train_loss"] for run in runs)
-        rate = f"{runs[0]['rate']:g}" if "rate" in runs[0] else ""
-        lines.append(f"| {method} | {rate} | {shown} | {train:.3f} |")
-    return lines
-
-
 PAGES = {
     "README.md": (accuracy, step_race, startup),
-    "docs/solvers.md": (convergence, text),
+    "docs/solvers.md": (convergence,),
     "docs/kernels.md": (
         kernel_tables.catalogue,
+        kernel_tables.blocks,
         kernel_tables.operator_times,
         kernel_tables.system_times,
     ),

@@ -339,6 +339,7 @@ def plan(
 def warmup(
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
+    solver: Annotated[str | None, typer.Option(help="One of them; default: all.")] = None,
 ):
     """Compile what training calls into the cache on disk."""
     from fastadmm import doctor
@@ -346,7 +347,7 @@ def warmup(
     from fastadmm.warmup import compile_all
 
     with launch.one_per_node_first(launch.world(), jit.CACHE_FOLDER is not None):
-        for name, seconds in compile_all(dtype, threads):
+        for name, seconds in compile_all(dtype, threads, *([(solver,)] if solver else [])):
             print(f"{name}: {seconds:.1f} s", flush=True)
     print(f"cache: {doctor.cache_state()}")
 

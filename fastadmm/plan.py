@@ -2,7 +2,6 @@
 
 import re
 import time
-from statistics import median
 
 import numpy as np
 
@@ -17,6 +16,9 @@ ENOUGH = 0.5
 
 CYCLE = cost.GRAM_EVERY
 """Iterations after which Gram and factorisation have had their turn."""
+
+CYCLES = 6
+"""Cycles of which the fastest counts."""
 
 
 def parse_ranks(text):
@@ -54,8 +56,8 @@ def work_of(task, hidden, batch_size, dtype="float32"):
 def rates(work, threads=1):
     """Speed of the kernels of one rank at the shapes of ``work``, as `cost.Machine` wants it.
 
-    Times the passes of `condensed` over random sequences of two lengths and two batch sizes, and
-    its weight step; a second or two, after compiling.
+    Times the passes of `condensed` over random sequences of two lengths, up to that of the task,
+    and two batch sizes, and its weight step; a second or two, after compiling.
     """
     per_row = cost.counts(work, "condensed")
     sweep, rows = per_row.sweep, per_row.rows
@@ -63,19 +65,18 @@ def rates(work, threads=1):
         sweep, rows = sweep + per_row.sweep_output, rows + per_row.rows_output
     many = max(8, min(work.batch, 512))
     few = max(1, many // 8)
-    long = int(min(16, max(4, 5e8 / (many * (sweep + rows)))))
+    long = int(max(4, min(work.steps, 5e8 / (many * (sweep + rows)))))
     short = long // 4
+    shapes = ((short, few), (long, few), (long, many))
     threads = check_threads(threads)
     with compute_threads(threads):
-        timed = {
-            shape: _timed(work, *shape, threads)
-            for shape in ((short, few), (long, few), (long, many))
-        }
-    start, more_steps, most = (passes for passes, _ in timed.values())
+        runs = [_cycles(work, *shape, threads) for shape in shapes]
+        # in turn, so that a busy moment meets all alike; the best, so that it does not count
+        best = np.min([[next(run) for run in runs] for _ in range(CYCLES)], axis=0)
+    (start, more_steps, most), weights = best[:, 0], best[:, 1].min()
     flops = long * (many - few) * (sweep + rows) / max(most - more_steps, 1e-9)
     per_step = max(more_steps - start, 0) / (long - short)
     half = (per_step * flops - few * (sweep + rows)) / sweep
-    weights = median(weights for _, weights in timed.values())
     return {
         "flops": flops,
         "weight_flops": per_row.weights / weights,
@@ -87,8 +88,8 @@ def rates(work, threads=1):
     }
 
 
-def _timed(work, steps, batch, threads, cycles=4):
-    """Median seconds of an iteration's passes, and of its weight step, over whole cycles."""
+def _cycles(work, steps, batch, threads):
+    """Yields mean seconds of an iteration's passes, and of its weight step, over a cycle each."""
     rng = np.random.default_rng(0)
     net = RNN(work.inputs, work.hidden, work.outputs, dtype=f"float{8 * work.itemsize}")
     readout = "all" if work.every else "last"
@@ -99,15 +100,18 @@ def _timed(work, steps, batch, threads, cycles=4):
         X = rng.random((batch, steps, work.inputs)).astype(net.dtype)
     y = rng.integers(0, work.outputs, (batch, steps) if work.every else batch)
     solver = Condensed(net, problem, CondensedOptions(), batch, steps, 10**9, threads)
-    times = []
-    for _ in range((cycles + 2) * CYCLE):
-        started = time.perf_counter()
-        record = solver.measure(X, y, np.arange(batch), 0, steps)
-        passed = time.perf_counter()
-        solver.move(record)
-        times.append((passed - started, time.perf_counter() - passed))
-    counted = np.array(times[2 * CYCLE :]).reshape(cycles, CYCLE, 2).mean(axis=1)
-    return tuple(np.median(counted, axis=0))
+    started = 2  # cycles in which Gram and factor are renewed at every iteration
+    while True:
+        times = np.zeros(2)
+        for _ in range(CYCLE):
+            before = time.perf_counter()
+            record = solver.measure(X, y, np.arange(batch), 0, steps)
+            passed = time.perf_counter()
+            solver.move(record)
+            times += passed - before, time.perf_counter() - passed
+        started -= 1
+        if started < 0:
+            yield times / CYCLE
 
 
 def table(work, solver, ranks, machine):

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from fastadmm import validation
 from fastadmm.network import RNN
 from fastadmm.problem import make_problem
 from fastadmm.solvers import SOLVERS
@@ -11,8 +12,8 @@ from fastadmm.threads import check_threads, compute_threads
 from fastadmm.training import warm_up
 
 
-def compile_all(dtype="float32", threads=None):
-    """Compile what every solver calls, for classification, regression and token streams.
+def compile_all(dtype="float32", threads=None, solvers=tuple(SOLVERS)):
+    """Compile what solvers call, for classification, regression and token streams.
 
     Yields
     ------
@@ -28,7 +29,8 @@ def compile_all(dtype="float32", threads=None):
         "token streams": (3, tokens, tokens, "all"),
     }
     with compute_threads(threads):
-        for solver, kind in SOLVERS.items():
+        for solver in solvers:
+            kind = SOLVERS[validation.one_of(solver, SOLVERS, "solver")]
             for name, (inputs, X, y, readout) in cases.items():
                 net = RNN(inputs, 2, 3, dtype=dtype)
                 started = time.perf_counter()

@@ -20,6 +20,7 @@ from .docstrings import (
 from .jit import compiled_as, jit
 from .norms import largest_magnitude, norm, sum_of_magnitudes
 from .penalties import soft
+from .rows import any_row
 from .thresholds import row_level
 
 _GROUPS = """groups : array_like of int, (number of groups + 1,)
@@ -65,23 +66,20 @@ def fill_row(out, number):
         out[j] = number
 
 
-@jit
+@jit(inline=True)
 def _shrink(row, tau, out):
     """Prox of ``tau |x|_2`` into ``out``, which may be ``row``; return the norm of the result."""
     size = norm(row)
-    left = 0.0 if size <= tau else size - tau
-    if tau > 0 or left == 0:
-        scale_row(row, 0.0 if size <= tau else (1.0 - tau / size), out)
-    else:
-        copy_row(row, out)
-    return left
+    gone = size <= tau
+    scale_row(row, 0.0 if gone else (1.0 - tau / size if tau > 0 else 1.0), out)
+    return 0.0 if gone else size - tau
 
 
 @jit
 def _l2_norm(x, weight):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
-        total += at(weight, i) * norm(x[i])
+        total += at(weight, i) * norm(any_row(x, i))
     return total
 
 
@@ -100,7 +98,7 @@ def _prox_l2_norm(v, step, weight, out):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         tau = np.float64(at(step, i)) * at(weight, i)
-        total += at(weight, i) * _shrink(v[i], tau, out[i])
+        total += at(weight, i) * _shrink(any_row(v, i), tau, any_row(out, i))
     return total
 
 
@@ -122,7 +120,7 @@ def prox_l2_norm(v, step=1.0, weight=1.0, out=None):
 def _linf_norm(x, weight):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
-        total += np.float64(at(weight, i)) * largest_magnitude(x[i])
+        total += np.float64(at(weight, i)) * largest_magnitude(any_row(x, i))
     return total
 
 
@@ -150,18 +148,18 @@ def _prox_linf_norm(v, step, weight, work, out):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         tau = np.float64(at(step, i)) * at(weight, i)
-        if sum_of_magnitudes(v[i]) <= tau:
-            fill_row(out[i], v.dtype.type(0))
+        if sum_of_magnitudes(any_row(v, i)) <= tau:
+            fill_row(any_row(out, i), v.dtype.type(0))
         elif tau == 0:
-            copy_row(v[i], out[i])
-            total += np.float64(at(weight, i)) * largest_magnitude(v[i])
+            copy_row(any_row(v, i), any_row(out, i))
+            total += np.float64(at(weight, i)) * largest_magnitude(any_row(v, i))
         else:
-            largest, theta, rest = row_level(v[i], tau, True, work)
+            largest, theta, rest = row_level(any_row(v, i), tau, True, work)
             bound = largest + (theta + rest)
             if bound == bound:
-                clip_row(v[i], bound, out[i])
+                clip_row(any_row(v, i), bound, any_row(out, i))
             else:
-                fill_row(out[i], v.dtype.type(bound))
+                fill_row(any_row(out, i), v.dtype.type(bound))
             total += at(weight, i) * bound
     return total
 
@@ -212,7 +210,7 @@ def _group_lasso(x, groups, weight):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
         for g in range(len(groups) - 1):
-            total += at(weight, g) * norm(x[i][groups[g] : groups[g + 1]])
+            total += at(weight, g) * norm(any_row(x, i)[groups[g] : groups[g + 1]])
     return total
 
 
@@ -235,7 +233,7 @@ def _prox_group_lasso(v, groups, step, weight, out):
         for g in range(len(groups) - 1):
             part = slice(groups[g], groups[g + 1])
             tau = np.float64(at(step, g)) * at(weight, g)
-            total += at(weight, g) * _shrink(v[i][part], tau, out[i][part])
+            total += at(weight, g) * _shrink(any_row(v, i)[part], tau, any_row(out, i)[part])
     return total
 
 
@@ -269,9 +267,9 @@ def _weighted_l1(row, weight):
 def _sparse_group_lasso(x, groups, weight, group_weight):
     total, group_weight = 0.0, like(group_weight, x)
     for i in range(x.shape[0]):
-        total += _weighted_l1(x[i], weight)
+        total += _weighted_l1(any_row(x, i), weight)
         for g in range(len(groups) - 1):
-            total += at(group_weight, g) * norm(x[i][groups[g] : groups[g + 1]])
+            total += at(group_weight, g) * norm(any_row(x, i)[groups[g] : groups[g + 1]])
     return total
 
 
@@ -296,7 +294,7 @@ def _prox_sparse_group_lasso(v, groups, step, weight, group_weight, out):
     for i in range(v.shape[0]):
         for g in range(len(groups) - 1):
             part = slice(groups[g], groups[g + 1])
-            row, result, lasso = v[i][part], out[i][part], weight[part]
+            row, result, lasso = any_row(v, i)[part], any_row(out, i)[part], weight[part]
             for j in range(len(row)):
                 store(result, j, soft(load(row, j), at(step, g) * load(lasso, j)))
             tau = np.float64(at(step, g)) * at(group_weight, g)

@@ -24,6 +24,7 @@ from .docstrings import (
 from .groups import clip_row, copy_row, fill_row, scale_row
 from .jit import compiled_as, jit
 from .norms import largest_magnitude, norm, sum_of_magnitudes
+from .rows import any_row
 from .thresholds import row_level
 
 TOLERANCE = 1000
@@ -157,11 +158,11 @@ def _ball(kernel, v, radius, out, work=()):
 def _project_l2_ball(v, radius, out):
     radius = like(radius, v)
     for i in range(v.shape[0]):
-        size = norm(v[i])
+        size = norm(any_row(v, i))
         if size <= at(radius, i):
-            copy_row(v[i], out[i])
+            copy_row(any_row(v, i), any_row(out, i))
         else:
-            scale_row(v[i], at(radius, i) / size, out[i])
+            scale_row(any_row(v, i), at(radius, i) / size, any_row(out, i))
     return 0.0
 
 
@@ -181,7 +182,7 @@ def project_l2_ball(v, radius=1.0, out=None):
 def _indicator_l2_ball(x, radius, tolerance):
     radius = like(radius, x)
     for i in range(x.shape[0]):
-        if not norm(x[i]) <= (1.0 + tolerance) * at(radius, i):
+        if not norm(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
             return np.inf
     return 0.0
 
@@ -197,7 +198,7 @@ def indicator_l2_ball(x, radius=1.0, tolerance=None):
 def _project_linf_ball(v, radius, out):
     radius = like(radius, v)
     for i in range(v.shape[0]):
-        clip_row(v[i], at(radius, i), out[i])
+        clip_row(any_row(v, i), at(radius, i), any_row(out, i))
     return 0.0
 
 
@@ -215,7 +216,7 @@ def project_linf_ball(v, radius=1.0, out=None):
 def _indicator_linf_ball(x, radius, tolerance):
     radius = like(radius, x)
     for i in range(x.shape[0]):
-        if not largest_magnitude(x[i]) <= (1.0 + tolerance) * at(radius, i):
+        if not largest_magnitude(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
             return np.inf
     return 0.0
 
@@ -243,13 +244,13 @@ def _shift_magnitudes(row, largest, theta, rest, out):
 def _project_l1_ball(v, radius, work, out):
     radius = like(radius, v)
     for i in range(v.shape[0]):
-        if sum_of_magnitudes(v[i]) <= at(radius, i):
-            copy_row(v[i], out[i])
+        if sum_of_magnitudes(any_row(v, i)) <= at(radius, i):
+            copy_row(any_row(v, i), any_row(out, i))
         elif at(radius, i) == 0:
-            scale_row(v[i], 0.0, out[i])
+            scale_row(any_row(v, i), 0.0, any_row(out, i))
         else:
-            largest, theta, rest = row_level(v[i], at(radius, i), True, work)
-            _shift_magnitudes(v[i], largest, theta, rest, out[i])
+            largest, theta, rest = row_level(any_row(v, i), at(radius, i), True, work)
+            _shift_magnitudes(any_row(v, i), largest, theta, rest, any_row(out, i))
     return 0.0
 
 
@@ -273,7 +274,7 @@ def project_l1_ball(v, radius=1.0, out=None):
 def _indicator_l1_ball(x, radius, tolerance):
     radius = like(radius, x)
     for i in range(x.shape[0]):
-        if not sum_of_magnitudes(x[i]) <= (1.0 + tolerance) * at(radius, i):
+        if not sum_of_magnitudes(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
             return np.inf
     return 0.0
 
@@ -289,7 +290,7 @@ def indicator_l1_ball(x, radius=1.0, tolerance=None):
 def _project_simplex(v, total, work, out):
     total, real = like(total, v), v.dtype.type
     for i in range(v.shape[0]):
-        row, result = v[i], out[i]
+        row, result = any_row(v, i), any_row(out, i)
         largest, theta, rest = row_level(row, at(total, i), False, work)
         for j in range(len(row)):
             left = ((np.float64(load(row, j)) - largest) - theta) - rest
@@ -345,14 +346,14 @@ def indicator_simplex(x, total=1.0, tolerance=None):
 def _project_second_order_cone(v, out):
     real = v.dtype.type
     for i in range(v.shape[0]):
-        t, size = np.float64(v[i, 0]), norm(v[i][1:])
+        t, size = np.float64(v[i, 0]), norm(any_row(v, i)[1:])
         if size <= t:
-            copy_row(v[i], out[i])
+            copy_row(any_row(v, i), any_row(out, i))
         elif size <= -t:
-            fill_row(out[i], real(0))
+            fill_row(any_row(out, i), real(0))
         else:
             half = 0.5 * t + 0.5 * size
-            scale_row(v[i][1:], half / size, out[i][1:])
+            scale_row(any_row(v, i)[1:], half / size, any_row(out, i)[1:])
             out[i, 0] = real(half)
     return 0.0
 
@@ -373,7 +374,7 @@ def project_second_order_cone(v, out=None):
 @jit
 def _indicator_second_order_cone(x, tolerance):
     for i in range(x.shape[0]):
-        t, size = np.float64(x[i, 0]), norm(x[i][1:])
+        t, size = np.float64(x[i, 0]), norm(any_row(x, i)[1:])
         if not size - t <= tolerance * size:
             return np.inf
     return 0.0

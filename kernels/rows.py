@@ -45,6 +45,21 @@ def _compiled_row(matrix, i):
     return lambda matrix, i: _contiguous_row(matrix, i)
 
 
+def any_row(matrix, i):
+    """``matrix[i]`` of any matrix; of a contiguous one as `row` has it.
+
+    Borrowing spares the reference counts, which cost as much as the work on a short row.
+    """
+    return matrix[i]
+
+
+@overload(any_row)
+def _compiled_any_row(matrix, i):
+    if matrix.layout == "C":
+        return lambda matrix, i: _contiguous_row(matrix, i)
+    return lambda matrix, i: matrix[i]
+
+
 @jit(reassociate=True)
 def dot(x, y):
     """Inner product of two vectors, in their precision."""

@@ -1,7 +1,7 @@
 """What training costs on a (time x batch) grid of ranks: flops, bytes, messages, seconds, memory.
 
 A model, not a measurement: counts of the algorithms' own operations (H hidden units, D inputs, C
-outputs, n = D + H + 1), turned into seconds by six numbers that describe a machine.
+outputs, n = D + H + 1), turned into seconds by seven numbers that describe a machine.
 """
 
 import dataclasses
@@ -211,7 +211,7 @@ def all_reduce(size, nbytes, machine):
     if size == 1:
         return 0.0
     latency = 2 * math.ceil(math.log2(size)) * machine.latency
-    return latency + 2 * (size - 1) / size * nbytes / machine.bandwidth
+    return latency + 2 * (size - 1) / size * nbytes / machine.sum_bandwidth
 
 
 def predict(work, solver, layout, machine=TYPICAL):

@@ -16,7 +16,6 @@ import numpy as np
 RANK_OF_SIZE = {
     "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
     "PMI_SIZE": "PMI_RANK",
-    "PMIX_SIZE": "PMIX_RANK",
     "MPI_LOCALNRANKS": "MPI_LOCALRANKID",
     "MV2_COMM_WORLD_SIZE": "MV2_COMM_WORLD_RANK",
     # srun; last, since mpirun starts its daemons, and they the ranks, through srun

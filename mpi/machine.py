@@ -1,4 +1,4 @@
-"""Six numbers that describe a machine to the cost model, and the measurement of the network's."""
+"""Seven numbers that describe a machine to the cost model, and the measurement of the network's."""
 
 import dataclasses
 import json
@@ -12,14 +12,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Machine:
-    """Six numbers.
+    """Seven numbers.
 
     Attributes
     ----------
     latency : float
         Seconds that a message takes, however short.
-    bandwidth : float
-        Bytes per second of long messages between two ranks.
+    bandwidth, sum_bandwidth : float
+        Bytes per second of long messages between two ranks, and of messages that are added up.
     flops, weight_flops : float
         Flops per second of one rank: in passes over sequences, and in the weight systems.
     half_batch : float
@@ -32,6 +32,7 @@ class Machine:
 
     latency: float = 2e-6
     bandwidth: float = 5e9
+    sum_bandwidth: float = 2.5e9
     flops: float = 3e10
     weight_flops: float = 1e10
     half_batch: float = 4.0
@@ -39,7 +40,7 @@ class Machine:
     about: dict = dataclasses.field(default_factory=dict, compare=False)
 
     def __post_init__(self):
-        for name in ("bandwidth", "flops", "weight_flops"):
+        for name in ("bandwidth", "sum_bandwidth", "flops", "weight_flops"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
         for name in ("latency", "half_batch", "overhead"):
@@ -72,16 +73,17 @@ TYPICAL = Machine(about={"source": "typical values, not measured"})
 """A core of a server and a cluster's network: for decisions that must not depend on a clock."""
 
 
-LONG = 1 << 20
-"""Bytes of a long message."""
+LONG = 1 << 17
+"""Bytes of a long message: about those of a sum of Grams, or of a mini-batch's states."""
 
 
 def calibrate(comm=None, **rates):
     """`Machine` with this network's latency and bandwidth, in well under a second; collective.
 
-    Messages go to and fro between the first and the last rank, which a launcher places on different
-    nodes where there are several. With one process the numbers are those of two ranks on a node:
-    the latency a typical one, the bandwidth half of that of a copy in memory.
+    Messages are exchanged, and summed, between the first and the last rank, which a launcher places
+    on different nodes where there are several. With one process the numbers are those of two ranks
+    on a node: the latency a typical one, the bandwidth half of that of a copy in memory, a quarter
+    of it for sums.
 
     Parameters
     ----------
@@ -90,40 +92,46 @@ def calibrate(comm=None, **rates):
         The other numbers of the machine, which the caller has measured.
     """
     if comm is None or comm.size == 1:
-        network = np.array([1e-6, _copy_rate() / 2])
+        network = np.array([1e-6, _copy_rate() / 2, _copy_rate() / 4])
         source = "one process: two ranks on a node assumed"
     else:
-        network = np.empty(2)
-        latency = _ping_pong(comm, 8, 200)
-        network[:] = latency, LONG / max(_ping_pong(comm, LONG, 20) - latency, 1e-9)
+        network = _two_ranks(comm)
         comm.Bcast(network)  # all ranks must decide alike
         source = "messages between the first and the last rank"
     about = {"network": source} | rates.pop("about", {})
     return Machine(*map(float, network), **rates, about=about)
 
 
-def _ping_pong(comm, nbytes, rounds):
-    """Median seconds of one message between the first and the last rank; theirs alone count."""
-    buffer, last, times = np.zeros(nbytes, np.uint8), comm.size - 1, []
-    comm.Barrier()
+def _two_ranks(comm):
+    """Latency, bandwidth, sum_bandwidth between the first and the last rank; theirs alone count."""
+    ends = comm.rank in (0, comm.size - 1)
+    pair = comm.Split(0 if ends else 1)
+    if not ends:
+        pair.Free()
+        return np.empty(3)
+    mine, other = np.zeros(LONG // 8), np.empty(LONG // 8)
+    partner = 1 - pair.rank
+
+    def exchange(n):
+        pair.Sendrecv(mine[:n], partner, recvbuf=other[:n], source=partner)
+
+    latency = _median_seconds(lambda: exchange(1))
+    long = _median_seconds(lambda: exchange(len(mine))) - latency
+    summed = _median_seconds(lambda: pair.Allreduce(mine, other)) - 2 * latency
+    pair.Free()
+    return np.array([latency, LONG / max(long, 1e-9), LONG / max(summed, 1e-9)])
+
+
+def _median_seconds(action, rounds=200):
+    times = []
     for _ in range(rounds):
         started = time.perf_counter()
-        if comm.rank == 0:
-            comm.Send(buffer, last)
-            comm.Recv(buffer, last)
-        elif comm.rank == last:
-            comm.Recv(buffer, 0)
-            comm.Send(buffer, 0)
-        times.append((time.perf_counter() - started) / 2)
-    return float(np.median(times[rounds // 10 :]))
+        action()
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
 
 
 def _copy_rate():
-    """Bytes per second of a copy that does not fit the cache."""
-    source = np.ones(16 * LONG, np.uint8)
-    target, times = np.empty_like(source), []
-    for _ in range(5):
-        started = time.perf_counter()
-        np.copyto(target, source)
-        times.append(time.perf_counter() - started)
-    return source.nbytes / min(times)
+    """Bytes per second of a copy, of a message's size."""
+    source, target = np.ones(LONG, np.uint8), np.empty(LONG, np.uint8)
+    return LONG / _median_seconds(lambda: np.copyto(target, source))

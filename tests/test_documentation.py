@@ -1,5 +1,6 @@
 """The pages: tables come from results and docstrings, snippets run, commands exist."""
 
+import json
 import re
 import subprocess
 import sys
@@ -27,6 +28,28 @@ def test_every_kernel_is_in_the_catalogue():
         function = getattr(kernels, name.strip("| `"))
         assert all(cells) or isinstance(function, type), name
         assert compiled.startswith("`(") == hasattr(function, "kernel")
+
+
+def test_misses_are_marked(monkeypatch, tmp_path):
+    """A peer that takes twice as long, and half more than a copy: both are too little."""
+
+    def run(operator, by, seconds, n=100_000, **more):
+        return {"operator": operator, "n": n, "dtype": "float32", "by": by, "min": seconds} | more
+
+    results = [
+        run("prox_l_half", "fastadmm", 1.0),
+        run("prox_l_half", "pyproximal", 2.0),
+        run("prox_l_half", "fastadmm", 1.5, 10_000_000, copy=1.0),
+        run("gram", "fastadmm", 1.1, "64 x 64"),
+        run("gram", "scipy", 1.0, "64 x 64"),
+    ]
+    content = {"machine": {"processor": "p", "date": "d", "load": 0.0}, "results": results}
+    (tmp_path / "kernels.json").write_text(json.dumps(content))
+    monkeypatch.setattr(tables.machine, "RESULTS", tmp_path)
+    *_, line = tables.kernel_tables.operator_times()
+    assert line.count("missed") == 2
+    assert "| **2.00 missed** |  | **1.50 missed** | bound by arithmetic" in line
+    assert tables.kernel_tables.system_times()[-1].endswith("| 1100.000 | 1000.000 | 1.10 |")
 
 
 def test_snippets_on_kernels_print_what_they_say(tmp_path):

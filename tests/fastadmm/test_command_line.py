@@ -235,7 +235,7 @@ def test_doctor(tmp_path):
 
 def test_warmup_fills_the_cache(tmp_path):
     cache = str(tmp_path / "cache")
-    first = run("warmup", cwd=tmp_path, FASTADMM_CACHE=cache).stdout
+    first = run("warmup", "--solver", "condensed", cwd=tmp_path, FASTADMM_CACHE=cache).stdout
     assert "condensed, classification, float32: " in first
     compiled = list((tmp_path / "cache").rglob("*.nbc"))
     assert len(compiled) > 10

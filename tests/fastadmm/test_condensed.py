@@ -6,6 +6,7 @@ from reference import condensed as reference
 
 from fastadmm import RNN, fit
 from fastadmm.problem import make_problem
+from fastadmm.shares import Plan
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.threads import compute_threads
 
@@ -134,11 +135,9 @@ def test_weight_step_solves_its_subproblem():
 def test_fifty_iterates_agree_with_the_twin(loss, readout, tokens, gain):
     """Exactly the algorithm of the twin, which averages the Gram of every mini-batch."""
     net, X, y, dense = make("tanh", loss, readout, tokens, gain=gain, shape=(100, 6))
-    rng = np.random.default_rng(5)
-    batches = []
-    for _ in range(7):
-        order = rng.permutation(100)
-        batches += [order[i : i + 14] for i in range(0, 100, 14)]  # the last one has two cases
+    plan, rng = Plan(100, 6, 14, 6, 7), np.random.default_rng(5)
+    # the last mini-batch of an epoch has two cases
+    batches = [cases for _ in range(7) for cases, _ in plan.windows(rng)]
     expected = reference.train(net.theta, net.phi, "tanh", dense, y, loss, readout, batches)
     fit(net, X, y, loss=loss, readout=readout, epochs=7, batch_size=14, gram_every=1, seed=5)
     assert len(batches) == 56

@@ -15,7 +15,7 @@ from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 
 WORK = cost.Work(n_cases=1000, n_timepoints=24, batch=64, steps=24, inputs=5, hidden=12, outputs=3)
-IDEAL = Machine(latency=0, bandwidth=1e30, flops=1e9, weight_flops=1e30, half_batch=0, overhead=0)
+IDEAL = Machine(0, 1e30, 1e30, flops=1e9, weight_flops=1e30, half_batch=0, overhead=0)
 
 
 class Counted(np.ndarray):
@@ -67,7 +67,7 @@ def test_reductions_are_those_of_the_algorithm(solver):
 
 
 def test_all_reduce_in_closed_form():
-    machine = Machine(latency=3.0, bandwidth=10.0)
+    machine = Machine(latency=3.0, sum_bandwidth=10.0)
     assert cost.all_reduce(1, 100, machine) == 0
     assert cost.all_reduce(2, 100, machine) == 2 * 3 + 10
     assert cost.all_reduce(4, 100, machine) == 4 * 3 + 15
@@ -190,8 +190,8 @@ def test_calibration_gives_all_ranks_the_same_numbers(tmp_path):
         "from fastadmm.mpi import launch, machine\n"
         "comm = launch.world()\n"
         "found = machine.calibrate(comm)\n"
-        "numbers = np.array([found.latency, found.bandwidth])\n"
-        "every = np.empty((comm.size, 2))\n"
+        "numbers = np.array([found.latency, found.bandwidth, found.sum_bandwidth])\n"
+        "every = np.empty((comm.size, 3))\n"
         "comm.Allgather(numbers, every)\n"
         "assert (every == numbers).all() and (numbers > 0).all(), every\n"
     )

@@ -1,0 +1,119 @@
+"""The page for clusters and its recipe: options exist, and the recipe runs without Slurm."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cases.launcher import LAUNCHER, needs_mpirun
+from fastadmm.kernels import jit
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "hpc.md").read_text(encoding="utf-8")
+RECIPE = DOCS / "train.sbatch"
+
+CACHE = "0" if jit.CACHE_FOLDER is None else str(jit.CACHE_FOLDER.parents[1])
+SLURM = {
+    "FASTADMM_CACHE": CACHE,
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NAME": "fastadmm",
+    "SLURM_NTASKS": "1",
+    "SLURM_CPUS_PER_TASK": "1",
+}
+
+STUB = """
+srun() {
+    while [[ $1 == --* ]]; do shift; done
+    (echo $BASHPID > srun.pid; exec %s "$@")
+}
+export -f srun
+exec bash "$0" "$@"
+"""
+"""Bash that runs a recipe with a srun that drops its own options."""
+
+
+def recipe(folder, *arguments, launcher="", **environment):
+    """Popen of the recipe in a folder, with Slurm's variables."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = {**os.environ, **SLURM, "PATH": path, **environment}
+    return subprocess.Popen(
+        ["bash", "-c", STUB % launcher, str(RECIPE), *map(str, arguments)],
+        cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+ADDING = ("adding", "--steps", 2, "--hidden", 2)
+
+
+def test_recipe_is_bash_with_what_the_page_says():
+    subprocess.run(["bash", "-n", RECIPE], check=True)
+    text = RECIPE.read_text(encoding="utf-8")
+    for option in ("--requeue", "--signal=USR1@120", "--cpus-per-task=4"):
+        assert re.search(rf"^#SBATCH {re.escape(option)}( |$)", text, re.MULTILINE)
+    first_command = re.search(r"^[^#\n]", text, re.MULTILINE).start()
+    assert "#SBATCH" not in text[first_command:]  # Slurm stops reading there
+
+
+@pytest.mark.parametrize("launcher", ["", pytest.param("mpirun", marks=needs_mpirun)])
+def test_recipe_trains(tmp_path, launcher):
+    options = f"{LAUNCHER} -n 1" if launcher else ""
+    job = recipe(
+        tmp_path, *ADDING, "--epochs", 1, launcher=options,
+        OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+    )  # fmt: skip
+    out, err = job.communicate(timeout=200)
+    assert job.returncode == 0, err
+    assert "runs/fastadmm-7-0: trained" in out
+    summary = json.loads((tmp_path / "runs" / "fastadmm-7-0" / "summary.json").read_text())
+    assert (summary["status"], summary["threads"]) == ("max_iter", 1)
+
+
+def test_threads_and_cache_of_the_recipe(tmp_path):
+    show = "bash -c 'echo $OMP_NUM_THREADS $NUMBA_NUM_THREADS $FASTADMM_CACHE'"
+    job = recipe(
+        tmp_path, launcher=show, SLURM_CPUS_PER_TASK="4", SLURM_TMPDIR="/node", FASTADMM_CACHE=""
+    )
+    out, _ = job.communicate(timeout=60)
+    assert out.splitlines()[0] == f"4 4 /node/fastadmm-cache-{os.getuid()}"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGUSR1, "the time is over"), (signal.SIGTERM, "preempted")]
+)
+def test_recipe_keeps_the_model_of_a_signalled_job(tmp_path, number, said):
+    job = recipe(tmp_path, *ADDING, "--epochs", 10**6, SLURM_RESTART_COUNT="2")
+    assert any("epoch" in line for line in iter(job.stderr.readline, ""))
+    os.kill(int((tmp_path / "srun.pid").read_text()), number)
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 128 + number
+    assert f"runs/fastadmm-7-2: {said}" in out
+    summary = json.loads((tmp_path / "runs" / "fastadmm-7-2" / "summary.json").read_text())
+    assert summary["status"] == "interrupted"
+
+
+def test_a_mistake_is_the_exit_code_of_the_job(tmp_path):
+    job = recipe(tmp_path, "nothing")
+    out, err = job.communicate(timeout=60)
+    assert job.returncode == 2
+    assert "error: task is 'nothing'" in err
+    assert "failed with exit code 2" in out
+
+
+def test_options_of_the_page_exist():
+    commands = re.findall(r"fastadmm (\w+)((?: --[\w-]+ \S+)*)", PAGE + RECIPE.read_text())
+    commands = [found for found in commands if found[0] in ("plan", "warmup", "doctor", "train")]
+    assert {name for name, _ in commands} == {"plan", "warmup", "doctor", "train"}
+    known = {
+        name: subprocess.run(
+            [sys.executable, "-m", "fastadmm", name, "--help"],
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for name, _ in commands
+    }  # fmt: skip
+    for name, options in commands:
+        for option in re.findall(r"--[\w-]+", options):
+            assert option in known[name], (name, option)
