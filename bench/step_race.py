@@ -3,8 +3,9 @@
 python bench/step_race.py         writes results/step_race.json
 
 All gather a mini-batch from the same array, run forward, loss, backward and update. torch is
-timed at 1 and 2 threads, and compiled where that runs; JAX uses the threads it chooses. The best of
-each counts.
+timed at 1 and 2 threads, and compiled; JAX uses the threads it chooses. The best of each counts.
+"products" are the step's three matrix products alone, by BLAS on all threads: the flops that every
+side has to do.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H
     (28, 128, 28, 128),
+    (8, 16, 8, 16),
     (8, 64, 8, 64),
     (28, 64, 28, 64),
     (784, 64, 1, 16),
@@ -27,6 +29,7 @@ SHAPES = [  # T, B, D, H
     (28, 16, 28, 32),
     (28, 1024, 28, 128),
     (28, 256, 28, 256),
+    (50, 64, 64, 512),
     (28, 128, 28, 512),
     (28, 512, 128, 256),
 ]
@@ -51,6 +54,7 @@ def contestants(X, y, B, H):
     """Name, threads that torch is told to use, and step of every side."""
     runners = [
         ("condensed", None, peers.condensed_step(X, y, B, H, CLASSES, THREADS)),
+        ("products", None, peers.products_step(X, B, H)),
         ("jax", None, peers.jax_step(X, y, H, CLASSES)),
     ]
     for threads in (1, 2):

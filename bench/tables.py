@@ -9,6 +9,7 @@ from statistics import geometric_mean, mean, median
 
 import kernel_tables
 import machine
+import speed_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,6 +87,7 @@ def convergence():
 PAGES = {
     "README.md": (accuracy, step_race, startup),
     "docs/solvers.md": (convergence,),
+    "docs/speed.md": (speed_tables.roofline, speed_tables.memory),
     "docs/kernels.md": (
         kernel_tables.catalogue,
         kernel_tables.blocks,
