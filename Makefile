@@ -13,7 +13,7 @@ demo: .venv/.demo
 	@$(BIN)/fastadmm train digits --out demo
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: .venv/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,7 +1,8 @@
 """Stability: final accuracy over initial gains and seeds, all solvers and five torch optimisers.
 
-python bench/stability.py DATA     DATA holds mnist/; adds missing runs to results/stability.json,
-                                   and draws results/stability.png from all of them
+python bench/stability.py DATA [METHOD ...]
+    DATA holds mnist/; adds the missing runs of all methods, or of those named, to
+    results/stability.json, and draws results/stability.png from all runs
 
 Every method starts from the same weights (orthogonal recurrent weights times the gain), takes the
 same number of epochs and mini-batches of the same size. The torch optimisers decay their learning
@@ -141,8 +142,8 @@ def tuned(task):
     return best
 
 
-def main(data):
-    """Run what is missing, storing after every task and method."""
+def main(data, methods):
+    """Run what is missing of the methods, storing after every task and method."""
     tasks = [datasets.digits(), datasets.mnist(Path(data) / "mnist", False)]
     path = machine.RESULTS / "stability.json"
     runs = machine.load("stability")["results"] if path.exists() else []
@@ -150,7 +151,7 @@ def main(data):
     for task in tasks:
         known = {r["method"]: r["rate"] for r in runs if r["task"] == task.name and r["rate"]}
         rates = known if set(known) == set(RATES) else tuned(task)
-        for method in (*OURS, *RATES):
+        for method in methods:
             for gain, seed in product(GAINS, SEEDS):
                 if (task.name, method, gain, seed) not in done:
                     runs.append(run(task, method, gain, seed, rates))
@@ -203,5 +204,5 @@ def draw_norms(axis, runs, key, title):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:] or (*OURS, *RATES))
     draw()

@@ -71,6 +71,9 @@ def train(
     micro_batches: Annotated[
         int | None, typer.Option(help="Under mpirun: of the pipeline over time ranks.")
     ] = None,
+    staleness: Annotated[
+        int, typer.Option(help="Under mpirun: iterations that a rank may run ahead; 0 is exact.")
+    ] = 0,
     certify: Annotated[
         bool, typer.Option("--certify", help="Check that no block update raises the Lagrangian.")
     ] = False,
@@ -88,8 +91,10 @@ def train(
 
     comm = launch.world()
     is_root = comm is None or comm.rank == 0
-    if comm is None and (grid, micro_batches) != (None, None):
-        raise ValueError("grid and micro_batches need ranks: start with mpirun -n P fastadmm train")
+    if comm is None and (grid, micro_batches, staleness) != (None, None, 0):
+        raise ValueError(
+            "grid, micro_batches and staleness need ranks: start with mpirun -n P fastadmm train"
+        )
     threads = _threads_of(threads, comm)
     settings = _settings(option, eta, certify)
     defaults = tasks.defaults(task, solver)
@@ -111,7 +116,7 @@ def train(
         epochs=epochs, batch_size=batch_size, steps=loaded.steps,
         validation=loaded.held_out, time_limit=time_limit, verbose=0 if quiet else 1,
         threads=threads, seed=seed, comm=comm, grid=_grid(grid), micro_batches=micro_batches,
-        **settings,
+        staleness=staleness, **settings,
     )  # fmt: skip
     if is_root:
         _write_results(net, loaded, result, folder, set_up, task, solver, seed, quiet)

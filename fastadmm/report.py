@@ -22,7 +22,7 @@ def versions():
 
 def finite_or_none(value):
     """A number, or several, as JSON knows it: None in place of NaN and infinity."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [finite_or_none(each) for each in value]
     return None if value is None or not math.isfinite(value) else float(value)
 

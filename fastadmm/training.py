@@ -5,6 +5,7 @@ import math
 import signal
 import time
 from dataclasses import dataclass, field, fields
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from fastadmm.solvers import SOLVERS
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.validation import asarray
 
+SIGNALS = (signal.SIGINT, *signals.STOPPING)
+"""Signals that end training, in the order in which they count."""
 EXPLODED = 1e6
 """Training has diverged where the loss is this many times that of the start, or of zero outputs."""
 
@@ -44,7 +47,8 @@ class Result:
         `condensed`: ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``,
         ``rho_max`` (at the last step), ``growth`` (mean γ). `block` and `admmirnn`: see
         `fastadmm.solvers.splitting.SplittingRecord`; there ``train_loss`` is the loss at the
-        output variables.
+        output variables. With ``staleness``: ``age_mean`` and ``age_max``, lists with an entry per
+        rank, of how many iterations old what it used was.
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
@@ -87,6 +91,7 @@ def fit(
     comm=None,
     grid=None,
     micro_batches=None,
+    staleness=0,
     **options,
 ):
     """Train a network; its weights become the averaged iterate of the run.
@@ -133,6 +138,11 @@ def fit(
         Ranks along time and along the batch; chosen by `fastadmm.mpi.grid.choose_grid`.
     micro_batches : int, optional
         Micro-batches of the pipeline over time ranks.
+    staleness : int
+        Ranks do not wait for each other within an epoch: the weights that a rank uses may lack the
+        last ``staleness`` iterations, and where iterations go on from the states of the last one
+        (all data in one mini-batch, or ``sweeps``), so may edges. 0 is exact. With more, results
+        depend on timing, and are not repeated bitwise.
     **options
         Settings of the solver: `fastadmm.solvers.condensed.CondensedOptions`,
         `fastadmm.solvers.block.BlockOptions`, `fastadmm.solvers.admmirnn.AdmmirnnOptions`.
@@ -167,7 +177,8 @@ def fit(
     n_cases, n_timepoints = X.shape[:2]
     batch_size = min(batch_size or n_cases, n_cases)
     plan = Plan(n_cases, n_timepoints, batch_size, _window(steps, n_timepoints, readout), epochs)
-    domain = _domain(comm, grid, micro_batches, plan)
+    staleness = _staleness(staleness, comm, plan, options)
+    domain = _domain(comm, grid, micro_batches, plan, staleness)
     share = Share(plan, domain)
     problem, X, y = make_problem(net, share.of(X), share.of(y, readout), loss, readout, share.empty)
     if validation is not None:
@@ -190,17 +201,36 @@ def _indexable(value, name):
     return value if isinstance(value, OnDisk) else asarray(value, name)
 
 
-def _domain(comm, grid, micro_batches, plan):
+def _staleness(value, comm, plan, options):
+    """The bound on staleness, where it can have a meaning."""
+    value = validation.positive_integer(value, "staleness", least=0)
+    if value and comm is None:
+        raise ValueError(f"staleness is {value}: it needs ranks, comm=")
+    if value and plan.batches * getattr(options, "sweeps", 1) == 1:
+        raise ValueError(
+            f"staleness is {value}: ranks wait for each other at the end of an epoch, so it needs "
+            "epochs of several iterations: mini-batches, or sweeps above 1"
+        )
+    if value and getattr(options, "certify", False):
+        raise ValueError(f"staleness is {value}: certify needs 0, exact iterations")
+    return value
+
+
+def _domain(comm, grid, micro_batches, plan, staleness):
     """Who owns what: this process alone, or a grid of ranks."""
     if comm is None:
         return Serial()
+    from fastadmm.mpi.asynchronous import AsynchronousGrid
     from fastadmm.mpi.grid import Grid, choose_grid
 
     time_ranks, batch_ranks = grid or choose_grid(comm.Get_size(), plan.steps, plan.batch_size)
     if micro_batches is None:
         per_rank = plan.batch_size // batch_ranks
         micro_batches = max(1, min(4 * time_ranks, per_rank // 16))
-    return Grid(comm, time_ranks, batch_ranks, _positive(micro_batches, "micro_batches"))
+    micro_batches = _positive(micro_batches, "micro_batches")
+    if staleness:
+        return AsynchronousGrid(comm, time_ranks, batch_ranks, micro_batches, staleness=staleness)
+    return Grid(comm, time_ranks, batch_ranks, micro_batches)
 
 
 def _own_cases(net, X, y, problem, domain):
@@ -252,7 +282,9 @@ class _Run:
         self.validation, self.threads, self.rng = validation, threads, rng
         self.result = Result(threads=threads)
         self.best_loss, self.best = math.inf, (net.theta.copy(), net.phi.copy())
-        self.limit = None
+        self.loss_of_zero = self.domain.largest(problem.loss_of_zero(y, net.outputs))
+        self.limit, self.is_first_step = None, True
+        self.status, self.last_iteration = None, math.inf
 
     def train(self, kind, options, time_limit, callbacks, reporter):
         """Run all epochs, or until there is a reason to stop."""
@@ -263,11 +295,11 @@ class _Run:
         )  # fmt: skip
         try:
             for epoch in range(1, plan.epochs + 1):
-                status = self._epoch(solver, epoch, time_limit, reporter)
-                if status is None and self._called_off(callbacks):
-                    status = "interrupted"
-                if status is not None:
-                    self.result.status = status
+                self._epoch(solver, epoch, time_limit, reporter)
+                if self.status is None and self._called_off(callbacks):
+                    self.status = "interrupted"
+                if self.status is not None:
+                    self.result.status = self.status
                     break
         except KeyboardInterrupt:
             self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
@@ -279,37 +311,51 @@ class _Run:
         self.net.theta[:], self.net.phi[:] = weights
 
     def _epoch(self, solver, epoch, time_limit, reporter):
-        """One pass over the data; returns a status where training has to end."""
-        records, status, carried = [], None, None
+        """One pass over the data; sets the status where training has to end."""
+        records, carried, plan, domain = [], None, self.plan, self.domain
         before, started = self.result.train_seconds, time.perf_counter()
-        for cases, window in self.plan.windows(self.rng):
+        for cases, window in plan.windows(self.rng):
             own, first, steps = self.share.cut(cases, window)
             initial = carried if window else None
-            record = solver.step(self.X, self.y, own, first, steps, initial)
-            if window + 1 < self.plan.n_windows:
-                carried = self.domain.carry(solver.final_state(steps, len(own)))
+            again = plan.batches == 1 and not self.is_first_step
+            record = solver.step(self.X, self.y, own, first, steps, initial, again)
+            self.is_first_step = False
+            if window + 1 < plan.n_windows:
+                carried = domain.carry(solver.final_state(steps, len(own)))
             records.append(record)
             self.result.train_seconds = before + time.perf_counter() - started
-            if not record.finite or self._has_exploded(record):
-                status = "diverged"
-            elif record.solved:
-                status = "solved"
-            elif self.domain.any(signals.requested()):
-                status = "interrupted"
-                self.result.signal = self.domain.largest(signals.requested())
-            elif self._is_late(time_limit):
-                status = "time_limit"
-            reporter.batch(self._mean_loss([record]), len(cases))
-            if status is not None:
+            wishes = self._wishes(time_limit)
+            domain.reduce((wishes,), partial(self._judge, record, wishes, reporter, len(cases)))
+            domain.end_iteration()
+            if domain.iteration >= self.last_iteration:
                 break
+        domain.drain()
+        self.result.train_seconds = before + time.perf_counter() - started
         self._record(solver, epoch, self.result.train_seconds - before, records)
         reporter.epoch(self.result.history[-1])
-        return status
 
-    def _is_late(self, time_limit):
-        if time_limit is None:
-            return False
-        return self.domain.any(self.result.train_seconds > time_limit)
+    def _wishes(self, time_limit):
+        """What this process wants: to stop for want of time, and for which signal."""
+        late = time_limit is not None and self.result.train_seconds > time_limit
+        requested = signals.requested()
+        return np.array([late, *(requested == number for number in SIGNALS)], float)
+
+    def _judge(self, record, wishes, reporter, n_cases, due):
+        """Decide about the end, from the record of a step and the wishes of all processes."""
+        if self.status is None:
+            late, *wanted = wishes > 0
+            if not record.finite or self._has_exploded(record):
+                self.status = "diverged"
+            elif record.solved:
+                self.status = "solved"
+            elif any(wanted):
+                self.status = "interrupted"
+                self.result.signal = int(SIGNALS[wanted.index(True)])
+            elif late:
+                self.status = "time_limit"
+            if self.status is not None:
+                self.last_iteration = due
+        reporter.batch(self._mean_loss([record]), n_cases)
 
     def _called_off(self, callbacks):
         """Whether a callback, called with the last record, wants training to end."""
@@ -319,8 +365,7 @@ class _Run:
         """Whether the loss is far above that of the first batch and of zero outputs."""
         loss = record.loss / record.terms
         if self.limit is None:
-            zero = self.problem.loss_of_zero(self.y, self.net.outputs)
-            self.limit = EXPLODED * max(loss, self.domain.largest(zero))
+            self.limit = EXPLODED * max(loss, self.loss_of_zero)
         return loss > self.limit
 
     def _mean_loss(self, records):
@@ -342,6 +387,7 @@ class _Run:
             "validation_loss": loss,
             "validation_accuracy": accuracy,
             **records[-1].describe(records),
+            **self._ages(),
         }
         start = {"epoch": epoch, "seconds": seconds, "batches": len(records)}
         self.result.history.append(start | {k: finite_or_none(v) for k, v in measured.items()})
@@ -349,3 +395,10 @@ class _Run:
         if merit < self.best_loss:
             self.best_loss = merit
             self.best = tuple(w.copy() for w in solver.average)
+
+    def _ages(self):
+        """Entries of the history of a run whose ranks may lag behind."""
+        if not self.domain.staleness:
+            return {}
+        mean, largest = self.domain.ages().T
+        return {"age_mean": mean.tolist(), "age_max": largest.astype(int).tolist()}

@@ -3,10 +3,11 @@
 import numpy as np
 
 
-def positive_integer(value, name):
-    """``value`` as an int, at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} is {value!r}: expected a positive integer")
+def positive_integer(value, name, least=1):
+    """``value`` as an int, at least 1 or ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        expected = "a positive integer" if least == 1 else f"an integer, at least {least}"
+        raise ValueError(f"{name} is {value!r}: expected {expected}")
     return int(value)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .partition import partition
 from .serial import Serial
-from .transfer import Mailbox
+from .transfer import CARRY, LEFT, RIGHT, Mailbox
 
 
 def choose_grid(size, n_timepoints, batch):
@@ -41,6 +41,7 @@ class Grid(Serial):
     """
 
     def __init__(self, comm, time, batch, parts=1):
+        super().__init__()
         self.size = comm.Get_size()
         if time < 1 or batch < 1 or time * batch != self.size:
             raise ValueError(
@@ -70,21 +71,22 @@ class Grid(Serial):
 
     def send_right(self, array):
         if self._right is not None and array.size:
-            self._mail.send(array, self._right, "right")
+            self._mail.send(array, self._right, RIGHT)
 
     def send_left(self, array):
         if self._left is not None and array.size:
-            self._mail.send(array, self._left, "left")
+            self._mail.send(array, self._left, LEFT)
 
     def receive_left(self, out):
         if self._left is not None and out.size:
-            self._mail.receive(out, self._left, "right")
+            self._mail.receive(out, self._left, RIGHT)
 
     def receive_right(self, out):
         if self._right is not None and out.size:
-            self._mail.receive(out, self._right, "left")
+            self._mail.receive(out, self._right, LEFT)
 
-    def finish(self):
+    def end_iteration(self):
+        super().end_iteration()
         self._mail.finish()
 
     def sum(self, *arrays):
@@ -104,8 +106,8 @@ class Grid(Serial):
             return state
         base = self.rank - self.time_index
         if self.time_index == last:
-            self._mail.send(state, base, "carry")
+            self._mail.send(state, base, CARRY)
             self._mail.finish()
         elif self.time_index == 0:
-            self._mail.receive(state, base + last, "carry")
+            self._mail.receive(state, base + last, CARRY)
         return state

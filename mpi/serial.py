@@ -20,12 +20,22 @@ class Serial:
         Whether this process owns its first and its last time step.
     parts : int
         Micro-batches that a pipeline over time cuts the sequences into.
+    staleness : int
+        Iterations that what a process uses of the others may lag behind.
+    edges_may_age : bool
+        Whether that holds for edges too; set by solvers. Edges of other sequences are of no use, so
+        in a window's first iteration they may not.
+    iteration : int
+        Number of iterations ended.
     """
 
-    comm = None
+    comm, staleness, edges_may_age = None, 0, False
     rank, size, parts = 0, 1, 1
     batch_index, batch_size = 0, 1
     is_first = is_last = is_root = True
+
+    def __init__(self):
+        self.iteration = 0
 
     def cut(self, n_cases, n_steps, batch):
         """Own part of a window's sequences and time steps, two slices.
@@ -47,11 +57,30 @@ class Serial:
     def receive_right(self, out):
         """Receive what the owner of the next steps has sent left."""
 
-    def finish(self):
-        """Wait until everything that was sent has left."""
-
     def sum(self, *arrays):
         """Sum each array over all owners, in place."""
+
+    def reduce(self, arrays, then):
+        """Sum each array over all owners, in place, and go on with ``then`` when that is done.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            May be used for other things before ``then`` is called, which finds the sums in them.
+        then : callable
+            Called with the number of the iteration at whose end all owners will have called it;
+            calls come in the order of the reductions. Here it is called at once, and by
+            `fastadmm.mpi.asynchronous.AsynchronousGrid` at the end of this or a later iteration.
+        """
+        self.sum(*arrays)
+        then(self.iteration + 1 + self.staleness)
+
+    def end_iteration(self):
+        """All edges of the iteration have been sent and received."""
+        self.iteration += 1
+
+    def drain(self):
+        """Wait until everything under way has arrived; all owners are in step again."""
 
     def any(self, flag):
         """Whether the flag is set in any process: the same answer in all of them."""

@@ -1,8 +1,11 @@
 """Messages through planned buffers: edges between two ranks, sums over all."""
 
+import collections
+
 import numpy as np
 
-TAGS = {"right": 1, "left": 2, "carry": 3}
+RIGHT, LEFT, CARRY = TAGS = 1, 2, 3
+"""What a message is: an edge for the owner of later steps, of earlier ones, a carried state."""
 
 
 class Mailbox:
@@ -18,22 +21,22 @@ class Mailbox:
         self._free, self._sending = {}, []
         self._incoming, self._sums = {}, {}
 
-    def send(self, array, rank, kind):
+    def send(self, array, rank, tag):
         """Start sending a copy of the array."""
         self._reclaim()
         key = array.shape, array.dtype.str
         buffers = self._free.setdefault(key, [])
         buffer = buffers.pop() if buffers else np.empty(array.shape, array.dtype)
         buffer[...] = array
-        self._sending.append((self.comm.Isend(buffer, rank, TAGS[kind]), key, buffer))
+        self._sending.append((self.comm.Isend(buffer, rank, tag), key, buffer))
 
-    def receive(self, out, rank, kind):
+    def receive(self, out, rank, tag):
         """Wait for a message, and write it into ``out``."""
         key = out.shape, out.dtype.str
         if key not in self._incoming:
             self._incoming[key] = np.empty(out.shape, out.dtype)
         buffer = self._incoming[key]
-        self.comm.Recv(buffer, rank, TAGS[kind])
+        self.comm.Recv(buffer, rank, tag)
         out[...] = buffer
 
     def finish(self):
@@ -55,18 +58,96 @@ class Mailbox:
 
     def sum(self, arrays):
         """Sum arrays over all ranks in place, packed into one message for each dtype."""
-        for dtype in dict.fromkeys(a.dtype for a in arrays):
+        packed = self._pack(arrays)
+        for own, summed in packed:
+            self.comm.Allreduce(own, summed)
+        self._unpack(packed, arrays)
+
+    def start_sum(self, arrays):
+        """Start what `sum` does; `finish_sum` ends it. The arrays are free again at once."""
+        packed = self._pack(arrays)
+        return packed, [self.comm.Iallreduce(own, summed) for own, summed in packed]
+
+    def finish_sum(self, started, arrays):
+        """Wait for a sum that was started, and write it into the arrays."""
+        packed, requests = started
+        for request in requests:
+            request.Wait()
+        self._unpack(packed, arrays)
+
+    def _pack(self, arrays):
+        """For each dtype a buffer that holds the arrays, and one for their sums."""
+        packed = []
+        for dtype in _dtypes(arrays):
             chosen = [a for a in arrays if a.dtype == dtype]
             total = sum(a.size for a in chosen)
-            if (total, dtype) not in self._sums:
-                self._sums[total, dtype] = np.empty(total, dtype), np.empty(total, dtype)
-            own, summed = self._sums[total, dtype]
+            free = self._sums.setdefault((total, dtype), [])
+            own, summed = free.pop() if free else np.empty((2, total), dtype)
             start = 0
             for array in chosen:
                 own[start : start + array.size] = array.reshape(-1)
                 start += array.size
-            self.comm.Allreduce(own, summed)
+            packed.append((own, summed))
+        return packed
+
+    def _unpack(self, packed, arrays):
+        """Write the sums into the arrays, and take the buffers back."""
+        for dtype, (own, summed) in zip(_dtypes(arrays), packed, strict=True):
             start = 0
-            for array in chosen:
-                array[...] = summed[start : start + array.size].reshape(array.shape)
-                start += array.size
+            for array in arrays:
+                if array.dtype == dtype:
+                    array[...] = summed[start : start + array.size].reshape(array.shape)
+                    start += array.size
+            self._sums[start, dtype].append((own, summed))
+
+
+def _dtypes(arrays):
+    return dict.fromkeys(a.dtype for a in arrays)
+
+
+class Channel:
+    """One edge's messages, one an iteration; an older one may stand for those still under way.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Comm
+    rank, tag : int
+        Of the sender.
+    """
+
+    def __init__(self, comm, rank, tag):
+        self.comm, self.rank, self.tag = comm, rank, tag
+        self._due = collections.deque()
+        self._newest = None
+
+    def receive(self, out, missing):
+        """Write the newest message that has come into ``out``.
+
+        Parameters
+        ----------
+        out : ndarray
+            Shaped like the message of this iteration.
+        missing : int
+            How many messages, up to this iteration's, may still be under way.
+
+        Returns
+        -------
+        int
+            How many are: the age of what was written.
+        """
+        self._due.append((out.shape, out.dtype))
+        while self._due and (len(self._due) > missing or self.comm.Iprobe(self.rank, self.tag)):
+            self._take()
+        out[...] = self._newest
+        return len(self._due)
+
+    def drain(self):
+        """Receive all that is still under way."""
+        while self._due:
+            self._take()
+
+    def _take(self):
+        shape, dtype = self._due.popleft()
+        if self._newest is None or (self._newest.shape, self._newest.dtype) != (shape, dtype):
+            self._newest = np.empty(shape, dtype)
+        self.comm.Recv(self._newest, self.rank, self.tag)

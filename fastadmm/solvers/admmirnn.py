@@ -8,13 +8,14 @@ the multipliers. o, b and c are exact, all else are proximal linearised steps.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from fastadmm.kernels import linearised_blocks, prox_cross_entropy_loss
 from fastadmm.kernels.activations import activate
 from fastadmm.kernels.state_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
-from fastadmm.solvers.splitting import TINY, Splitting
+from fastadmm.solvers.splitting import TINY, Splitting, SplittingRecord
 from fastadmm.unfolded import pipeline
 
 
@@ -107,13 +108,14 @@ class Admmirnn(Splitting):
         self._move_outputs()
         self._move_read_out()
         self._sweep_backward()
-        self._move_recurrent("backward")
-        self._move_recurrent("forward")
+        self._move_recurrent()
         self._sweep_forward()
         self._move_read_out()
         self._move_outputs()
+        record = SplittingRecord(math.nan, self.terms, rho=tuple(self.rho.tolist()))
         self._measure()
-        return self._ascend(before)
+        self._ascend(before, record)
+        return record
 
     def _last_cell(self):
         """a, λ1, s, λ2, o, λ3 of the last step: views."""
@@ -147,35 +149,41 @@ class Admmirnn(Splitting):
 
     def _move_read_out(self):
         """c exactly, then a linearised step of V."""
-        last = self.output_rows[len(self.output_rows) - self.batch :, self.window.left :]
         np.multiply(self.o, self.row_weights[:, None], out=self.output_targets)
         self.output_targets += self.lambda3
-        self.sum_phi(self.output_targets)
+        last = self.output_rows[len(self.output_rows) - self.batch :, self.window.left :]
         early = self.options.nu if self.terms > self.domain.n_cases else self.rho[2]
-        gram = self._weighted(self.phi.gram, self.terms, early, self.rho[2], last)
-        self.net.phi[:, -1] += _residual(self.phi, gram)[:, -1] / gram[-1, -1]
-        self._certify("c")
+        weigh = self._weigher(self.terms, early, self.rho[2], last)
+        self.sum_phi(self.output_targets, partial(self._step_read_out, weigh))
+
+    def _step_read_out(self, weigh):
+        gram = weigh(self.phi.gram)
+        self._exact_step(self.phi, gram, "c")
         self._linearised_step(self.phi, gram, slice(0, -1), "V")
 
-    def _move_recurrent(self, direction):
-        """b exactly, W and U by linearised steps; the other way round going forward."""
-        d = self.net.inputs
-        if direction == "backward":
-            np.multiply(self.a, self.w1[:-1, None, None], out=self.targets)
-            self.targets += self.lambda1
-            self.sum_theta(self.targets)
-            early = self.options.nu if self.domain.n_steps > 1 else self.rho[0]
-            rows = self.domain.n_steps * self.domain.n_cases
-            last = self.inputs(slice(self.steps - 1, None)).reshape(-1, self.theta.values.shape[1])
-            self.gram = self._weighted(self.theta.gram, rows, early, self.rho[0], last)
+    def _move_recurrent(self):
+        """b exactly, W and U by linearised steps; then the other way round, going forward."""
+        np.multiply(self.a, self.w1[:-1, None, None], out=self.targets)
+        self.targets += self.lambda1
+        last = self.inputs(slice(self.steps - 1, None)).reshape(-1, self.theta.values.shape[1])
+        early = self.options.nu if self.domain.n_steps > 1 else self.rho[0]
+        rows = self.domain.n_steps * self.domain.n_cases
+        weigh = self._weigher(rows, early, self.rho[0], last)
+        self.sum_theta(self.targets, partial(self._step_recurrent, weigh))
+
+    def _step_recurrent(self, weigh):
+        gram, d = weigh(self.theta.gram), self.net.inputs
         blocks = (("b", None), ("W", slice(d, -1)), ("U", slice(0, d)))
-        for name, columns in blocks if direction == "backward" else blocks[::-1]:
+        for name, columns in (*blocks, *blocks[::-1]):
             if columns is None:
-                residual = _residual(self.theta, self.gram)[:, -1]
-                self.net.theta[:, -1] += residual / self.gram[-1, -1]
-                self._certify(name)
+                self._exact_step(self.theta, gram, name)
             else:
-                self._linearised_step(self.theta, self.gram, columns, name)
+                self._linearised_step(self.theta, gram, columns, name)
+
+    def _exact_step(self, system, gram, name):
+        """The bias that minimises the Lagrangian."""
+        system.values[:, -1] += _residual(system, gram)[:, -1] / gram[-1, -1]
+        self._certify(name)
 
     def _linearised_step(self, system, gram, columns, name):
         """``X <- X − ∇_X L / τ`` for some columns, τ the largest eigenvalue of their Gram."""
@@ -183,15 +191,21 @@ class Admmirnn(Splitting):
         system.values[:, columns] += _residual(system, gram)[:, columns] / tau
         self._certify(name)
 
-    def _weighted(self, mean, rows, early, late, last):
-        """Gram weighted by steps, from its mean over all rows and the rows of the last step."""
-        lower = np.tril(mean)
-        gram = float(early * rows) * (lower + np.tril(lower, -1).T)
+    def _weigher(self, rows, early, late, last):
+        """Function from the mean Gram over all rows to that weighted by steps.
+
+        The rows of the last step weigh ``late``, all others ``early``.
+        """
+        extra = last.T @ last if self.domain.is_last else np.zeros(2 * last.shape[1:], last.dtype)
         if early != late:
-            extra = last.T @ last if self.domain.is_last else np.zeros_like(mean)
-            self.domain.sum(extra)
-            gram += float(late - early) * extra
-        return gram
+            self.domain.reduce((extra,), lambda due: None)
+
+        def weigh(mean):
+            lower = np.tril(mean)
+            gram = float(early * rows) * (lower + np.tril(lower, -1).T)
+            return gram + float(late - early) * extra
+
+        return weigh
 
     def _sweep_backward(self):
         """Linearised steps of s_t and a_t for t = T..1, in a pipeline over time."""
@@ -249,7 +263,7 @@ class Admmirnn(Splitting):
         free = self.a[0, own] - given - net.theta[:, -1]
         return (self.lambda1[0, own] + self.a.dtype.type(self.w1[0]) * free)[None]
 
-    def _ascend(self, before):
+    def _ascend(self, before, record):
         """Multipliers of the last step, and the record of the iteration."""
         sums = np.zeros((3, SUMS))
         if self.domain.is_last:
@@ -263,8 +277,10 @@ class Admmirnn(Splitting):
                     (CHANGE, left - before[c]),
                 ):  # fmt: skip
                     sums[c, place] = np.square(array, dtype=float).sum()
-        self.domain.sum(sums)
-        return self.record(sums, self.rho, gained=self.rho @ sums[:, RESIDUAL])
+        self.domain.reduce((sums,), partial(self._end, record, self.sizes, sums))
+
+    def _end(self, record, sizes, sums, due):
+        self.complete(record, sizes, sums, gained=self.rho @ sums[:, RESIDUAL])
 
     def _last_rights(self):
         """Θ z, f(a) and Φ [s; 1] of the last step."""

@@ -7,13 +7,14 @@ nothing depends on another time step or sequence, so the phases are parallel in 
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from fastadmm.kernels import factor_cholesky, solve_cholesky, state_blocks
 from fastadmm.kernels.state_blocks import CHANGE, PENALTY
 from fastadmm.solvers.regularisers import Consensus, check_regulariser
-from fastadmm.solvers.splitting import Splitting
+from fastadmm.solvers.splitting import Splitting, SplittingRecord
 
 
 @dataclass(frozen=True)
@@ -127,23 +128,15 @@ class Block(Splitting):
         if self.certificate:
             self.certificate.begin(*self._measured_merit())
         self._move_theta()
-        self._certify("theta")
         self._move_phi()
-        self._certify("phi")
-        if self.consensus:
-            self.consensus.update()
-            self._certify("consensus")
         self._move_states()
         self._certify("states")
         self._move_preactivations()
         self._certify("preactivations", 0, 1)
         self.move_outputs(self.rho[2], self.options.relaxation)
         self._certify("outputs", 2)
-        if self.consensus:
-            self.consensus.ascend()
-        record = self._record()
-        if self.options.adapt_every and self.k % self.options.adapt_every == 0:
-            self._adapt(record)
+        record = SplittingRecord(math.nan, self.terms, rho=tuple(self.rho.tolist()))
+        self.collect(partial(self._end, record, self.sizes, self.k))
         return record
 
     def shrink(self):
@@ -156,10 +149,12 @@ class Block(Splitting):
         ends = np.zeros(2)
         for place, owns, row in ((0, self.domain.is_first, slice(1)), (1, self.domain.is_last, -1)):
             ends[place] = np.square(self.lambda1[row], dtype=float).sum() if owns else 0.0
-        self.domain.sum(ends)
+        self.domain.reduce((ends,), partial(self._shrink, ends, self.domain.n_steps))
+
+    def _shrink(self, ends, steps, due):
         first, last = np.sqrt(ends)
         if first > last > 0:
-            growth = math.log(first / last) / (self.domain.n_steps - 1)
+            growth = math.log(first / last) / (steps - 1)
             self.net.theta[:, self.net.inputs : -1] *= 1 - min(self.options.guard, 0.1 * growth)
 
     def _solve(self, system, rows, tau, copy_weight, aim):
@@ -169,21 +164,31 @@ class Block(Splitting):
         solve_cholesky(factor, rhs, out=system.values)
 
     def _move_theta(self):
-        self.sum_theta(self.targets)
-        rows, weight, aim = self.domain.n_steps * self.domain.n_cases, 0.0, 0.0
+        rows = self.domain.n_steps * self.domain.n_cases
+        self.sum_theta(self.targets, partial(self._solve_theta, rows, self.terms))
+
+    def _solve_theta(self, rows, terms):
+        weight, aim = 0.0, 0.0
         if self.consensus:
-            weight = float(self.terms * self.consensus.rho / (self.rho[0] * rows))
+            weight = float(terms * self.consensus.rho / (self.rho[0] * rows))
             aim = self.consensus.aims()[0]
         self._solve(self.theta, rows, self.options.tau_theta, weight, aim)
         self.theta_t[:] = self.net.theta.T
+        self._certify("theta")
 
     def _move_phi(self):
-        self.sum_phi(self.output_targets)
+        self.sum_phi(self.output_targets, partial(self._solve_phi, self.terms))
+
+    def _solve_phi(self, terms):
         weight, aim = 0.0, 0.0
         if self.consensus:
             weight = float(self.consensus.rho / self.rho[2])
             aim = self.consensus.aims()[1]
-        self._solve(self.phi, self.terms, self.options.tau_phi, weight, aim)
+        self._solve(self.phi, terms, self.options.tau_phi, weight, aim)
+        self._certify("phi")
+        if self.consensus:
+            self.consensus.update()
+            self._certify("consensus")
 
     def _move_states(self):
         """Exact states; the inverses of their two matrices serve all sequences and steps."""
@@ -237,15 +242,16 @@ class Block(Splitting):
         self.certificate.check(self.k, block, value - gained, size, self.net.dtype)
         self.certificate.begin(value, size)
 
-    def _record(self):
-        """Residuals, objective and Lagrangian of the iteration."""
-        self.collect()
+    def _end(self, record, sizes, k):
+        """Multipliers of the copy, residuals, objective and Lagrangian; adapted penalties."""
         extra, tied = 0.0, True
         if self.consensus:
+            self.consensus.ascend()
             extra, tied = self.consensus.penalty(), self.consensus.gap <= self.options.eps_rel
-        record = self.record(self.totals, self.rho, extra)
+        self.complete(record, sizes, self.totals, extra)
         record.solved &= tied
-        return record
+        if self.options.adapt_every and k % self.options.adapt_every == 0:
+            self._adapt(record)
 
     def _adapt(self, record):
         """Double or halve each penalty towards balanced residuals."""

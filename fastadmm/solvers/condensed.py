@@ -9,6 +9,7 @@ eliminating the states of a constrained trajectory.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -125,6 +126,14 @@ class StepRecord:
         }
 
 
+def is_due(k, every):
+    """Whether what happens in each of the first nine steps, then every so many, is due in step k.
+
+    Steps count from 1.
+    """
+    return k < 10 or k % every == 0
+
+
 class WeightBlock:
     """One block of weights with its averaged Gram, momentum and penalties (algorithm 2.3).
 
@@ -148,19 +157,10 @@ class WeightBlock:
         self.unit_bounds = bounds(units, threads)
         self.k = self.averaged = 0
 
-    def is_due(self, every):
-        """Whether what happens in each of the first nine steps, then every so many, is due."""
-        return self.k + 1 < 10 or (self.k + 1) % every == 0
-
-    @property
-    def needs_gram(self):
-        """Whether ``batch_gram`` enters the average in the next step."""
-        return self.is_due(self.options.gram_every)
-
     def average_gram(self):
-        """Average ``batch_gram`` in, where the next step needs it."""
-        if self.needs_gram:
-            k, memory = self.k + 1, self.options.gram_memory
+        """Average ``batch_gram`` in, where it is due in the next step."""
+        k, memory = self.k + 1, self.options.gram_memory
+        if is_due(k, self.options.gram_every):
             gap = k - self.averaged
             weights.average_gram(self.gram, self.batch_gram, min(memory**gap, 1 - gap / k))
             self.averaged = k
@@ -200,7 +200,7 @@ class Condensed:
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         self.net, self.problem, self.options = net, problem, options
         self.domain = domain or Serial()
-        self.total, self.k = total, 0
+        self.total, self.k, self.measured = total, 0, 0
         real, hidden = net.dtype, net.hidden
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
         self.theta = WeightBlock(net.theta, options, threads)
@@ -237,8 +237,11 @@ class Condensed:
     def kkt(self):
         """None: the constraints hold at every step, and the rest is in the history."""
 
-    def step(self, X, y, cases, first, steps, initial=None):
+    def step(self, X, y, cases, first, steps, initial=None, again=False):
         """One mini-batch: `measure` it, and `move` the weights where all is finite.
+
+        The weights move when the sums over all owners have arrived: at once, or, with a domain that
+        may lag behind, at the end of a later iteration.
 
         Parameters
         ----------
@@ -249,20 +252,32 @@ class Condensed:
             The window of time points ``first:first + steps``.
         initial : ndarray, (B, H), optional
             State before the window.
+        again : bool
+            Same window as in the last step, on all owners.
 
         Returns
         -------
         StepRecord
-            Where it is not finite, training has to stop.
+            Complete when the weights have moved. Where it is not finite, training has to stop.
         """
+        self.domain.edges_may_age = again
         record = self.measure(X, y, cases, first, steps, initial)
-        if math.isfinite(record.loss):
-            self.move(record)
+        sums = [self.own_sums, self.theta.g, self.phi.g]
+        if self._is_gram_due:
+            sums += [block.batch_gram for block in self.blocks]
+        self.domain.reduce(sums, partial(self._apply, record, self.own_sums, self._places))
         return record
 
+    def _apply(self, record, sums, places, due):
+        """What follows when the sums over all owners have arrived."""
+        self._complete(record, sums, places)
+        if math.isfinite(record.loss):
+            self.move(record)
+
     def measure(self, X, y, cases, first, steps, initial=None):
-        """States, loss and multipliers of a mini-batch, and their sums for both weight blocks."""
+        """States, loss and multipliers of a mini-batch, and their sums over own steps and cases."""
         net, problem, domain = self.net, self.problem, self.domain
+        self.measured += 1
         if domain.size == 1:
             domain.cut(len(cases), steps, len(cases))
         window = self.unfolded.load(X, cases, first, steps, initial)
@@ -289,7 +304,7 @@ class Condensed:
         self.k += 1
         shrink = min(self.options.guard, 0.1 * max(0.0, record.growth))
         self.net.theta[:, self.net.inputs : -1] *= 1 - shrink
-        renewed = self.theta.is_due(self.options.refactor_every)
+        renewed = is_due(self.k, self.options.refactor_every)
         for block in self.blocks:
             block.average_gram()
         if renewed and not self._invert():
@@ -331,43 +346,42 @@ class Condensed:
                 self.domain.send_left(lambda_[0, own])
         return lambda_
 
+    @property
+    def _is_gram_due(self):
+        """Whether the Grams of the mini-batch measured last enter the averages."""
+        return is_due(self.measured, self.options.gram_every)
+
     def _sum(self, window, lambda_, output_rows, delta, output_bounds, record):
-        """Multiplier sums and Grams of both weight blocks over all owners; loss and growth."""
-        theta, phi = self.theta, self.phi
+        """Multiplier sums and Grams of both weight blocks, and the sums that make the record."""
+        theta, phi, domain = self.theta, self.phi, self.domain
         tokens = self.net.inputs if self.problem.tokens else 0
         rows, lambda_rows = window.rows(0, -1), lambda_.reshape(-1, self.net.hidden)
+        is_gram_due = self._is_gram_due
         weights.sums(
-            rows, 0, lambda_rows, theta.needs_gram, *self.theta_parts, window.row_bounds,
+            rows, 0, lambda_rows, is_gram_due, *self.theta_parts, window.row_bounds,
             theta.g[:, tokens:], theta.batch_gram[tokens:, tokens:],
         )  # fmt: skip
         if tokens:
             weights.token_sums(
-                window.tokens.reshape(-1), rows, lambda_rows, theta.needs_gram, *self.token_parts,
+                window.tokens.reshape(-1), rows, lambda_rows, is_gram_due, *self.token_parts,
                 window.row_bounds, theta.g, theta.batch_gram,
             )  # fmt: skip
         weights.sums(
-            output_rows, window.left, delta, phi.needs_gram, *self.phi_parts, output_bounds, phi.g,
+            output_rows, window.left, delta, is_gram_due, *self.phi_parts, output_bounds, phi.g,
             phi.batch_gram,
         )  # fmt: skip
-        measured = np.array([np.add.reduce(self.losses), *self._growth])
-        if self.domain.size > 1:
-            self._reduce(measured, len(rows), len(output_rows), record.terms)
-        record.loss, growth, counted, square = map(float, measured)
-        record.growth = growth / max(counted, 1)
-        size = self.domain.n_steps * self.domain.n_cases * self.net.hidden
-        record.multiplier_square = square * record.terms**2 / size
+        self._places = domain.n_steps * domain.n_cases
+        if is_gram_due and domain.size > 1:  # Grams are means over rows, here and over all owners
+            theta.batch_gram *= len(rows) / self._places
+            phi.batch_gram *= len(output_rows) / record.terms
+        self.own_sums = np.array([np.add.reduce(self.losses), *self._growth])
+        self._complete(record, self.own_sums, self._places)
 
-    def _reduce(self, measured, rows, output_rows, terms):
-        """Sum over all owners; Grams are means over rows, here and there."""
-        total = self.domain.n_steps * self.domain.n_cases
-        arrays = [measured]
-        for block, own, whole in ((self.theta, rows, total), (self.phi, output_rows, terms)):
-            arrays.append(block.g)
-            if block.needs_gram:
-                block.batch_gram *= own / whole
-                arrays.append(block.batch_gram)
-        self.domain.sum(*arrays)
-        self.domain.finish()
+    def _complete(self, record, sums, places):
+        """Loss, growth and mean square of the multipliers, from their sums."""
+        record.loss, growth, counted, square = map(float, sums)
+        record.growth = growth / max(counted, 1)
+        record.multiplier_square = square * record.terms**2 / (places * self.net.hidden)
 
     def final_state(self, steps, batch):
         """State after the last step's window, (B, H), to carry into the next one."""

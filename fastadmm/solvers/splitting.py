@@ -51,7 +51,7 @@ class SplittingRecord:
     rho : tuple of float
         Penalties of the three constraints.
     solved : bool
-        All residuals are below the tolerances.
+        All residuals are below the tolerances; never with staleness.
     """
 
     loss: float
@@ -180,20 +180,26 @@ class Splitting:
         self._prox_outputs = (
             state_blocks.update_outputs_softmax if softmax else state_blocks.update_outputs_squared
         )
-        self._window_key, self.k, self.consensus = None, 0, None
+        self.k, self.consensus = 0, None
         self.certificate = Certificate() if options.certify else None
 
-    def step(self, X, y, cases, first, steps, initial=None):
-        """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`."""
-        key = None if initial is not None else (cases.tobytes(), first, steps)
-        if self.domain.any(key is None or key != self._window_key):
+    def step(self, X, y, cases, first, steps, initial=None, again=False):
+        """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`.
+
+        Where it is the window of the last step ``again``, they go on from its states.
+        """
+        domain = self.domain
+        domain.edges_may_age = again
+        if not again:
             self._enter(X, y, cases, first, steps, initial)
-            self._window_key = key
-        for _ in range(self.options.sweeps):
+            domain.end_iteration()
+        for sweep in range(self.options.sweeps):
+            if sweep:
+                domain.end_iteration()
+                domain.edges_may_age = True
             self.k += 1
             record = self.iterate()
-            self.domain.finish()
-            if not record.finite or record.solved:
+            if not domain.staleness and (record.solved or not record.finite):
                 break
         return record
 
@@ -206,11 +212,13 @@ class Splitting:
         domain, problem = self.domain, self.problem
         if domain.size == 1:
             domain.cut(len(cases), steps, len(cases))
-        batch, outputs = len(cases), problem.outputs_of(steps, domain.is_last)
         hidden, classes = self.net.hidden, self.net.outputs
+        batch, outputs = len(cases), problem.outputs_of(steps, domain.is_last)
         self.window = window = self.unfolded.load(X, cases, first, steps, initial)
         self.steps, self.batch = steps, batch
         self.terms = problem.outputs_of(domain.n_steps) * domain.n_cases
+        elements = domain.n_steps * domain.n_cases * hidden
+        self.sizes = np.sqrt([elements, elements, self.terms * classes])
         size, small = steps * batch * hidden, outputs * batch * classes
         self.edge = self._edge[: 0 if domain.is_last else batch]
         self.a, self.lambda1, self.lambda2, self.targets = self._large[:, :size].reshape(
@@ -257,8 +265,11 @@ class Splitting:
         outputs = self.by_step(self.lambda3)
         self.lambda2[self.steps - len(outputs) :] += outputs @ net.phi[:, :-1]
 
-    def sum_theta(self, targets):
-        """Mean Gram of z, and the sum of products of targets (T, B, H) and z."""
+    def sum_theta(self, targets, then):
+        """Mean Gram of z, and the sum of products of targets (T, B, H) and z.
+
+        ``then()`` is called when the sums over all owners have arrived.
+        """
         window, theta = self.window, self.theta
         tokens = self.net.inputs if self.problem.tokens else 0
         rows, targets = window.rows(0, -1), targets.reshape(-1, self.net.hidden)
@@ -271,21 +282,21 @@ class Splitting:
                 window.tokens.reshape(-1), rows, targets, True, *self._token_parts,
                 window.row_bounds, theta.cross, theta.gram,
             )  # fmt: skip
-        self._reduce(theta, len(rows), self.domain.n_steps * self.domain.n_cases)
+        self._reduce(theta, len(rows), self.domain.n_steps * self.domain.n_cases, then)
 
-    def sum_phi(self, targets):
+    def sum_phi(self, targets, then):
         """Mean Gram of [s; 1], and the sum of products of targets (terms, C) and [s; 1]."""
         weights.sums(
             self.output_rows, self.window.left, targets, True, *self.phi.parts,
             self.output_bounds, self.phi.cross, self.phi.gram,
         )  # fmt: skip
-        self._reduce(self.phi, len(self.output_rows), self.terms)
+        self._reduce(self.phi, len(self.output_rows), self.terms, then)
 
-    def _reduce(self, system, own, whole):
+    def _reduce(self, system, own, whole, then):
         """Sum a system over all owners; its Gram is a mean over rows, here and there."""
         if self.domain.size > 1:
             system.gram *= own / whole
-            self.domain.sum(system.gram, system.cross)
+        self.domain.reduce((system.gram, system.cross), lambda due: then())
 
     def move_outputs(self, rho, relaxation):
         """Outputs by the prox of the loss, then λ3 <- λ3 + ρ3 r3; sets the sums and the losses."""
@@ -294,8 +305,8 @@ class Splitting:
             self.output_targets, self.output_work, self.losses, self.sums, self.output_bounds,
         )  # fmt: skip
 
-    def measure(self, w1, w2, w3):
-        """Set the sums of all constraints, without changes, and the losses.
+    def measure(self, w1, w2, w3, then=lambda: None):
+        """Set the sums of all constraints, without changes, and the losses; then `collect` them.
 
         Parameters
         ----------
@@ -316,49 +327,51 @@ class Splitting:
         kernel = getattr(losses, self.problem.loss)
         self.losses[:] = 0
         self.losses[0] = kernel(self.o, self.y, 1.0, self.output_work[0])
-        self.collect()
+        self.collect(then)
 
-    def collect(self):
-        """Sums of all constraints and the loss over all owners: ``totals`` and ``loss``."""
+    def collect(self, then):
+        """Sums of all constraints and the loss over all owners: ``totals`` and ``loss``; then()."""
         measured = np.append(self.sums.sum(0).ravel(), self.losses.sum())
-        self.domain.sum(measured)
-        self.totals, self.loss = measured[:-1].reshape(3, SUMS), float(measured[-1])
+
+        def have_arrived(due):
+            self.totals, self.loss = measured[:-1].reshape(3, SUMS), float(measured[-1])
+            then()
+
+        self.domain.reduce((measured,), have_arrived)
 
     def merit(self):
         """Augmented Lagrangian, and the sum of the sizes of its terms, as they were collected."""
         parts = np.append(self.totals[:, [ALIGNED, PENALTY]].ravel(), self.loss)
         return float(parts.sum()), float(np.abs(parts).sum())
 
-    def record(self, sums, rho, regulariser=0.0, gained=0.0):
-        """What the iteration measured.
+    def complete(self, record, sizes, sums, regulariser=0.0, gained=0.0):
+        """Write what an iteration measured into its record, from the sums that were collected.
 
         Parameters
         ----------
+        record : SplittingRecord
+            With the penalties of the iteration.
+        sizes : ndarray, (3,)
+            Roots of the numbers of elements of the constraints.
         sums : ndarray, (3, 7)
             Over the constraints that have multipliers.
-        rho : ndarray, (3,)
-            Their penalties.
         regulariser : float
         gained : float
             What the multipliers' ascent has added to the Lagrangian since the sums were set.
         """
         norms = np.sqrt(np.abs(sums))  # <λ, r> has a sign, and its root is not used
-        side, moved = np.maximum(norms[:, LEFT], norms[:, RIGHT]), rho * norms[:, CHANGE]
-        states = self.domain.n_steps * self.domain.n_cases * self.net.hidden
-        sizes = np.sqrt([states, states, self.terms * self.net.outputs])
+        side = np.maximum(norms[:, LEFT], norms[:, RIGHT])
+        moved = np.array(record.rho) * norms[:, CHANGE]
         eps_abs, eps_rel = self.options.eps_abs * sizes, self.options.eps_rel
         near = norms[:, RESIDUAL] <= eps_abs + eps_rel * side
         still = moved <= eps_abs + eps_rel * norms[:, MULTIPLIER]
-        return SplittingRecord(
-            loss=self.loss,
-            terms=self.terms,
-            objective=self.loss / self.terms + regulariser,
-            lagrangian=(self.merit()[0] + gained) / self.terms + regulariser,
-            primal=tuple((norms[:, RESIDUAL] / np.maximum(side, TINY)).tolist()),
-            dual=tuple((moved / np.maximum(norms[:, MULTIPLIER], TINY)).tolist()),
-            rho=tuple(rho.tolist()),
-            solved=bool((near & still).all()),
-        )
+        record.loss = self.loss
+        record.objective = self.loss / record.terms + regulariser
+        record.lagrangian = (self.merit()[0] + gained) / record.terms + regulariser
+        record.primal = tuple((norms[:, RESIDUAL] / np.maximum(side, TINY)).tolist())
+        record.dual = tuple((moved / np.maximum(norms[:, MULTIPLIER], TINY)).tolist())
+        # with staleness, states may rest only because weights are under way
+        record.solved = bool((near & still).all()) and not self.domain.staleness
 
     def kkt(self):
         """Residuals of the optimality conditions, with the multipliers that the solver holds.
@@ -399,7 +412,7 @@ class Splitting:
                 for r, x in zip(residuals, sides, strict=True)
             ),
         }
-        self.domain.finish()
+        self.domain.drain()
         return found
 
     def _norm(self, x):

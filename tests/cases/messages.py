@@ -22,7 +22,7 @@ def check(grid_shape):
             grid.send_left(own[0])
         grid.receive_left(left)
         grid.receive_right(right)
-        grid.finish()
+        grid.end_iteration()
         expected = WORLD[steps.start - 1, cases] if len(own) and steps.start else None
         np.testing.assert_array_equal(left, -1.0 if expected is None else expected)
         inner = len(own) and steps.stop < n_steps
