@@ -23,7 +23,7 @@ from numba.extending import overload
 
 from .coordinates import at, like
 from .elementary import exp, expm1, log, log1p, sigmoid, silu, softplus, tanh, wright_omega
-from .jit import jit
+from .jit import distinct, jit
 
 BLOCK = 128
 """Coordinates that a walk works on at a time."""
@@ -254,7 +254,7 @@ def _minimiser(name, count):
     @overload(minimise)
     def choose(m, s, w1, w2, out):
         kernel = kernels[m.dtype]
-        return lambda m, s, w1, w2, out: kernel(m, s, w1, w2, out)
+        return distinct(lambda m, s, w1, w2, out: kernel(m, s, w1, w2, out))
 
     return minimise
 

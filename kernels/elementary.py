@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from .jit import jit
+from .jit import distinct, jit
 
 _inlined = jit(inline=True)
 _MANTISSA = {types.float32: 23, types.float64: 52}
@@ -341,7 +341,7 @@ def _compile_as(function):
         if implemented is None:
             return None
         kernel = implemented[name]
-        return lambda x: kernel(x)
+        return distinct(lambda x: kernel(x))
 
 
 for _function in (exp, expm1, log, log1p, tanh, sigmoid, silu, softplus, wright_omega):

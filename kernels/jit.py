@@ -67,6 +67,27 @@ CACHE_FOLDER = _open_cache()
 """Folder of the compiled kernels, None where caching is off."""
 
 
+def _identity(value):
+    """What tells a value that a closure holds from others, the same in every process."""
+    function = getattr(value, "py_func", value)
+    if hasattr(function, "__qualname__"):
+        return function.__module__, function.__qualname__
+    return type(value).__qualname__, repr(value)
+
+
+def distinct(function):
+    """Name a closure after what it holds, and return it; other functions keep their name.
+
+    Numba names machine code after the qualified name, the argument types and a count of functions
+    that begins anew in each process. Two closures of one source that different processes have
+    compiled and cached may so carry one name, and a process that loads both links one for both.
+    """
+    if function.__closure__:
+        held = repr([_identity(cell.cell_contents) for cell in function.__closure__])
+        function.__qualname__ += "_" + hashlib.sha256(held.encode()).hexdigest()[:12]
+    return function
+
+
 def jit(function=None, *, parallel=False, reassociate=False, inline=False):
     """Compile a kernel on its first call, without the GIL, kept on disk.
 
@@ -82,6 +103,7 @@ def jit(function=None, *, parallel=False, reassociate=False, inline=False):
     """
     if function is None:
         return lambda f: jit(f, parallel=parallel, reassociate=reassociate, inline=inline)
+    distinct(function)
     options = {
         "nogil": True,
         "error_model": "numpy",
@@ -110,7 +132,7 @@ def compiled_as(kernel):
     def decorate(function):
         @overload(function)
         def choose(*args):
-            return lambda *args: kernel(*args)
+            return distinct(lambda *args: kernel(*args))
 
         function.kernel = kernel
         return function

@@ -66,8 +66,6 @@ def test_every_kernel_is_called():
 
 @pytest.mark.parametrize("name", CALLS)
 def test_compiled_cached_and_plain_python_agree(name, results):
-    if name == "prox_silu_activation":
-        pytest.xfail("compiled and interpreted walks end in different minima of one entry")
     arguments = CALLS[name]()
     with np.errstate(all="ignore"):
         value = getattr(kernels, name).kernel.py_func(*arguments)
