@@ -73,3 +73,13 @@ def dot(x, y):
 def squared_norm(x):
     """Squared Euclidean norm of a vector, in its precision."""
     return dot(x, x)
+
+
+@jit
+def add_by_token(tokens, rows, scale, totals):
+    """``totals[token] += scale row`` for the token of every row."""
+    factor = totals.dtype.type(scale)
+    for i in range(len(tokens)):
+        total, addend = totals[tokens[i]], rows[i]
+        for j in range(len(total)):
+            total[j] += factor * addend[j]

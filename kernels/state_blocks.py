@@ -209,6 +209,17 @@ def _aim(driven, states, a, value, lambda1, lambda2, rho1, rho2, relaxation):
             l2[j] = take * s[j] + keep * f[j] + l2[j] * inverse2
 
 
+@jit
+def _add_row_sums(residual, left, right, multiplier, aligned, rho, sums):
+    """Add one row's squared norms and inner product to the sums of its constraint."""
+    sums[RESIDUAL] += residual
+    sums[LEFT] += left
+    sums[RIGHT] += right
+    sums[MULTIPLIER] += multiplier
+    sums[ALIGNED] += aligned
+    sums[PENALTY] += 0.5 * rho * residual
+
+
 @jit(reassociate=True)
 def _ascend(fresh, value, driven, states, a, lambda1, lambda2, targets, rho1, rho2, sums):
     """Take the new a, and from the aims the multipliers ``ρ1 (a − m)`` and ``ρ2 (σ − f(a))``."""
@@ -237,20 +248,9 @@ def _ascend(fresh, value, driven, states, a, lambda1, lambda2, targets, rho1, rh
             al1 += l1[j] * gap1
             al2 += l2[j] * gap2
             change += moved * moved
-        one, two = sums[0], sums[1]
-        one[RESIDUAL] += r1
-        one[LEFT] += a2
-        one[RIGHT] += d2
-        one[MULTIPLIER] += m1
-        one[ALIGNED] += al1
-        one[PENALTY] += 0.5 * rho1 * r1
-        one[CHANGE] += change
-        two[RESIDUAL] += r2
-        two[LEFT] += s2
-        two[RIGHT] += f2
-        two[MULTIPLIER] += m2
-        two[ALIGNED] += al2
-        two[PENALTY] += 0.5 * rho2 * r2
+        _add_row_sums(r1, a2, d2, m1, al1, rho1, sums[0])
+        _add_row_sums(r2, s2, f2, m2, al2, rho2, sums[1])
+        sums[0, CHANGE] += change
 
 
 @jit(parallel=True)
@@ -411,12 +411,7 @@ def _add_sums(left, right, lambda_, weight, sums):
             y2 += y[j] * y[j]
             l2 += dual[j] * dual[j]
             aligned += dual[j] * gap
-        sums[RESIDUAL] += r2
-        sums[LEFT] += x2
-        sums[RIGHT] += y2
-        sums[MULTIPLIER] += l2
-        sums[ALIGNED] += aligned
-        sums[PENALTY] += 0.5 * weight * r2
+        _add_row_sums(r2, x2, y2, l2, aligned, weight, sums)
 
 
 @jit(parallel=True)

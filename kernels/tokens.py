@@ -23,7 +23,7 @@ from .blas import gemm, potrf, potrs, syrk
 from .cholesky import copy_rows
 from .grams import BLOCK
 from .jit import compiled_as, jit
-from .rows import row
+from .rows import add_by_token, row
 
 
 class TokenFactor(NamedTuple):
@@ -63,11 +63,9 @@ def _sum_by_token(tokens, rows, keep, scale, counts, sums):
     _keep(counts, keep)
     _keep(sums, keep)
     factor = counts.dtype.type(scale)
-    for i in range(len(tokens)):
-        token = tokens[i]
+    for token in tokens:
         counts[token] += factor
-        for j in range(rows.shape[1]):
-            sums[token, j] += factor * rows[i, j]
+    add_by_token(tokens, rows, scale, sums)
 
 
 @jit

@@ -11,7 +11,7 @@ from numba import prange
 
 from .blas import potrf, potri
 from .jit import jit
-from .rows import dot, row
+from .rows import add_by_token, dot, row
 from .tiles import gram as gram_of
 from .tiles import multiply, multiply_transposed
 
@@ -96,9 +96,9 @@ def token_sums(tokens, rows, lambda_, with_gram, g_parts, cross_parts, bounds, g
     chunks = len(bounds) - 1
     for chunk in prange(chunks):
         part = slice(bounds[chunk], bounds[chunk + 1])
-        _add_by_token(tokens[part], lambda_[part], g_parts[chunk])
+        _sum_by_token(tokens[part], lambda_[part], g_parts[chunk])
         if with_gram:
-            _add_by_token(tokens[part], rows[part], cross_parts[chunk])
+            _sum_by_token(tokens[part], rows[part], cross_parts[chunk])
     width = g_parts.shape[1]
     for token in range(width):
         _add_column(g_parts, 1.0, token, g[:, token])
@@ -110,13 +110,9 @@ def token_sums(tokens, rows, lambda_, with_gram, g_parts, cross_parts, bounds, g
 
 
 @jit
-def _add_by_token(tokens, rows, totals):
-    """``totals[token] <-`` sum of the rows of each token."""
+def _sum_by_token(tokens, rows, totals):
     totals[:] = 0
-    for r in range(len(tokens)):
-        total, addend = totals[tokens[r]], rows[r]
-        for j in range(len(total)):
-            total[j] += addend[j]
+    add_by_token(tokens, rows, 1.0, totals)
 
 
 @jit
