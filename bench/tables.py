@@ -9,6 +9,7 @@ from statistics import geometric_mean, mean, median
 
 import kernel_tables
 import machine
+import parallel_tables
 import speed_tables
 
 ROOT = Path(__file__).parents[1]
@@ -84,15 +85,57 @@ def convergence():
     return lines
 
 
+def text():
+    """Nats per character of all methods on the paper's text."""
+    groups = {}
+    for run in machine.load("text")["results"]:
+        groups.setdefault(run["method"], []).append(run)
+    lines = [
+        "| method | learning rate | held out: mean | worst | best | training text: mean |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, runs in groups.items():
+        losses = [run["test_loss"] for run in runs]
+        shown = " | ".join(f"{v:.3f}" for v in (mean(losses), max(losses), min(losses)))
+        rate = f"{runs[0]['rate']:g}" if "rate" in runs[0] else ""
+        trained = mean(run["train_loss"] for run in runs)
+        lines.append(f"| {method} | {rate} | {shown} | {trained:.3f} |")
+    return lines
+
+
+def stability():
+    """Mean and lowest test accuracy of all methods over gains and seeds."""
+    runs = machine.load("stability")["results"]
+    gains = sorted({run["gain"] for run in runs})
+    lines = [
+        f"| | | {' | '.join(f'gain {gain:g}' for gain in gains)} | lowest of all |",
+        "|---" * (len(gains) + 3) + "|",
+    ]
+    for task in dict.fromkeys(run["task"] for run in runs):
+        for method in dict.fromkeys(run["method"] for run in runs):
+            own = [r for r in runs if (r["task"], r["method"]) == (task, method)]
+            means = [mean(r["test_accuracy"] for r in own if r["gain"] == g) for g in gains]
+            lowest = min(r["test_accuracy"] for r in own)
+            shown = " | ".join(f"{100 * value:.1f}" for value in (*means, lowest))
+            lines.append(f"| {task} | {method} | {shown} |")
+    return lines
+
+
 PAGES = {
     "README.md": (accuracy, step_race, startup),
-    "docs/solvers.md": (convergence,),
     "docs/speed.md": (
         speed_tables.targets,
         speed_tables.roofline,
         speed_tables.memory,
         speed_tables.limits,
         speed_tables.losses,
+    ),
+    "docs/solvers.md": (convergence, stability, text),
+    "docs/parallel.md": (
+        parallel_tables.scaling,
+        parallel_tables.stream,
+        parallel_tables.straggler,
+        parallel_tables.goal,
     ),
     "docs/kernels.md": (
         kernel_tables.catalogue,

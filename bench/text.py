@@ -22,6 +22,8 @@ from fastadmm.threads import check_threads, compute_threads
 
 HIDDEN, WINDOW, STREAMS, EPOCHS = 128, 25, 32, 8
 SEEDS = range(3)
+MORE_RATES = {"SGD": (3.0,), "Momentum": (1.0,), "Adam": (5e-2,)}
+"""Beyond those of the stability study, where the best was the largest."""
 
 
 def train_torch(net, task, name, rate):
@@ -91,6 +93,7 @@ def main(data):
     task = datasets.text(Path(data) / "text" / "metamorphosis.txt", WINDOW, STREAMS)
     runs = [ours(task, solver, s) for solver in ("condensed", "block", "admmirnn") for s in SEEDS]
     for name, rates in RATES.items():
+        rates += MORE_RATES.get(name, ())
         trials = [theirs(task, name, rate, 0) for rate in rates]
         best = min(
             trials, key=lambda run: (run["train_loss"] != run["train_loss"], run["train_loss"])

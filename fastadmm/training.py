@@ -336,21 +336,23 @@ class _Run:
 
     def _wishes(self, time_limit):
         """What this process wants: to stop for want of time, and for which signal."""
-        late = time_limit is not None and self.result.train_seconds > time_limit
-        requested = signals.requested()
-        return np.array([late, *(requested == number for number in SIGNALS)], float)
+        wishes, requested = np.zeros(1 + len(SIGNALS)), signals.requested()
+        wishes[0] = time_limit is not None and self.result.train_seconds > time_limit
+        if requested:
+            wishes[1 + SIGNALS.index(requested)] = 1
+        return wishes
 
     def _judge(self, record, wishes, reporter, n_cases, due):
         """Decide about the end, from the record of a step and the wishes of all processes."""
         if self.status is None:
-            late, *wanted = wishes > 0
+            late, *wanted = wishes.tolist()
             if not record.finite or self._has_exploded(record):
                 self.status = "diverged"
             elif record.solved:
                 self.status = "solved"
             elif any(wanted):
                 self.status = "interrupted"
-                self.result.signal = int(SIGNALS[wanted.index(True)])
+                self.result.signal = next(int(n) for n, w in zip(SIGNALS, wanted, strict=True) if w)
             elif late:
                 self.status = "time_limit"
             if self.status is not None:

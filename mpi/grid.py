@@ -89,6 +89,9 @@ class Grid(Serial):
         super().end_iteration()
         self._mail.finish()
 
+    def drain(self):
+        self._mail.finish()
+
     def sum(self, *arrays):
         self._mail.sum(arrays)
 

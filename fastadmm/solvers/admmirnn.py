@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from fastadmm import validation
 from fastadmm.kernels import linearised_blocks, prox_cross_entropy_loss
 from fastadmm.kernels.activations import activate
 from fastadmm.kernels.state_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
@@ -48,14 +49,9 @@ class AdmmirnnOptions:
     certify: bool = False
 
     def __post_init__(self):
-        for name in ("rho1", "rho2", "rho3", "nu"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
-        for name in ("eps_abs", "eps_rel"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected a number, at least 0")
-        if self.sweeps < 1:
-            raise ValueError(f"sweeps is {self.sweeps}: expected at least 1")
+        validation.positive_fields(self, "rho1", "rho2", "rho3", "nu")
+        validation.nonnegative_fields(self, "eps_abs", "eps_rel")
+        validation.counting_fields(self, "sweeps")
 
 
 class Admmirnn(Splitting):

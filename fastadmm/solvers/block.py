@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from fastadmm import validation
 from fastadmm.kernels import factor_cholesky, solve_cholesky, state_blocks
 from fastadmm.kernels.state_blocks import CHANGE, PENALTY
 from fastadmm.solvers.regularisers import Consensus, check_regulariser
@@ -71,22 +72,17 @@ class BlockOptions:
     certify: bool = False
 
     def __post_init__(self):
-        for name in ("rho1", "rho2", "rho3", "rho_weights"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
-        for name in ("tau_theta", "tau_phi", "strength", "eps_abs", "eps_rel"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected a number, at least 0")
-        if self.adapt_every < 0:
-            raise ValueError(f"adapt_every is {self.adapt_every}: expected at least 0")
-        if self.adapt_ratio <= 1:
-            raise ValueError(f"adapt_ratio is {self.adapt_ratio}: expected above 1")
-        if not 0 < self.relaxation < 2:
-            raise ValueError(f"relaxation is {self.relaxation}: expected 0 < relaxation < 2")
-        if not 0 <= self.guard <= 1:
-            raise ValueError(f"guard is {self.guard}: expected 0 <= guard <= 1")
-        if self.sweeps < 1:
-            raise ValueError(f"sweeps is {self.sweeps}: expected at least 1")
+        validation.positive_fields(self, "rho1", "rho2", "rho3", "rho_weights")
+        validation.nonnegative_fields(
+            self, "tau_theta", "tau_phi", "strength", "eps_abs", "eps_rel"
+        )
+        validation.counting_fields(self, "adapt_every", least=0)
+        validation.counting_fields(self, "sweeps")
+        validation.check_fields(self, ("adapt_ratio",), lambda value: value > 1, "above 1")
+        validation.check_fields(
+            self, ("relaxation",), lambda value: 0 < value < 2, "0 < {name} < 2"
+        )
+        validation.check_fields(self, ("guard",), lambda value: 0 <= value <= 1, "0 <= {name} <= 1")
         if self.certify and (self.relaxation != 1 or self.adapt_every):
             raise ValueError("certify needs relaxation=1 and adapt_every=0: both may raise it")
         check_regulariser(self.regulariser)

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from fastadmm import validation
 from fastadmm.kernels import states, weights
 from fastadmm.mpi.partition import bounds
 from fastadmm.mpi.serial import Serial
@@ -62,17 +63,11 @@ class CondensedOptions:
     guard: float = 0.02
 
     def __post_init__(self):
-        for name in ("gram_memory", "momentum", "penalty_memory", "average"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected 0 <= {name} < 1")
-        for name in ("eta", "damping"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
-        for name in ("gram_every", "refactor_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
-        if not 0 <= self.guard <= 1:
-            raise ValueError(f"guard is {self.guard}: expected 0 <= guard <= 1")
+        memories = "gram_memory", "momentum", "penalty_memory", "average"
+        validation.check_fields(self, memories, lambda value: 0 <= value < 1, "0 <= {name} < 1")
+        validation.positive_fields(self, "eta", "damping")
+        validation.counting_fields(self, "gram_every", "refactor_every")
+        validation.check_fields(self, ("guard",), lambda value: 0 <= value <= 1, "0 <= {name} <= 1")
 
 
 @dataclass
