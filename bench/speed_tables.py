@@ -73,7 +73,7 @@ def limits():
         "|---" * 9 + "|",
     ]
     for race in races:
-        ours, products = race["median"]["condensed"], race["median"]["products"]
+        ours, products = race["median"]["condensed"], race["products"]
         share = products / ours
         peers = [race[key] for key in PEERS.values()]
         ratios = " | ".join(f"{ratio / share:.2f} | {ratio:.2f}" for ratio in peers)
