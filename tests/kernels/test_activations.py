@@ -47,7 +47,7 @@ def _cases(real, seed):
     """(m, s, w2) with w1 = 1: near and far, s inside and outside the range, extreme weights."""
     rng = np.random.default_rng(seed)
     m, s, w2 = [], [], []
-    for ratio in (1e-6, 0.3, 3.0, 50.0, 1e3, 1e8):
+    for ratio in (1e-6, 1e-3, 0.3, 3.0, 50.0, 1e3, 1e4, 1e8):
         for magnitude in (1, 6, 1e4):
             for spread in (0.3, 1.5, magnitude):
                 m.append(magnitude * rng.normal())
