@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from fastadmm.threads import available_cores
+
 ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
@@ -14,7 +16,9 @@ def launch(script, size, *arguments):
     """Run a script on so many ranks, one thread each; Open MPI's launcher."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     mpirun = shutil.which("mpirun", path=path)
-    options = ["--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]
+    options = ["--oversubscribe", "--bind-to", "none"]
+    if size > available_cores():
+        options += ["--mca", "mpi_yield_when_idle", "1"]
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     subprocess.run(
         [mpirun, *options, "-n", str(size), sys.executable, script, *map(str, arguments)],

@@ -7,7 +7,7 @@ python bench/stability.py DATA [METHOD ...]
 Every method starts from the same weights (orthogonal recurrent weights times the gain), takes the
 same number of epochs and mini-batches of the same size. The torch optimisers decay their learning
 rate linearly to zero, like `condensed`; each has the best of its rates on the digits or MNIST at
-gain 1, seed 0, by training loss. `block` and `admmirnn` iterate on all digits at once (1,000
+gain 1, seed 0, by training loss. `block` and `admmirnn` iterate on all digits at once (200
 iterations), and take the mini-batches of MNIST one by one.
 """
 
@@ -99,7 +99,7 @@ def multiplier_norms(net, task, cases=512):
 def train_ours(net, task, options, seed, settings):
     """Train with one of our solvers; returns the last training loss and the status."""
     if options["solver"] in ("block", "admmirnn") and task.name == "digits":
-        settings = dict(epochs=1000, batch_size=None)
+        settings = dict(epochs=200, batch_size=None)
     result = fit(net, task.X, task.y, seed=seed, **settings, **options)
     return result.history[-1]["train_loss"], result.status
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastadmm import signals, validation
 from fastadmm.kernels.jit import CACHE_FOLDER
+from fastadmm.mpi.cost import Work, choose
 from fastadmm.mpi.launch import one_per_node_first
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
@@ -135,9 +136,10 @@ def fit(
         the weights are those of one rank, up to the order of summation. Every rank passes the
         same arguments and the whole X and y, memory maps best: only its own part is read.
     grid : (int, int), optional
-        Ranks along time and along the batch; chosen by `fastadmm.mpi.grid.choose_grid`.
+        Ranks along time and along the batch.
     micro_batches : int, optional
-        Micro-batches of the pipeline over time ranks.
+        Micro-batches of the pipeline over time ranks. Both are chosen by the cost model
+        (`fastadmm.mpi.cost.choose`) where they are not given.
     staleness : int
         Ranks do not wait for each other within an epoch: the weights that a rank uses may lack the
         last ``staleness`` iterations, and where iterations go on from the states of the last one
@@ -178,7 +180,11 @@ def fit(
     batch_size = min(batch_size or n_cases, n_cases)
     plan = Plan(n_cases, n_timepoints, batch_size, _window(steps, n_timepoints, readout), epochs)
     staleness = _staleness(staleness, comm, plan, options)
-    domain = _domain(comm, grid, micro_batches, plan, staleness)
+    work = Work(
+        n_cases, n_timepoints, batch_size, plan.steps, net.inputs, net.hidden, net.outputs,
+        every=readout == "all", tokens=X.ndim == 2, itemsize=net.dtype.itemsize,
+    )  # fmt: skip
+    domain = _domain(comm, grid, micro_batches, work, solver, staleness)
     share = Share(plan, domain)
     problem, X, y = make_problem(net, share.of(X), share.of(y, readout), loss, readout, share.empty)
     if validation is not None:
@@ -216,21 +222,22 @@ def _staleness(value, comm, plan, options):
     return value
 
 
-def _domain(comm, grid, micro_batches, plan, staleness):
+def _domain(comm, grid, micro_batches, work, solver, staleness):
     """Who owns what: this process alone, or a grid of ranks."""
     if comm is None:
         return Serial()
     from fastadmm.mpi.asynchronous import AsynchronousGrid
-    from fastadmm.mpi.grid import Grid, choose_grid
+    from fastadmm.mpi.grid import Grid, check_grid
 
-    time_ranks, batch_ranks = grid or choose_grid(comm.Get_size(), plan.steps, plan.batch_size)
-    if micro_batches is None:
-        per_rank = plan.batch_size // batch_ranks
-        micro_batches = max(1, min(4 * time_ranks, per_rank // 16))
-    micro_batches = _positive(micro_batches, "micro_batches")
+    if micro_batches is not None:
+        _positive(micro_batches, "micro_batches")
+    if grid is not None:
+        check_grid(comm.Get_size(), *grid)
+    layout, _ = choose(comm.Get_size(), work, solver, grid=grid)
+    parts = micro_batches or layout.micro_batches
     if staleness:
-        return AsynchronousGrid(comm, time_ranks, batch_ranks, micro_batches, staleness=staleness)
-    return Grid(comm, time_ranks, batch_ranks, micro_batches)
+        return AsynchronousGrid(comm, layout.time, layout.batch, parts, staleness=staleness)
+    return Grid(comm, layout.time, layout.batch, parts)
 
 
 def _own_cases(net, X, y, problem, domain):

@@ -274,11 +274,12 @@ def _memory(work, cost, layout, steps, batch, ends):
     return share * channels + targets + (states + weights) * work.itemsize
 
 
-def choose(size, work, solver="condensed", machine=TYPICAL):
+def choose(size, work, solver="condensed", machine=TYPICAL, grid=None):
     """The fastest grid and number of micro-batches for so many ranks.
 
-    Looks at every factorisation of ``size``, and at powers of two for the micro-batches. The same
-    arguments always give the same layout: with the default machine no clock is read.
+    Looks at every factorisation of ``size``, or at the ``grid`` (time, batch) alone, and at powers
+    of two for the micro-batches. The same arguments always give the same layout: with the default
+    machine no clock is read.
 
     Returns
     -------
@@ -288,7 +289,7 @@ def choose(size, work, solver="condensed", machine=TYPICAL):
     if size < 1:
         raise ValueError(f"size is {size}: expected a positive number of ranks")
     best = None
-    for parts in _divisors(size):
+    for parts in _divisors(size) if grid is None else grid[:1]:
         share = -(-min(work.batch, work.n_cases) // (size // parts))
         piped = parts > 1 and counts(work, solver).pipelined
         for power in range(share.bit_length() if piped else 1):

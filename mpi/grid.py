@@ -11,16 +11,13 @@ from .serial import Serial
 from .transfer import CARRY, LEFT, RIGHT, Mailbox
 
 
-def choose_grid(size, n_timepoints, batch):
-    """Grid (time, batch) for so many ranks: along the batch as far as each has four sequences.
-
-    A cut along the batch needs no edges; one along time is for what is left.
-    """
-    along_batch = max(d for d in range(1, size + 1) if size % d == 0 and (d == 1 or 4 * d <= batch))
-    along_time = size // along_batch
-    if along_time > n_timepoints:
-        along_batch, along_time = size, 1
-    return along_time, along_batch
+def check_grid(size, time, batch):
+    """Refuse a grid that does not have a place for each of ``size`` ranks."""
+    if time < 1 or batch < 1 or time * batch != size:
+        raise ValueError(
+            f"grid is {time}x{batch} (time x batch): expected a product of {size}, "
+            "the number of ranks"
+        )
 
 
 class Grid(Serial):
@@ -43,11 +40,7 @@ class Grid(Serial):
     def __init__(self, comm, time, batch, parts=1):
         super().__init__()
         self.size = comm.Get_size()
-        if time < 1 or batch < 1 or time * batch != self.size:
-            raise ValueError(
-                f"grid is {time}x{batch} (time x batch): expected a product of {self.size}, "
-                "the number of ranks"
-            )
+        check_grid(self.size, time, batch)
         self.comm = comm.Dup()
         self.rank = comm.Get_rank()
         self.is_root = self.rank == 0

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases.launcher import mpirun, needs_mpirun
-from fastadmm.mpi.grid import choose_grid
 
 from fastadmm.shares import Plan, Share
 
@@ -58,14 +57,6 @@ def test_an_epoch_has_every_case_once_and_even_batches(n, batch):
         assert len(epoch) == plan.batches
     if n > batch:
         assert any((a != b).any() for a, b in zip(*epochs, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("size", "steps", "batch", "grid"),
-    [(1, 28, 128, (1, 1)), (4, 28, 128, (1, 4)), (4, 28, 8, (2, 2)), (3, 100, 1, (3, 1))],
-)
-def test_grid_cuts_the_batch_first(size, steps, batch, grid):
-    assert choose_grid(size, steps, batch) == grid
 
 
 @needs_mpirun
