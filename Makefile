@@ -12,8 +12,10 @@ BIN := .venv/bin
 demo: .venv/.demo
 	@$(BIN)/fastadmm train digits --out demo
 
-test: .venv/.dev
+# Without ARGS, what depends on the MPI library is tested a second time, under MPICH.
+test: .venv/.dev .venv/mpich/.done
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(if $(ARGS),,OMP_WAIT_POLICY=passive .venv/mpich/bin/python -m pytest -m every_mpi tests/mpi)
 
 lint: .venv/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -41,4 +43,12 @@ clean:
 
 .venv/.dev: pyproject.toml | .venv/bin/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# An environment that has MPICH, and all else from the main one.
+.venv/mpich/.done: .venv/.dev
+	@$(PYTHON) -m venv .venv/mpich
+	@.venv/mpich/bin/pip install --quiet --disable-pip-version-check mpi4py mpich
+	@$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(' + repr(sysconfig.get_path('purelib')) + ')')" \
+	    > $$(.venv/mpich/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/shared.pth
 	@touch $@

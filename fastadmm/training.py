@@ -12,7 +12,7 @@ import numpy as np
 from fastadmm import signals, validation
 from fastadmm.kernels.jit import CACHE_FOLDER
 from fastadmm.mpi.cost import Work, choose
-from fastadmm.mpi.launch import one_per_node_first
+from fastadmm.mpi.launch import alike, one_per_node_first
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
@@ -186,9 +186,12 @@ def fit(
     )  # fmt: skip
     domain = _domain(comm, grid, micro_batches, work, solver, staleness)
     share = Share(plan, domain)
-    problem, X, y = make_problem(net, share.of(X), share.of(y, readout), loss, readout, share.empty)
-    if validation is not None:
-        validation = _own_cases(net, *validation, problem, domain)
+    with alike(domain.comm, (ValueError, TypeError)):
+        problem, X, y = make_problem(
+            net, share.of(X), share.of(y, readout), loss, readout, share.empty
+        )
+        if validation is not None:
+            validation = _own_cases(net, *validation, problem, domain)
     net.task.update(loss=problem.loss, readout=readout)
     run = _Run(net, problem, X, y, plan, share, validation, threads, np.random.default_rng(seed))
     verbose = verbose if domain.is_root else 0

@@ -94,6 +94,28 @@ def world():
 
 
 @contextlib.contextmanager
+def alike(comm, mistakes):
+    """Raise a mistake that the body makes on any rank on all of them; collective.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Comm or None
+        None: this process is alone.
+    mistakes : tuple of exception types
+        A rank that made none raises that of the first rank that made one.
+    """
+    own = None
+    try:
+        yield
+    except mistakes as error:
+        own = error
+    found = [own] if comm is None else comm.allgather(own)
+    for error in (own, *found):
+        if error is not None:
+            raise error
+
+
+@contextlib.contextmanager
 def together(mistakes=(), code=2):
     """Run the body as one rank of a job that ends as a whole; without a launcher, just run it.
 

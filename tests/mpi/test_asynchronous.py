@@ -12,7 +12,7 @@ PROGRAM = Path(__file__).parents[1] / "cases" / "asynchronous.py"
 
 
 @needs_mpirun
-@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.every_mpi), 3])
 def test_bound_order_and_end(size):
     code, out, err, _ = mpirun(size, PROGRAM, timeout=120)
     assert code == 0, err

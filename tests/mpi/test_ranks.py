@@ -1,11 +1,13 @@
 """Training over ranks: the weights of one rank on every grid, messages, the command line."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cases.launcher import mpirun, needs_mpirun
+from cases.launcher import finish, mpirun, needs_mpirun, start
 
 from fastadmm.shares import Plan, Share
 
@@ -60,6 +62,7 @@ def test_an_epoch_has_every_case_once_and_even_batches(n, batch):
 
 
 @needs_mpirun
+@pytest.mark.every_mpi
 @pytest.mark.parametrize("size", [3, 4])
 def test_messages(size):
     code, out, err, _ = mpirun(size, PROGRAMS / "messages.py", timeout=60)
@@ -68,7 +71,7 @@ def test_messages(size):
 
 
 @needs_mpirun
-@pytest.mark.parametrize("size", [2, 3, 4, 5])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.every_mpi), 3, 4, 5])
 def test_weights_are_those_of_one_rank(size):
     code, out, err, _ = mpirun(size, PROGRAMS / "equal_to_one_rank.py", timeout=240)
     assert code == 0, out + err
@@ -76,6 +79,31 @@ def test_weights_are_those_of_one_rank(size):
 
 
 @needs_mpirun
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_mistake_in_one_ranks_values_is_told_by_all(size):
+    code, out, err, _ = mpirun(size, PROGRAMS / "one_ranks_mistake.py", timeout=60)
+    assert code == 0, err
+    assert out.count("done") == size
+
+
+@needs_mpirun
+@pytest.mark.every_mpi
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_one_rank_ends_all_and_keeps_the_model(tmp_path, number):
+    job = start(
+        2, PROGRAMS / "train_and_say_pid.py", "digits", "--epochs", 100_000, "--hidden", 16,
+        "--threads", 1, "--out", tmp_path,
+    )  # fmt: skip
+    os.kill(int(job.stdout.readline()), number)
+    code, _, err, _ = finish(job, timeout=60)
+    assert code == 128 + number, err
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "interrupted"
+    assert (tmp_path / "model.safetensors").stat().st_size > 0
+
+
+@needs_mpirun
+@pytest.mark.every_mpi
 def test_command_line_over_ranks(tmp_path):
     options = ("digits", "--epochs", 2, "--hidden", 16, "--dtype", "float64", "--threads", 1)
     losses = []

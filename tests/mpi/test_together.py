@@ -40,6 +40,7 @@ def own_lines(text, start):
 FAIL = "if comm.rank == 1:\n    raise {}\ncomm.Barrier()"
 
 
+@pytest.mark.every_mpi
 def test_an_exception_on_one_rank_ends_the_job(program):
     path = program(FAIL.format("KeyError('lost')"))
     code, _, err, _ = mpirun(3, path, timeout=SOON)
@@ -90,12 +91,14 @@ def test_exit_codes_of_all_and_of_one(program):
     assert own_lines(err, "rank 1 of 2: exit 3")
 
 
+@pytest.mark.every_mpi
 def test_rank_0_alone_prints(program):
     body = "print('hello', comm.rank)\nprint('hello', comm.rank, file=sys.stderr)"
     code, out, err, _ = mpirun(3, program(body), timeout=SOON)
     assert (code, out, own_lines(err, "hello")) == (0, "hello 0\n", ["hello 0"])
 
 
+@pytest.mark.every_mpi
 def test_a_killed_rank_ends_the_job(program):
     job = start(3, program("print(os.getpid(), flush=True)\ncomm.Barrier()\ntime.sleep(600)"))
     os.kill(int(job.stdout.readline()), signal.SIGKILL)
