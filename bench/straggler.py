@@ -128,7 +128,7 @@ def draw():
             axis.plot(delays, [each["relative"][k] for each in chosen], "o-", label=label)
         axis.plot(delays, [each["bound"] for each in chosen], "k:", label="bound")
         title = "rank 1 in every step" if kind == "fixed" else "one rank, drawn for every step"
-        axis.set(xlabel="delay / undisturbed step", ylim=(0, 1.1), title=title)
+        axis.set(xlabel="delay / undisturbed step", ylim=(0, 1.2), title=title)
     figure.axes[0].set_ylabel("throughput / undisturbed")
     figure.axes[1].legend(fontsize=8)
     figure.savefig(machine.RESULTS / "straggler.png", dpi=130)

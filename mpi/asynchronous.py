@@ -44,20 +44,29 @@ class AsynchronousGrid(Grid):
         self._places, self._age, self._ages = collections.Counter(), 0, []
 
     def send_right(self, array):
+        self._progress()
         if self._right is not None and array.size:
             self._mail.send(array, self._right, self._tag("send right", RIGHT))
 
     def send_left(self, array):
+        self._progress()
         if self._left is not None and array.size:
             self._mail.send(array, self._left, self._tag("send left", LEFT))
 
     def receive_left(self, out):
+        self._progress()
         if self._left is not None and out.size:
             self._receive(out, self._left, self._tag("receive left", RIGHT))
 
     def receive_right(self, out):
+        self._progress()
         if self._right is not None and out.size:
             self._receive(out, self._right, self._tag("receive right", LEFT))
+
+    def _progress(self):
+        """Let MPI go on with what is under way: it works only while it is called."""
+        for reduction in self._pending:
+            reduction.has_arrived()
 
     def _tag(self, kind, tag):
         """A tag of its own for every message of an iteration, the same in all iterations."""

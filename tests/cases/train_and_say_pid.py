@@ -3,9 +3,10 @@
 import os
 import sys
 
+from mpi4py import MPI
+
 from fastadmm import training
 from fastadmm.cli import main
-from mpi4py import MPI
 
 record = training._Run._record
 
