@@ -1,4 +1,4 @@
-"""The cost model against the clock: iterations on one thread, reductions between two ranks.
+"""The cost model against the clock: iterations on one and on two ranks, sums over two.
 
 python bench/cost_model.py        writes results/cost_model.json; needs mpirun for the second part
 """
@@ -40,9 +40,12 @@ SHAPES = (
     shape(50, 64, 16, 128, 16, every=True),
 )
 
+SPLIT = SHAPES[0], SHAPES[4], SHAPES[6]
+"""Shapes that are also trained on two ranks."""
 
-def measured(work):
-    """Seconds of an iteration of `fit` on one thread: the best epoch's mean."""
+
+def measured(work, **distribution):
+    """Seconds of an iteration of `fit` on one thread per rank: the best epoch's mean."""
     rng = np.random.default_rng(0)
     cases, steps = work.n_cases, work.n_timepoints
     if work.tokens:
@@ -52,7 +55,9 @@ def measured(work):
     y = rng.integers(0, work.outputs, (cases, steps) if work.every else cases)
     readout = "all" if work.every else "last"
     net = RNN(work.inputs, work.hidden, work.outputs)
-    result = fit(net, X, y, readout=readout, batch_size=work.batch, epochs=EPOCHS, threads=1)
+    result = fit(
+        net, X, y, readout=readout, batch_size=work.batch, epochs=EPOCHS, threads=1, **distribution
+    )
     return min(r["seconds"] / r["batches"] for r in result.history[1:])
 
 
@@ -94,7 +99,27 @@ def reductions():
             times.append(MPI.Wtime() - started)
         predicted = cost.all_reduce(comm.size, numbers.nbytes, network)
         found.append({"bytes": numbers.nbytes, "measured": median(times), "predicted": predicted})
-    return {"network": asdict(network), "ranks": comm.size, "all_reduce": found}
+    return {
+        "network": asdict(network),
+        "ranks": comm.size,
+        "all_reduce": found,
+        "grids": [grid for work in SPLIT for grid in grids(comm, work)],
+    }
+
+
+def grids(comm, work):
+    """Iterations split along the batch and along time, and predicted from rates measured alike."""
+    numbers = calibrate(comm, **plan.rates(work))
+    for layout in (cost.Layout(1, comm.size), cost.Layout(comm.size, 1, 8)):
+        grid = layout.time, layout.batch
+        seconds = measured(work, comm=comm, grid=grid, micro_batches=layout.micro_batches)
+        predicted = cost.predict(work, "condensed", layout, numbers).seconds
+        yield {
+            "work": asdict(work),
+            "layout": asdict(layout),
+            "measured": seconds,
+            "predicted": predicted,
+        }
 
 
 def launched(ranks):
@@ -104,10 +129,17 @@ def launched(ranks):
     if mpirun is None:
         return None
     command = [mpirun, "-n", str(ranks), sys.executable, __file__, "reductions"]
-    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = json.loads(subprocess.check_output(command, text=True))
     for each in found["all_reduce"]:
         print(
             f"all-reduce of {each['bytes']} bytes: {1e6 * each['measured']:.0f} us, "
+            f"predicted {each['predicted'] / each['measured']:.2f} of it"
+        )
+    for each in found["grids"]:
+        work, layout = each["work"], each["layout"]
+        print(
+            f"T {work['steps']} B {work['batch']} H {work['hidden']} on {layout['time']}x"
+            f"{layout['batch']}: {1e3 * each['measured']:.2f} ms, "
             f"predicted {each['predicted'] / each['measured']:.2f} of it"
         )
     return found
