@@ -91,8 +91,8 @@ def test_a_mistake_in_one_ranks_values_is_told_by_all(size):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_to_one_rank_ends_all_and_keeps_the_model(tmp_path, number):
     job = start(
-        2, PROGRAMS / "train_and_say_pid.py", "digits", "--epochs", 100_000, "--hidden", 16,
-        "--threads", 1, "--out", tmp_path,
+        2, PROGRAMS / "train_and_say_pid.py", "digits", "--quiet", "--epochs", 100_000,
+        "--hidden", 16, "--threads", 1, "--out", tmp_path,
     )  # fmt: skip
     os.kill(int(job.stdout.readline()), number)
     code, _, err, _ = finish(job, timeout=60)
