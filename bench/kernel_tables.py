@@ -211,7 +211,7 @@ def _if_stored(make):
     return table
 
 
-BLOCKS = ("states", "weights", "state_blocks", "linearised_blocks")
+BLOCKS = ("states", "weights", "condensed_step", "state_blocks", "linearised_blocks")
 """Modules of the blocks that the solvers are made of."""
 
 

@@ -3,13 +3,13 @@
 python bench/roofline.py          writes results/roofline.json and results/roofline.png
 
 For every shape, dtype and number of threads: the time of each phase, its useful flops and its least
-bytes, and the fractions of the matrix-product and copy rates measured in the same run. Times are
-medians, weighted as they occur: every fifth step also sums the Gram and renews the inverse. Flops
-count what the algorithm needs (half of a symmetric product), not what a kernel does. The input
-product is part of `simulate`, which multiplies by [U W b] at once.
+bytes, and the fractions of the matrix-product and copy rates measured in the same run. Whole steps
+are timed as they run, with phases fused; the phases are run one by one, in their order, on the same
+buffers. Times are medians, weighted as they occur: every fifth step also sums and averages the Gram
+and renews the inverse. Flops count what the algorithm needs (half of a symmetric product), not what
+a kernel does. The input product is part of `simulate`, which multiplies by [U W b] at once.
 """
 
-import contextlib
 import itertools
 import time
 from collections import defaultdict
@@ -17,12 +17,12 @@ from statistics import median
 
 import machine
 import numpy as np
-from fastadmm.kernels import states, weights
+from fastadmm.kernels import condensed_step, states
 from threadpoolctl import threadpool_limits
 
 from fastadmm import RNN
 from fastadmm.problem import make_problem
-from fastadmm.solvers.condensed import Condensed
+from fastadmm.solvers.condensed import Condensed, is_due
 from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H
@@ -39,10 +39,6 @@ SHAPES = [  # T, B, D, H
 ]
 CLASSES, SECONDS = 10, 3.0
 EVERY = Condensed.Options().gram_every
-PHASES = {
-    states: ("load", "simulate", "read_out_softmax", "multipliers"),
-    weights: ("sums", "average_gram", "invert_damped", "step_units"),
-}
 
 
 def work(T, B, D, H, itemsize):
@@ -51,43 +47,19 @@ def work(T, B, D, H, itemsize):
     return {
         "load": (0, 2 * rows * D * itemsize),
         "simulate": (2 * rows * n * H, rows * (n + H) * itemsize),
-        "read_out_softmax": (2 * B * q * C, B * (q + C) * itemsize),
+        "read_out": (2 * B * q * C, B * (q + C) * itemsize),
         "multipliers": (2 * (T - 1) * B * H * H + 2 * B * C * H, 3 * rows * H * itemsize),
         "sums": (
             2 * rows * H * n + 2 * B * C * q,
             (rows * (H + n) + B * (C + q)) * itemsize,
         ),
         "gram": ((rows * n**2 + B * q**2) / EVERY, (rows * n + B * q) / EVERY * itemsize),
-        "average_gram": (3 * (n**2 + q**2) / 2 / EVERY, 3 * (n**2 + q**2) / 2 / EVERY * itemsize),
-        "invert_damped": ((n**3 + q**3) / EVERY, (n**2 + q**2) / EVERY * itemsize),
-        "step_units": (
-            (1 + 1 / EVERY) * 2 * (H * n**2 + C * q**2),
-            (n**2 + q**2 + 8 * (H * n + C * q)) * itemsize,
+        "move": (2 * (H * n**2 + C * q**2), (n**2 + q**2 + 8 * (H * n + C * q)) * itemsize),
+        "inverse": (
+            (n**3 + q**3 + 2 * (H * n**2 + C * q**2) + 3 * (n**2 + q**2) / 2) / EVERY,
+            4 * (n**2 + q**2) / EVERY * itemsize,
         ),
     }
-
-
-@contextlib.contextmanager
-def timed_phases(seconds):
-    """Add the time of every kernel call to ``seconds[name]`` while the block runs."""
-    kept = {(module, name): getattr(module, name) for module in PHASES for name in PHASES[module]}
-
-    def timed(name, kernel):
-        def call(*arguments):
-            started = time.perf_counter()
-            result = kernel(*arguments)
-            seconds[name] += time.perf_counter() - started
-            return result
-
-        return call
-
-    for (module, name), kernel in kept.items():
-        setattr(module, name, timed(name, kernel))
-    try:
-        yield
-    finally:
-        for (module, name), kernel in kept.items():
-            setattr(module, name, kernel)
 
 
 def rates(dtype, threads):
@@ -106,6 +78,46 @@ def rates(dtype, threads):
     return 2 * len(a) ** 3 / median(times["product"]), 2 * copy.nbytes / median(times["copy"])
 
 
+def phases_of(solver, X, y, cases):
+    """Every phase of the solver's last step, to be run again; in their order, by name."""
+    net, unfolded, k = solver.net, solver.unfolded, 100
+    steps, batch = X.shape[1], len(cases)
+    window = unfolded.window(steps, batch)
+    delta = solver._delta[: batch * net.outputs].reshape(1, batch, net.outputs)
+    targets, theta, phi = y[cases], solver.theta.arrays, solver.phi.arrays
+
+    def window_sums(with_gram):
+        condensed_step.window_sums(
+            window.z, solver.multipliers, delta, window.tokens, with_gram, window.row_bounds,
+            window.sequence_bounds, solver.theta.sums, None, solver.phi.sums,
+        )  # fmt: skip
+
+    def move(with_inverse):
+        memory, eta = 0.95 if with_inverse else 1.0, 1e-12
+        condensed_step.move(
+            theta, phi, net.inputs, 1.0, memory, with_inverse, 0.3, (0.9, 0.99), k, eta, 0.98,
+            solver._statuses,
+        )  # fmt: skip
+
+    return {
+        "load": lambda: unfolded.load(X, cases, 0, steps),
+        "simulate": lambda: unfolded.simulate(window, net.theta),
+        "read_out": lambda: states.read_out(
+            window.output_rows(1), solver._phi_t, targets, 1 / batch, delta[0], solver.totals,
+            window.sequence_bounds,
+        ),
+        "multipliers": lambda: states.multipliers(
+            window.z, delta, solver._edge[:0], net.theta, net.phi, net.activation_code, True,
+            solver.multipliers, solver._carried, solver._squares, solver.totals,
+            window.sequence_bounds,
+        ),
+        "sums": lambda: window_sums(False),
+        "sums with gram": lambda: window_sums(True),
+        "move": lambda: move(False),
+        "move with inverse": lambda: move(True),
+    }  # fmt: skip
+
+
 def measure(shape, dtype, threads):
     """Mean time per step of each phase and of the whole step, from medians."""
     T, B, D, H = shape
@@ -113,30 +125,30 @@ def measure(shape, dtype, threads):
     X, y = rng.random((2 * B, T, D)).astype(dtype), rng.integers(0, CLASSES, 2 * B)
     net = RNN(D, H, CLASSES, dtype=dtype)
     problem, X, y = make_problem(net, X, y)
-    plain, due = defaultdict(list), defaultdict(list)  # without and with Gram and inverse
-    with timed_phases(seconds := defaultdict(float)), compute_threads(threads):
+    times = defaultdict(list)
+
+    def timed(name, call, *arguments):
+        begun = time.perf_counter()
+        call(*arguments)
+        times[name].append(time.perf_counter() - begun)
+
+    with compute_threads(threads):
         solver = Condensed(net, problem, Condensed.Options(), B, T, 10**6, threads)
         started = time.perf_counter()
-        while len(due["step"]) < 4 or time.perf_counter() - started < SECONDS:
-            cases = rng.permutation(2 * B)[:B]
-            seconds.clear()
-            begun = time.perf_counter()
-            solver.step(X, y, cases, 0, T)
-            seconds["step"] = time.perf_counter() - begun
-            if solver.k > 15:  # past the first factorisations, one a step
-                kept = plain if solver.k % EVERY else due
-                for name, value in seconds.items():
-                    kept[name].append(value)
-    usual = {name: median(values) for name, values in plain.items()}
-    fifth = {name: median(values) for name, values in due.items()}
-    phases = {
-        name: ((EVERY - 1) * usual.get(name, 0.0) + seconds) / EVERY
-        for name, seconds in fifth.items()
-    }
-    step = phases.pop("step")
-    phases["gram"] = max(0.0, fifth["sums"] - usual["sums"]) / EVERY
-    phases["sums"] = usual["sums"]
-    return phases, step
+        while len(times["load"]) < 4 or time.perf_counter() - started < SECONDS:
+            for cases in (rng.permutation(2 * B)[:B] for _ in range(4 * EVERY)):
+                due = is_due(solver.k + 1, EVERY)
+                timed("due" if due else "usual", solver.step, X, y, cases, 0, T)
+            for name, call in phases_of(solver, X, y, cases).items():
+                timed(name, call)
+    return summarised({name: median(values[1:]) for name, values in times.items()})
+
+
+def summarised(found):
+    """Seconds per step of every phase, and of whole steps: every so many also have a Gram."""
+    found["gram"] = max(0.0, found.pop("sums with gram") - found["sums"]) / EVERY
+    found["inverse"] = max(0.0, found.pop("move with inverse") - found["move"]) / EVERY
+    return found, ((EVERY - 1) * found.pop("usual") + found.pop("due")) / EVERY
 
 
 def entry(shape, dtype, threads):
@@ -192,7 +204,7 @@ def draw():
             axis.barh(labels, share, left=left, label=name, color=colours[i])
             left += share
         rest = np.maximum(0, 1 - left)
-        axis.barh(labels, rest, left=left, label="between kernels", color="gainsboro")
+        axis.barh(labels, rest, left=left, label="between phases", color="gainsboro")
         for place, r in enumerate(chosen):
             axis.text(1.02, place, f"{r['of_product_rate']:.0%}", va="center", fontsize="small")
         axis.set(title=f"{dtype}, {threads} thread(s)", xlim=(0, 1.12), xlabel="share of the step")

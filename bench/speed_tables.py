@@ -87,7 +87,7 @@ def losses():
     """Share of a step that each phase takes beyond its operations at the product rate."""
     names = list(machine.load("roofline")["results"][0]["phases"])
     lines = [
-        f"| threads | T, B, D, H | {' | '.join(names)} | between kernels |",
+        f"| threads | T, B, D, H | {' | '.join(names)} | between phases |",
         "|---" * (len(names) + 3) + "|",
     ]
     for r in machine.load("roofline")["results"]:
@@ -103,7 +103,7 @@ def losses():
 
 def roofline():
     """Time of a step, fraction of the product rate, and of the phases that matter."""
-    phases = ("simulate", "multipliers", "sums", "gram", "invert_damped", "step_units")
+    phases = ("simulate", "multipliers", "sums", "gram", "move", "inverse")
     lines = [
         f"| dtype | threads | T, B, D, H | ms | of GEMM | {' | '.join(phases)} |",
         "|---" * (5 + len(phases)) + "|",

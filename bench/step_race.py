@@ -3,9 +3,9 @@
 python bench/step_race.py         writes results/step_race.json
 
 All gather a mini-batch from the same array, run forward, loss, backward and update. torch is
-timed at 1 and 2 threads, and compiled; JAX uses the threads it chooses. "products" are the step's
-three matrix products alone, by BLAS on 1 and 2 threads: the flops that every side has to do. The
-best of each counts.
+timed at 1 and 2 threads, and compiled; JAX uses the threads it chooses, and `condensed` those that
+training chooses. "products" are the step's three matrix products alone, by BLAS on 1 and 2 threads:
+the flops that every side has to do. The best of each counts.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import machine
 import numpy as np
 import peers
 import torch
+from fastadmm.mpi.cost import Work, useful_threads
 from threadpoolctl import threadpool_limits
 
 from fastadmm.threads import compute_threads
@@ -60,9 +61,11 @@ def torch_threads(threads):
 
 def contestants(X, y, B, H):
     """Name, context in which to run, and step of every side."""
-    ours = peers.condensed_step(X, y, B, H, CLASSES, THREADS)
+    work = Work(len(X), X.shape[1], B, X.shape[1], X.shape[2], H, CLASSES)
+    chosen = useful_threads(work, "condensed", 1, THREADS)
+    ours = peers.condensed_step(X, y, B, H, CLASSES, chosen)
     runners = [
-        ("condensed", partial(compute_threads, THREADS), ours),
+        ("condensed", partial(compute_threads, chosen), ours),
         ("jax", contextlib.nullcontext, peers.jax_step(X, y, H, CLASSES)),
     ]
     for n in (1, THREADS):

@@ -5,7 +5,6 @@ import time
 STARTED = time.perf_counter()
 
 import json  # noqa: E402
-import os  # noqa: E402
 import re  # noqa: E402
 import sys  # noqa: E402
 from dataclasses import asdict  # noqa: E402
@@ -95,7 +94,6 @@ def train(
         raise ValueError(
             "grid, micro_batches and staleness need ranks: start with mpirun -n P fastadmm train"
         )
-    threads = _threads_of(threads, comm)
     settings = _settings(option, eta, certify)
     defaults = tasks.defaults(task, solver)
     hidden = defaults.hidden if hidden is None else hidden
@@ -110,7 +108,8 @@ def train(
     net.task = {"name": loaded.name, **loaded.about}
     set_up = time.perf_counter() - STARTED
     if comm is not None and not quiet:
-        print(launch.placement(comm, check_threads(threads)), flush=True)
+        limit = check_threads(threads, launch.cores_per_rank(comm))
+        print(launch.placement(comm, limit), flush=True)
     result = fit(
         net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
         epochs=epochs, batch_size=batch_size, steps=loaded.steps,
@@ -186,13 +185,6 @@ def _grid(text):
     if not found:
         raise ValueError(f"grid is {text!r}: expected TIMExBATCH, as in 2x4")
     return int(found[1]), int(found[2])
-
-
-def _threads_of(threads, comm):
-    """Threads of this rank: as asked for, or its share of the node's cores."""
-    if comm is None or threads is not None or "OMP_NUM_THREADS" in os.environ:
-        return threads
-    return launch.cores_per_rank(comm)
 
 
 def _score(net, loaded, threads):

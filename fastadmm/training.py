@@ -11,8 +11,8 @@ import numpy as np
 
 from fastadmm import signals, validation
 from fastadmm.kernels.jit import CACHE_FOLDER
-from fastadmm.mpi.cost import Work, choose
-from fastadmm.mpi.launch import alike, one_per_node_first
+from fastadmm.mpi.cost import Work, choose, useful_threads
+from fastadmm.mpi.launch import alike, cores_per_rank, one_per_node_first
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
@@ -128,7 +128,8 @@ def fit(
     verbose : int
         0 prints nothing; 1 shows progress on standard error.
     threads : int, optional
-        All available cores (or OMP_NUM_THREADS) where not given.
+        Of this rank. Where not given, as many as an iteration has enough work for, up to
+        OMP_NUM_THREADS or the rank's share of the available cores.
     seed : int or numpy.random.Generator
         Order of the mini-batches; the same on all ranks.
     comm : mpi4py.MPI.Comm, optional
@@ -172,7 +173,7 @@ def fit(
         batch_size = _positive(batch_size, "batch_size")
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
-    threads = check_threads(threads)
+    limit = check_threads(threads, None if comm is None else cores_per_rank(comm))
     X, y = _indexable(X, "X"), _indexable(y, "y")
     if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
@@ -185,6 +186,7 @@ def fit(
         every=readout == "all", tokens=X.ndim == 2, itemsize=net.dtype.itemsize,
     )  # fmt: skip
     domain = _domain(comm, grid, micro_batches, work, solver, staleness)
+    threads = useful_threads(work, solver, domain.size, limit) if threads is None else limit
     share = Share(plan, domain)
     with alike(domain.comm, (ValueError, TypeError)):
         problem, X, y = make_problem(

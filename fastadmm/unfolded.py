@@ -38,6 +38,14 @@ class Window:
         """Rows of ``z[first:last]``, (steps * B, n), without a copy."""
         return self.z[first:last].reshape(-1, self.z.shape[2])
 
+    def output_rows(self, outputs):
+        """Rows that the read-out of the last so many steps acts on."""
+        return self.rows(len(self.z) - outputs, len(self.z))
+
+    def output_bounds(self, outputs):
+        """Cut of those rows."""
+        return self.row_bounds if outputs == len(self.z) - 1 else self.sequence_bounds
+
 
 SERIAL = Serial()
 
@@ -71,7 +79,7 @@ class Unfolded:
         self.activation = net.activation_code
         self._z = np.zeros((steps + 1) * batch * self.width, self.dtype)
         self._tokens = np.zeros(steps * batch if tokens else 0, np.int64)
-        self._theta_t = np.empty((net.inputs + net.hidden + 1, net.hidden), self.dtype)
+        self.theta_t = np.empty((net.inputs + net.hidden + 1, net.hidden), self.dtype)
         self._windows = {}
 
     def window(self, steps, batch):
@@ -101,11 +109,11 @@ class Unfolded:
 
     def simulate(self, window, theta, domain=SERIAL):
         """Fill the window's states under the weights ``theta``, in a pipeline over time."""
-        self._theta_t[:] = theta.T
+        self.theta_t[:] = theta.T
         for part in pipeline(window, domain):
             edge = window.states[0, part[0] : part[-1]]
             domain.receive_left(edge)
-            states.simulate(window.z, window.tokens, self._theta_t, self.activation, part)
+            states.simulate(window.z, window.tokens, self.theta_t, self.activation, part)
             domain.send_right(window.states[-1, part[0] : part[-1]])
 
     def windows(self, X, theta, steps, batch, initial=None):

@@ -10,11 +10,13 @@ import importlib.metadata
 import os
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numba
-from numba.core import config
-from numba.extending import overload
+from numba.core import config, types
+from numba.core.registry import CPUDispatcher
+from numba.extending import intrinsic, overload
 
 ELEMENTWISE = frozenset({"contract"})
 REDUCTION = frozenset({"contract", "reassoc", "nsz"})
@@ -88,7 +90,7 @@ def distinct(function):
     return function
 
 
-def jit(function=None, *, parallel=False, reassociate=False, inline=False):
+def jit(function=None, *, parallel=False, reassociate=False, inline=False, internal=False):
     """Compile a kernel on its first call, without the GIL, kept on disk.
 
     Parameters
@@ -100,9 +102,14 @@ def jit(function=None, *, parallel=False, reassociate=False, inline=False):
     inline : bool
         Make LLVM inline every call of it, also where it finds it too large: a loop that calls is
         never vectorised.
+    internal : bool
+        Called from compiled code only: leave out the entry from Python, which converts every
+        argument, and whose code takes as long to compile as a small kernel's own.
     """
     if function is None:
-        return lambda f: jit(f, parallel=parallel, reassociate=reassociate, inline=inline)
+        return partial(
+            jit, parallel=parallel, reassociate=reassociate, inline=inline, internal=internal
+        )
     distinct(function)
     options = {
         "nogil": True,
@@ -110,7 +117,16 @@ def jit(function=None, *, parallel=False, reassociate=False, inline=False):
         "fastmath": set(REDUCTION if reassociate else ELEMENTWISE),
         "parallel": parallel,
         "forceinline": inline,
+        "no_cpython_wrapper": internal,
+        "no_cfunc_wrapper": internal,
     }
+    kernel = _compiled(function, options)
+    if internal:
+        kernel.__class__ = _Internal
+    return kernel
+
+
+def _compiled(function, options):
     if CACHE_FOLDER is None:
         return numba.njit(**options)(function)
     # Numba reads the folder when the decorator runs; the user's own setting is put back.
@@ -119,6 +135,27 @@ def jit(function=None, *, parallel=False, reassociate=False, inline=False):
         return numba.njit(cache=True, **options)(function)
     finally:
         config.CACHE_DIR = before
+
+
+class _Internal(CPUDispatcher):
+    """A kernel without an entry from Python, where calling it would crash."""
+
+    def __call__(self, *args):
+        raise TypeError(f"{self.py_func.__name__} is called from compiled code only")
+
+
+@intrinsic
+def never_inline(typingctx):
+    """Keep the compiled function that calls this a function of its own.
+
+    For large code with several callers: LLVM optimises every copy anew, wherever it is linked.
+    """
+
+    def codegen(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 def compiled_as(kernel):

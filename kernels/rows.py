@@ -83,3 +83,16 @@ def add_by_token(tokens, rows, scale, totals):
         total, addend = totals[tokens[i]], rows[i]
         for j in range(len(total)):
             total[j] += factor * addend[j]
+
+
+_BLOCK = 16
+
+
+@jit(internal=True)
+def transpose(a, out):
+    """``out <- aᵀ``, both row-major: by narrow bands of columns, whose rows of out stay near."""
+    for first in range(0, a.shape[1], _BLOCK):
+        last = min(first + _BLOCK, a.shape[1])
+        for i in range(a.shape[0]):
+            for j in range(first, last):
+                out[j, i] = a[i, j]

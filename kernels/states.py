@@ -14,11 +14,10 @@ import math
 from numba import prange
 
 from .activations import activate, times_derivative
-from .blas import gemm
 from .elementary import log
 from .jit import jit
 from .losses import softmax_cross_entropy, squared
-from .rows import row, squared_norm
+from .rows import row, squared_norm, transpose
 from .tiles import multiply
 
 SEQUENCES = 32
@@ -59,7 +58,7 @@ def load_tokens(x, cases, first, z, tokens, bounds):
                 z[t, i, z.shape[2] - 1] = 1
 
 
-@jit
+@jit(internal=True)
 def _add_looked_up(rows, tokens, table):
     for i in range(len(tokens)):
         values, entry = row(rows, i), table[tokens[i]]
@@ -67,7 +66,7 @@ def _add_looked_up(rows, tokens, table):
             values[j] += entry[j]
 
 
-@jit
+@jit(internal=True)
 def _simulate(z, tokens, theta_t, activation, start, stop):
     width, hidden = z.shape[2], theta_t.shape[1]
     left, looked_up = width - 1 - hidden, len(theta_t) - width
@@ -101,42 +100,39 @@ def simulate(z, tokens, theta_t, activation, bounds):
             _simulate(z, tokens, theta_t, activation, start, stop)
 
 
+@jit(internal=True)
+def _read_out(states, phi_t, targets, scale, outputs):
+    multiply(states, phi_t, outputs)
+    if targets.ndim == 1:  # known when it is compiled
+        return softmax_cross_entropy(outputs, targets, scale, outputs)
+    return squared(outputs, targets, scale, outputs)
+
+
 @jit(parallel=True)
-def read_out_softmax(z_rows, phi, labels, scale, delta, losses, bounds):
-    """Outputs, softmax cross-entropy and its gradient, ``delta = scale ∇ℓ(Φ [s; 1])``.
+def read_out(z_rows, phi_t, targets, scale, delta, totals, bounds):
+    """Outputs, their loss and its gradient, ``delta = scale ∇ℓ(Φ [s; 1])``.
 
     Parameters
     ----------
     z_rows : ndarray, (rows, n)
         Rows of ``z`` whose last H + 1 columns are read.
-    phi : ndarray, (C, H + 1): [V c]
-    labels : ndarray, (rows,), int64
+    phi_t : ndarray, (H + 1, C): [V c] transposed
+    targets : ndarray, (rows,) int64, or (rows, C)
+        Labels for the softmax cross-entropy, numbers for the squared loss.
     scale : float
     delta : ndarray, (rows, C); overwritten
-    losses : ndarray, (chunks,), float64; overwritten with the sum of losses of each chunk
+    totals : ndarray, (chunks, 4), float64
+        The first column is overwritten with the sum of losses of each chunk.
     bounds : ndarray, (chunks + 1,), int64
         Cut of the rows.
     """
-    left = z_rows.shape[1] - phi.shape[1]
+    left = z_rows.shape[1] - phi_t.shape[0]
     for chunk in prange(len(bounds) - 1):
-        start, stop = bounds[chunk], bounds[chunk + 1]
-        outputs = delta[start:stop]
-        gemm(1.0, z_rows[start:stop, left:], False, phi, True, 0.0, outputs)
-        losses[chunk] = softmax_cross_entropy(outputs, labels[start:stop], scale, outputs)
+        own = slice(bounds[chunk], bounds[chunk + 1])
+        totals[chunk, 0] = _read_out(z_rows[own, left:], phi_t, targets[own], scale, delta[own])
 
 
-@jit(parallel=True)
-def read_out_squared(z_rows, phi, targets, scale, delta, losses, bounds):
-    """As `read_out_softmax` for the squared loss, with targets (rows, C)."""
-    left = z_rows.shape[1] - phi.shape[1]
-    for chunk in prange(len(bounds) - 1):
-        start, stop = bounds[chunk], bounds[chunk + 1]
-        outputs = delta[start:stop]
-        gemm(1.0, z_rows[start:stop, left:], False, phi, True, 0.0, outputs)
-        losses[chunk] = squared(outputs, targets[start:stop], scale, outputs)
-
-
-@jit(reassociate=True)
+@jit(reassociate=True, internal=True)
 def _log_growth(before, after):
     """Sum of ``log(after / before) / 2`` over rows where both are above zero, and their number."""
     growth, counted = 0.0, 0
@@ -147,7 +143,7 @@ def _log_growth(before, after):
     return growth, counted
 
 
-@jit
+@jit(internal=True)
 def _shrinkage(before, after):
     """``after <- sqrt(before / after)`` where after > before, else 1; ``before`` their minimum."""
     for i in range(len(after)):  # no branches: square roots and divisions vectorise
@@ -157,7 +153,7 @@ def _shrinkage(before, after):
         after[i] = factor
 
 
-@jit
+@jit(internal=True)
 def _bound(carried, before, after, safeguard):
     """Rescale rows of ``carried`` to the norm of the step after it where they are longer.
 
@@ -180,7 +176,7 @@ def _bound(carried, before, after, safeguard):
     return growth, counted
 
 
-@jit
+@jit(internal=True)
 def _add_rows(total, addend, squares):
     """``total <- total + addend``, and the squared norms of the sums."""
     for i in range(total.shape[0]):
@@ -190,7 +186,7 @@ def _add_rows(total, addend, squares):
         squares[i] = squared_norm(values)
 
 
-@jit
+@jit(internal=True)
 def _pull(
     z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares, start, stop
 ):
@@ -253,19 +249,54 @@ def multipliers(
     lambda_ : ndarray, (T, B, H); overwritten
     carried, squares : ndarray, (B, H) and (2, B) float64
         Workspace.
-    totals : ndarray, (chunks, 3), float64; overwritten
-        Sum of ``log(|c_t| / |λ_{t+1}|)`` before rescaling, the number of its terms, and the sum of
-        squares of the multipliers.
+    totals : ndarray, (chunks, 4), float64
+        All but the first column are overwritten: sum of ``log(|c_t| / |λ_{t+1}|)`` before
+        rescaling, the number of its terms, and the sum of squares of the multipliers.
     bounds : ndarray, (chunks + 1,), int64
         Cut of the B sequences.
     """
     for chunk in prange(len(bounds) - 1):
-        totals[chunk] = 0
+        totals[chunk, 1:] = 0
         for start in range(bounds[chunk], bounds[chunk + 1], SEQUENCES):
             growth, counted, square = _pull(
                 z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares,
                 start, min(start + SEQUENCES, bounds[chunk + 1]),
             )  # fmt: skip
-            totals[chunk, 0] += growth
-            totals[chunk, 1] += counted
-            totals[chunk, 2] += square
+            totals[chunk, 1] += growth
+            totals[chunk, 2] += counted
+            totals[chunk, 3] += square
+
+
+@jit(parallel=True)
+def sweep(
+    z, tokens, theta, theta_t, phi, phi_t, activation, targets, scale, safeguard, delta, lambda_,
+    carried, squares, totals, bounds,
+):  # fmt: skip
+    """`simulate`, `read_out` and `multipliers` at once, for sequences that end with the window.
+
+    A few sequences go forward and back again before the next ones, while what they have written is
+    in a near cache. Arguments as there, but: ``theta_t`` and ``phi_t`` are workspace for the
+    transposed weights, ``delta`` is (L, B, C) with ``targets`` in the order of its rows, and all
+    four columns of ``totals`` are overwritten.
+    """
+    transpose(theta, theta_t)
+    transpose(phi, phi_t)
+    steps, batch, hidden = lambda_.shape
+    outputs, left = len(delta), z.shape[2] - 1 - hidden
+    for chunk in prange(len(bounds) - 1):
+        totals[chunk] = 0
+        for start in range(bounds[chunk], bounds[chunk + 1], SEQUENCES):
+            stop = min(start + SEQUENCES, bounds[chunk + 1])
+            _simulate(z, tokens, theta_t, activation, start, stop)
+            for t in range(outputs):
+                totals[chunk, 0] += _read_out(
+                    z[steps + 1 - outputs + t, start:stop, left:], phi_t,
+                    targets[t * batch + start : t * batch + stop], scale, delta[t, start:stop],
+                )  # fmt: skip
+            growth, counted, square = _pull(
+                z, delta, carried[:0], theta, phi, activation, safeguard, lambda_, carried,
+                squares, start, stop,
+            )  # fmt: skip
+            totals[chunk, 1] += growth
+            totals[chunk, 2] += counted
+            totals[chunk, 3] += square

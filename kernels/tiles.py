@@ -10,11 +10,12 @@ All matrices are row-major with unit stride along the last axis; rows may be any
 """
 
 import llvmlite.binding
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from .jit import jit
+from .jit import jit, never_inline
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 _BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
@@ -184,12 +185,12 @@ def _tile(
     return signature, codegen
 
 
-@jit
+@jit(internal=True)
 def _stride(matrix):
     return matrix.strides[0] // matrix.itemsize
 
 
-@jit
+@jit(internal=True)
 def _tile_rows(left):
     """Rows of the next tile: the largest tile that ``left`` rows fill."""
     rows = ROWS
@@ -198,7 +199,7 @@ def _tile_rows(left):
     return rows
 
 
-@jit
+@jit(internal=True)
 def _cut(columns, lanes):
     """Vectors of the next panel of so many columns left, and lanes of its last vector."""
     vectors = min(VECTORS, -(-columns // lanes))
@@ -216,6 +217,18 @@ def multiply(a, b, c):
     c : ndarray, (m, n); overwritten
         All float32 or float64, row-major with unit stride along the last axis.
     """
+    _multiply(_block(a), _block(b), _block(c))
+
+
+@jit(internal=True)
+def _block(matrix):
+    """A matrix typed as a block of a wider one, contiguous or not: products are compiled once."""
+    return matrix[:, 0:]
+
+
+@jit(internal=True)
+def _multiply(a, b, c):
+    never_inline()
     m, n = c.shape
     width = lanes(c)
     for j in range(0, n, VECTORS * width):
@@ -240,7 +253,7 @@ def multiply_transposed(a, b, c):
     b : ndarray, (k, n)
     c : ndarray, (m, n); overwritten
     """
-    _sum_products(a, b, c, False)
+    _sum_products(_block(a), _block(b), _block(c), np.bool_(False))  # literals compile twice
 
 
 @jit
@@ -252,12 +265,13 @@ def gram(a, c):
     a : ndarray, (k, n)
     c : ndarray, (n, n); overwritten
     """
-    _sum_products(a, a, c, True)
+    _sum_products(_block(a), _block(a), _block(c), np.bool_(True))
 
 
-@jit
+@jit(internal=True)
 def _sum_products(a, b, c, lower):
     """``c <- aᵀ b`` by blocks of the inner dimension; ``lower`` leaves out the upper triangle."""
+    never_inline()
     m, n = c.shape
     width = lanes(c)
     if len(a) == 0:

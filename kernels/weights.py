@@ -16,24 +16,33 @@ from .tiles import gram as gram_of
 from .tiles import multiply, multiply_transposed
 
 
-@jit
-def _sum_part(rows, left, lambda_, with_gram, g, gram):
-    z = rows[:, left:]
+@jit(internal=True)
+def sum_part(rows, lambda_, with_gram, g, gram):
+    """What some rows contribute to `sums`."""
+    z = rows[:, rows.shape[1] - g.shape[1] :]
     multiply_transposed(lambda_, z, g)
     if with_gram:
         gram_of(z, gram)
 
 
+@jit(internal=True)
+def add_parts(rows, with_gram, g_parts, gram_parts, g, gram, chunk):
+    """A chunk's share of the units of ``g`` and ``gram`` in `sums`, from all parts."""
+    chunks = len(g_parts)
+    _add_units(g_parts, 1.0, g, chunk, chunks)
+    if with_gram:
+        _add_units(gram_parts, 1.0 / max(len(rows), 1), gram, chunk, chunks)
+
+
 @jit(parallel=True)
-def sums(rows, left, lambda_, with_gram, g_parts, gram_parts, bounds, g, gram):
-    """``g <- λᵀ Z`` and the lower triangle of ``gram <- Zᵀ Z / rows`` with ``Z = rows[:, left:]``.
+def sums(rows, lambda_, with_gram, g_parts, gram_parts, bounds, g, gram):
+    """``g <- λᵀ Z`` and the lower triangle of ``gram <- Zᵀ Z / rows``; Z: last n columns of rows.
 
     Limited by flops: rows (2 units n + n^2), the second term with the Gram only.
 
     Parameters
     ----------
-    rows : ndarray, (r, left + n)
-    left : int
+    rows : ndarray, (r, n) or wider
     lambda_ : ndarray, (r, units)
     with_gram : bool
         False leaves ``gram`` alone.
@@ -45,21 +54,15 @@ def sums(rows, left, lambda_, with_gram, g_parts, gram_parts, bounds, g, gram):
     gram : ndarray, (n, n); overwritten
         Its upper triangle with numbers of no meaning.
     """
-    chunks = len(bounds) - 1
-    for chunk in prange(chunks):
-        start, stop = bounds[chunk], bounds[chunk + 1]
-        _sum_part(
-            rows[start:stop], left, lambda_[start:stop], with_gram, g_parts[chunk],
-            gram_parts[chunk],
-        )  # fmt: skip
-    for chunk in prange(chunks):
-        _add_parts(g_parts, 1.0, g, chunk, chunks)
-        if with_gram:
-            _add_parts(gram_parts, 1.0 / max(len(rows), 1), gram, chunk, chunks)
+    for chunk in prange(len(bounds) - 1):
+        own = slice(bounds[chunk], bounds[chunk + 1])
+        sum_part(rows[own], lambda_[own], with_gram, g_parts[chunk], gram_parts[chunk])
+    for chunk in prange(len(bounds) - 1):
+        add_parts(rows, with_gram, g_parts, gram_parts, g, gram, chunk)
 
 
-@jit
-def _add_parts(parts, scale, total, share, shares):
+@jit(internal=True)
+def _add_units(parts, scale, total, share, shares):
     """Rows ``share, share + shares, ...`` of the scaled sum of parts, always in the same order."""
     factor = total.dtype.type(scale)
     for i in range(share, total.shape[0], shares):
@@ -93,12 +96,25 @@ def token_sums(tokens, rows, lambda_, with_gram, g_parts, cross_parts, bounds, g
     g : ndarray, (units, D + n); its first D columns are overwritten
     gram : ndarray, (D + n, D + n); the lower triangle of its first D columns is overwritten
     """
-    chunks = len(bounds) - 1
-    for chunk in prange(chunks):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        _sum_by_token(tokens[part], lambda_[part], g_parts[chunk])
-        if with_gram:
-            _sum_by_token(tokens[part], rows[part], cross_parts[chunk])
+    for chunk in prange(len(bounds) - 1):
+        own = slice(bounds[chunk], bounds[chunk + 1])
+        token_part(
+            tokens[own], rows[own], lambda_[own], with_gram, g_parts[chunk], cross_parts[chunk]
+        )
+    add_tokens(rows, with_gram, g_parts, cross_parts, g, gram)
+
+
+@jit(internal=True)
+def token_part(tokens, rows, lambda_, with_gram, g, cross):
+    """What some rows contribute to `token_sums`."""
+    _sum_by_token(tokens, lambda_, g)
+    if with_gram:
+        _sum_by_token(tokens, rows, cross)
+
+
+@jit(internal=True)
+def add_tokens(rows, with_gram, g_parts, cross_parts, g, gram):
+    """All of ``g`` and ``gram`` in `token_sums`, from all parts."""
     width = g_parts.shape[1]
     for token in range(width):
         _add_column(g_parts, 1.0, token, g[:, token])
@@ -109,13 +125,13 @@ def token_sums(tokens, rows, lambda_, with_gram, g_parts, cross_parts, bounds, g
             gram[token, token] = gram[gram.shape[0] - 1, token]
 
 
-@jit
+@jit(internal=True)
 def _sum_by_token(tokens, rows, totals):
     totals[:] = 0
     add_by_token(tokens, rows, 1.0, totals)
 
 
-@jit
+@jit(internal=True)
 def _add_column(parts, scale, token, column):
     """``column <- scale`` times the sum over parts of the token's totals, in a fixed order."""
     factor = parts.dtype.type(scale)
@@ -126,7 +142,7 @@ def _add_column(parts, scale, token, column):
         column[i] = factor * total
 
 
-@jit
+@jit(internal=True)
 def _average(mean, fresh, memory):
     """``mean <- memory mean + (1 - memory) fresh``, all of a matrix."""
     keep, take = mean.dtype.type(memory), mean.dtype.type(1 - memory)
@@ -136,7 +152,7 @@ def _average(mean, fresh, memory):
             old[j] = keep * old[j] + take * new[j]
 
 
-@jit
+@jit(internal=True)
 def average_gram(gram, batch, memory):
     """Lower triangle of ``gram <- memory gram + (1 - memory) batch``."""
     keep, take = gram.dtype.type(memory), gram.dtype.type(1 - memory)
@@ -146,8 +162,25 @@ def average_gram(gram, batch, memory):
             old[j] = keep * old[j] + take * new[j]
 
 
-@jit
-def _invert_damped(gram, damping, inverse):
+@jit(internal=True)
+def invert_damped(gram, damping, inverse):
+    """``inverse <- (gram + damping mean(diag gram) I)⁻¹`` by Cholesky.
+
+    The damping bounds the condition number by ``1 + n / damping``, so that the explicit inverse,
+    which turns every later solve into a plain product, loses nothing that matters.
+
+    Parameters
+    ----------
+    gram : ndarray, (n, n)
+        Its lower triangle is read.
+    damping : float
+    inverse : ndarray, (n, n); overwritten, both triangles
+
+    Returns
+    -------
+    int
+        0, or the order of the leading minor that is not positive definite.
+    """
     n = len(gram)
     trace = 0.0
     for i in range(n):
@@ -162,31 +195,11 @@ def _invert_damped(gram, damping, inverse):
     return status if status != 0 else potri(inverse)
 
 
-@jit(parallel=True)
-def invert_damped(grams, damping, inverses, statuses):
-    """``inverse <- (gram + damping mean(diag gram) I)⁻¹`` by Cholesky, several at a time.
-
-    The damping bounds the condition number by ``1 + n / damping``, so that the explicit inverse,
-    which turns every later solve into a plain product, loses nothing that matters.
-
-    Parameters
-    ----------
-    grams : tuple of ndarray, (n, n)
-        Their lower triangles are read.
-    damping : float
-    inverses : tuple of ndarray, (n, n); overwritten, both triangles
-    statuses : ndarray, (number,), int64; overwritten
-        0, or the order of the leading minor that is not positive definite.
-    """
-    for i in prange(len(grams)):
-        statuses[i] = _invert_damped(grams[i], damping, inverses[i])
-
-
 TINY_PENALTY = 1e-30
 """A penalty below this is rounding: no multiplier has reached the unit, and it stays."""
 
 
-@jit
+@jit(internal=True)
 def _step_unit(weights, average, m, solved_m, rho, momentum_left, alpha):
     """Move one unit and its average; returns the squared rms change of its pre-activation."""
     real = weights.dtype.type
@@ -202,33 +215,12 @@ def _step_unit(weights, average, m, solved_m, rho, momentum_left, alpha):
     return change
 
 
-@jit
-def _step_units(
+@jit(internal=True)
+def step_units(
     weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, rho,
     change, start, stop,
 ):  # fmt: skip
-    momentum, beta2 = memories
-    momentum_left, beta2_left = 1 - momentum**k, 1 - beta2**k
-    multiply(g[start:stop], inverse, solved[start:stop])
-    _average(m[start:stop], g[start:stop], momentum)
-    if renewed:
-        multiply(m[start:stop], inverse, solved_m[start:stop])
-    else:
-        _average(solved_m[start:stop], solved[start:stop], momentum)
-    for i in range(start, stop):
-        v[i] = beta2 * v[i] + (1 - beta2) * dot(solved[i], g[i])
-        rho[i] = math.sqrt(v[i] / beta2_left) / eta
-        change[i] = _step_unit(
-            weights[i], average[i], m[i], solved_m[i], rho[i], momentum_left, alpha
-        )
-
-
-@jit(parallel=True)
-def step_units(
-    weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, rho,
-    change, bounds,
-):  # fmt: skip
-    """One proximal linear-system update of all units, and of their average.
+    """One proximal linear-system update of some units, and of their average.
 
     ``m <- momentum m + (1 - momentum) g``, ``v_i <- beta2 v_i + (1 - beta2) g_i R̃⁻¹ g_iᵀ``,
     ``ρ_i = sqrt(v_i / (1 - beta2^k)) / eta``, ``Θ_i <- Θ_i - m_i R̃⁻¹ / (ρ_i (1 - momentum^k))``,
@@ -259,11 +251,20 @@ def step_units(
     rho : ndarray, (units,), float64; overwritten
     change : ndarray, (units,), float64; overwritten
         ``ΔΘ_i R̃ ΔΘ_iᵀ``, the squared rms change of the unit's pre-activation.
-    bounds : ndarray, (chunks + 1,), int64
-        Cut of the units.
+    start, stop : int
+        The units to update.
     """
-    for chunk in prange(len(bounds) - 1):
-        _step_units(
-            weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m,
-            rho, change, bounds[chunk], bounds[chunk + 1],
-        )  # fmt: skip
+    momentum, beta2 = memories
+    momentum_left, beta2_left = 1 - momentum**k, 1 - beta2**k
+    multiply(g[start:stop], inverse, solved[start:stop])
+    _average(m[start:stop], g[start:stop], momentum)
+    if renewed:
+        multiply(m[start:stop], inverse, solved_m[start:stop])
+    else:
+        _average(solved_m[start:stop], solved[start:stop], momentum)
+    for i in range(start, stop):
+        v[i] = beta2 * v[i] + (1 - beta2) * dot(solved[i], g[i])
+        rho[i] = math.sqrt(v[i] / beta2_left) / eta
+        change[i] = _step_unit(
+            weights[i], average[i], m[i], solved_m[i], rho[i], momentum_left, alpha
+        )

@@ -39,7 +39,7 @@ class AsynchronousGrid(Grid):
 
     def __init__(self, comm, time, batch, parts=1, *, staleness):
         super().__init__(comm, time, batch, parts)
-        self.staleness = staleness
+        self.staleness, self.acts_between_passes = staleness, True
         self._pending, self._channels = collections.deque(), {}
         self._places, self._age, self._ages = collections.Counter(), 0, []
 

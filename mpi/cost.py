@@ -162,6 +162,20 @@ def counts(work, solver):
     return _COUNTS[solver](work)
 
 
+FLOPS_PER_THREAD = 8e6
+"""Work of an iteration that makes a thread worth its start: some 0.1 ms of one core."""
+
+
+def useful_threads(work, solver, ranks, limit):
+    """Threads per rank, 1 to ``limit``, that an iteration on so many ranks has enough work for."""
+    cost = counts(work, solver)
+    outputs = work.steps if work.every else 1
+    sequence = work.steps * (cost.sweep + cost.rows)
+    sequence += outputs * (cost.sweep_output + cost.rows_output)
+    flops = min(work.batch, work.n_cases) * sequence / ranks + cost.weights
+    return max(1, min(limit, int(flops / FLOPS_PER_THREAD)))
+
+
 @dataclass(frozen=True)
 class Layout:
     """A grid of ranks, and the micro-batches that each mini-batch is cut into."""

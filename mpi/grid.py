@@ -47,6 +47,7 @@ class Grid(Serial):
         self.time_size, self.batch_size = time, batch
         self.time_index, self.batch_index = self.rank % time, self.rank // time
         self.parts = parts if time > 1 else 1
+        self.acts_between_passes = time > 1
         self._mail = Mailbox(self.comm)
 
     def cut(self, n_cases, n_steps, batch):

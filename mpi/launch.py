@@ -247,18 +247,15 @@ def cores_per_rank(comm):
 
 
 def placement(comm, threads):
-    """One line on ranks, nodes and threads in force, the same on all ranks; collective."""
+    """One line on ranks, nodes and the threads that each may use; the same on all; collective."""
     from mpi4py import MPI
 
     node = _node(comm)
-    mine = np.array([node.rank == 0, threads, -threads], np.int64)
+    leads, own = np.array([[node.rank == 0], [threads]], np.int64)
     node.Free()
-    total, most = np.empty_like(mine), np.empty_like(mine)
-    comm.Allreduce(mine, total)
-    comm.Allreduce(mine, most, MPI.MAX)
-    nodes, most, least = int(total[0]), int(most[1]), -int(most[2])
-    each = f"{most}" if least == most else f"{least} to {most}"
-    return (
-        f"{comm.size} ranks on {nodes} node{'s' * (nodes > 1)}, "
-        f"{each} thread{'s' * (most > 1)} per rank"
-    )
+    nodes, most = np.empty_like(leads), np.empty_like(own)
+    comm.Allreduce(leads, nodes)
+    comm.Allreduce(own, most, MPI.MAX)
+    on = "1 node" if nodes[0] == 1 else f"{nodes[0]} nodes"
+    each = "1 thread" if most[0] == 1 else f"up to {most[0]} threads"
+    return f"{comm.size} ranks on {on}, {each} per rank"

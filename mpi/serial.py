@@ -25,11 +25,14 @@ class Serial:
     edges_may_age : bool
         Whether that holds for edges too; set by solvers. Edges of other sequences are of no use, so
         in a window's first iteration they may not.
+    acts_between_passes : bool
+        Whether it has to be called between the passes over time, to exchange edges or to help other
+        messages on; otherwise all passes may run at once.
     iteration : int
         Number of iterations ended.
     """
 
-    comm, staleness, edges_may_age = None, 0, False
+    comm, staleness, edges_may_age, acts_between_passes = None, 0, False, False
     rank, size, parts = 0, 1, 1
     batch_index, batch_size = 0, 1
     is_first = is_last = is_root = True

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from fastadmm import validation
-from fastadmm.kernels import states, weights
+from fastadmm.kernels import condensed_step, states
 from fastadmm.mpi.partition import bounds
 from fastadmm.mpi.serial import Serial
 from fastadmm.unfolded import Unfolded, pipeline
@@ -136,38 +136,35 @@ class WeightBlock:
     ----------
     values : ndarray, (units, n)
         Updated in place.
-    options : CondensedOptions
+    dense : int
+        Columns that are multiplied; those before them are tokens.
     threads : int
+
+    Attributes
+    ----------
+    g, batch_gram : ndarray
+        What the next move needs: multiplier sums, and the mini-batch's Gram.
+    average : ndarray, (units, n)
+        The averaged iterate.
+    rho, change : ndarray, (units,)
+        Penalties of the last move, and the squared rms change of each unit's pre-activation.
+    sums, arrays : tuple of ndarray
+        As `fastadmm.kernels.condensed_step` takes them.
     """
 
-    def __init__(self, values, options, threads):
+    def __init__(self, values, dense, threads):
         units, n = values.shape
         real = values.dtype
-        self.values, self.options = values, options
         self.average = values.copy()
-        self.gram, self.batch_gram, self.inverse = (np.zeros((n, n), real) for _ in range(3))
-        self.g, self.m = np.zeros((units, n), real), np.zeros((units, n), real)
-        self.v, self.rho, self.change = np.zeros(units), np.zeros(units), np.zeros(units)
-        self.solved, self.solved_m = np.empty((units, n), real), np.zeros((units, n), real)
-        self.unit_bounds = bounds(units, threads)
-        self.k = self.averaged = 0
-
-    def average_gram(self):
-        """Average ``batch_gram`` in, where it is due in the next step."""
-        k, memory = self.k + 1, self.options.gram_memory
-        if is_due(k, self.options.gram_every):
-            gap = k - self.averaged
-            weights.average_gram(self.gram, self.batch_gram, min(memory**gap, 1 - gap / k))
-            self.averaged = k
-
-    def move(self, eta, renewed):
-        """Move the weights by the multiplier sums in ``g``."""
-        o = self.options
-        self.k += 1
-        weights.step_units(
-            self.values, self.average, self.inverse, renewed, self.g, self.m, self.v,
-            (o.momentum, o.penalty_memory), self.k, eta, min(o.average, 1 - 1 / self.k),
-            self.solved, self.solved_m, self.rho, self.change, self.unit_bounds,
+        v, self.rho, self.change = (np.zeros(units) for _ in range(3))
+        gram, self.batch_gram, inverse = (np.zeros((n, n), real) for _ in range(3))
+        self.g, m, solved, solved_m = (np.zeros((units, n), real) for _ in range(4))
+        g_parts = np.empty((threads, units, dense), real)
+        gram_parts = np.zeros((threads, dense, dense), real)
+        self.sums = self.g, self.batch_gram, g_parts, gram_parts
+        self.arrays = (
+            values, self.average, gram, self.batch_gram, inverse, self.g, m, solved, solved_m,
+            v, self.rho, self.change, bounds(units, threads),
         )  # fmt: skip
 
 
@@ -195,34 +192,25 @@ class Condensed:
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         self.net, self.problem, self.options = net, problem, options
         self.domain = domain or Serial()
-        self.total, self.k, self.measured = total, 0, 0
+        self.total, self.k, self.measured, self._averaged = total, 0, 0, 0
         real, hidden = net.dtype, net.hidden
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
-        self.theta = WeightBlock(net.theta, options, threads)
-        self.phi = WeightBlock(net.phi, options, threads)
+        dense = self.unfolded.width
+        self.theta = WeightBlock(net.theta, dense, threads)
+        self.phi = WeightBlock(net.phi, hidden + 1, threads)
         self.blocks = self.theta, self.phi
-        self.losses, self.pulled = np.zeros(threads), np.zeros((threads, 3))
+        self.totals, self._statuses = np.zeros((threads, 4)), np.zeros(2, np.int64)
         self._lambda = np.empty(steps * batch * hidden, real)
         self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
         self._carried, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
         self._edge = np.empty((batch, hidden), real)
-        dense = self.unfolded.width
-        self.theta_parts = self._parts(threads, hidden, dense, real)
-        self.phi_parts = self._parts(threads, net.outputs, hidden + 1, real)
+        self._phi_t = np.empty((hidden + 1, net.outputs), real)
+        self._token_parts = None
         if problem.tokens:
-            self.token_parts = (
+            self._token_parts = (
                 np.empty((threads, net.inputs, hidden), real),
                 np.empty((threads, net.inputs, dense), real),
             )
-        self._read_out = {
-            "softmax_cross_entropy": states.read_out_softmax,
-            "squared": states.read_out_squared,
-        }[problem.loss]
-
-    @staticmethod
-    def _parts(threads, units, n, real):
-        """Workspace of each thread's multiplier sum and Gram."""
-        return np.empty((threads, units, n), real), np.zeros((threads, n, n), real)
 
     @property
     def average(self):
@@ -271,110 +259,97 @@ class Condensed:
 
     def measure(self, X, y, cases, first, steps, initial=None):
         """States, loss and multipliers of a mini-batch, and their sums over own steps and cases."""
-        net, problem, domain = self.net, self.problem, self.domain
+        problem, domain, batch = self.problem, self.domain, len(cases)
         self.measured += 1
         if domain.size == 1:
-            domain.cut(len(cases), steps, len(cases))
+            domain.cut(batch, steps, batch)
         window = self.unfolded.load(X, cases, first, steps, initial)
-        self.unfolded.simulate(window, net.theta, domain)
         outputs = problem.outputs_of(steps, domain.is_last)
-        terms = problem.outputs_of(domain.n_steps) * domain.n_cases
-        rows = outputs * len(cases)
-        delta = self._delta[: rows * net.outputs].reshape(rows, net.outputs)
-        output_bounds = window.row_bounds if outputs == steps else window.sequence_bounds
-        output_rows = window.rows(steps + 1 - outputs, steps + 1)
-        self.losses[:] = 0
-        if rows:
-            targets = problem.targets_of(y, cases, first, steps)
-            self._read_out(
-                output_rows, net.phi, targets, 1 / terms, delta, self.losses, output_bounds
-            )
-        record = StepRecord(0.0, terms)
-        self.multipliers = self._pull(window, delta.reshape(outputs, len(cases), net.outputs))
-        self._sum(window, self.multipliers, output_rows, delta, output_bounds, record)
+        record = StepRecord(0.0, problem.outputs_of(domain.n_steps) * domain.n_cases)
+        targets = problem.targets_of(y, cases[: batch if outputs else 0], first, steps)
+        net = self.net
+        delta = self._delta[: outputs * batch * net.outputs].reshape(outputs, batch, net.outputs)
+        self.multipliers = self._lambda[: steps * batch * net.hidden].reshape(
+            steps, batch, net.hidden
+        )
+        sweep = self._sweep_in_passes if domain.acts_between_passes else self._sweep
+        self.own_sums = sweep(window, targets, 1 / record.terms, delta)
+        is_gram_due = self._is_gram_due
+        condensed_step.window_sums(
+            window.z, self.multipliers, delta, window.tokens, is_gram_due, window.row_bounds,
+            window.output_bounds(outputs), self.theta.sums, self._token_parts, self.phi.sums,
+        )  # fmt: skip
+        self._places = domain.n_steps * domain.n_cases
+        if is_gram_due and domain.size > 1:  # Grams are means over rows, own ones and all
+            self.theta.batch_gram *= steps * batch / self._places
+            self.phi.batch_gram *= outputs * batch / record.terms
+        self._complete(record, self.own_sums, self._places)
         return record
 
-    def move(self, record):
-        """Growth guard, then the proximal step of both weight blocks; completes the record."""
-        self.k += 1
-        shrink = min(self.options.guard, 0.1 * max(0.0, record.growth))
-        self.net.theta[:, self.net.inputs : -1] *= 1 - shrink
-        renewed = is_due(self.k, self.options.refactor_every)
-        for block in self.blocks:
-            block.average_gram()
-        if renewed and not self._invert():
-            return
-        eta = self.options.eta * (1 - self.k / (self.total + 1))
-        for block in self.blocks:
-            block.move(eta, renewed)
-        # ufunc.reduce: the methods of arrays cost several microseconds each
-        change, rho = self.theta.change, self.theta.rho
-        record.step_length = math.sqrt(np.add.reduce(change) / len(change))
-        record.rho_min = float(np.minimum.reduce(rho))
-        record.rho_max = float(np.maximum.reduce(rho))
+    def _sweep(self, window, targets, scale, delta):
+        """States, outputs and multipliers in one call; returns the sums of the record."""
+        net = self.net
+        states.sweep(
+            window.z, window.tokens, net.theta, self.unfolded.theta_t, net.phi, self._phi_t,
+            net.activation_code, targets, scale, self.options.safeguard, delta, self.multipliers,
+            self._carried, self._squares, self.totals, window.sequence_bounds,
+        )  # fmt: skip
+        return np.add.reduce(self.totals)
 
-    def _invert(self):
-        """Renew the inverses of both damped Grams; False where one is not positive definite."""
-        grams = tuple(block.gram for block in self.blocks)
-        inverses = tuple(block.inverse for block in self.blocks)
-        statuses = np.empty(len(grams), np.int64)
-        weights.invert_damped(grams, self.options.damping, inverses, statuses)
-        return not statuses.any()
-
-    def _pull(self, window, delta):
-        """Multipliers of the window, (T, B, H), in a pipeline over time."""
-        steps, batch = len(window.z) - 1, window.z.shape[1]
-        lambda_ = self._lambda[: steps * batch * self.net.hidden].reshape(
-            steps, batch, self.net.hidden
-        )
-        edge = self._edge[: 0 if self.domain.is_last else batch]
-        self._growth = np.zeros(3)
-        for part in pipeline(window, self.domain):
+    def _sweep_in_passes(self, window, targets, scale, delta):
+        """The same pass by pass, with messages between them."""
+        net, domain, lambda_ = self.net, self.domain, self.multipliers
+        self.unfolded.simulate(window, net.theta, domain)
+        self._phi_t[:] = net.phi.T
+        self.totals[:] = 0
+        states.read_out(
+            window.output_rows(len(delta)), self._phi_t, targets, scale,
+            delta.reshape(-1, net.outputs), self.totals, window.output_bounds(len(delta)),
+        )  # fmt: skip
+        sums = np.add.reduce(self.totals)
+        edge = self._edge[: 0 if domain.is_last else lambda_.shape[1]]
+        for part in pipeline(window, domain):
             own = slice(part[0], part[-1])
-            self.domain.receive_right(edge[own])
+            domain.receive_right(edge[own])
             states.multipliers(
-                window.z, delta, edge, self.net.theta, self.net.phi, self.unfolded.activation,
-                self.options.safeguard, lambda_, self._carried, self._squares, self.pulled, part,
+                window.z, delta, edge, net.theta, net.phi, net.activation_code,
+                self.options.safeguard, lambda_, self._carried, self._squares, self.totals, part,
             )  # fmt: skip
-            self._growth += np.add.reduce(self.pulled)
-            if steps:
-                self.domain.send_left(lambda_[0, own])
-        return lambda_
+            sums[1:] += np.add.reduce(self.totals)[1:]
+            if len(lambda_):
+                domain.send_left(lambda_[0, own])
+        return sums
+
+    def move(self, record):
+        """Growth guard, then the proximal step of both weight blocks; completes the record.
+
+        Where a Gram is not positive definite the step length is NaN, and the weights stay.
+        """
+        options = self.options
+        self.k += 1
+        memory = 1.0
+        if is_due(self.k, options.gram_every):
+            gap = self.k - self._averaged
+            memory = min(options.gram_memory**gap, 1 - gap / self.k)
+            self._averaged = self.k
+        found = condensed_step.move(
+            self.theta.arrays, self.phi.arrays, self.net.inputs,
+            1 - min(options.guard, 0.1 * max(0.0, record.growth)), memory,
+            is_due(self.k, options.refactor_every), float(options.damping),
+            (float(options.momentum), float(options.penalty_memory)), self.k,
+            options.eta * (1 - self.k / (self.total + 1)),
+            min(options.average, 1 - 1 / self.k), self._statuses,
+        )  # fmt: skip
+        record.step_length, record.rho_min, record.rho_max = found
 
     @property
     def _is_gram_due(self):
         """Whether the Grams of the mini-batch measured last enter the averages."""
         return is_due(self.measured, self.options.gram_every)
 
-    def _sum(self, window, lambda_, output_rows, delta, output_bounds, record):
-        """Multiplier sums and Grams of both weight blocks, and the sums that make the record."""
-        theta, phi, domain = self.theta, self.phi, self.domain
-        tokens = self.net.inputs if self.problem.tokens else 0
-        rows, lambda_rows = window.rows(0, -1), lambda_.reshape(-1, self.net.hidden)
-        is_gram_due = self._is_gram_due
-        weights.sums(
-            rows, 0, lambda_rows, is_gram_due, *self.theta_parts, window.row_bounds,
-            theta.g[:, tokens:], theta.batch_gram[tokens:, tokens:],
-        )  # fmt: skip
-        if tokens:
-            weights.token_sums(
-                window.tokens.reshape(-1), rows, lambda_rows, is_gram_due, *self.token_parts,
-                window.row_bounds, theta.g, theta.batch_gram,
-            )  # fmt: skip
-        weights.sums(
-            output_rows, window.left, delta, is_gram_due, *self.phi_parts, output_bounds, phi.g,
-            phi.batch_gram,
-        )  # fmt: skip
-        self._places = domain.n_steps * domain.n_cases
-        if is_gram_due and domain.size > 1:  # Grams are means over rows, here and over all owners
-            theta.batch_gram *= len(rows) / self._places
-            phi.batch_gram *= len(output_rows) / record.terms
-        self.own_sums = np.array([np.add.reduce(self.losses), *self._growth])
-        self._complete(record, self.own_sums, self._places)
-
     def _complete(self, record, sums, places):
         """Loss, growth and mean square of the multipliers, from their sums."""
-        record.loss, growth, counted, square = map(float, sums)
+        record.loss, growth, counted, square = sums.tolist()
         record.growth = growth / max(counted, 1)
         record.multiplier_square = square * record.terms**2 / (places * self.net.hidden)
 

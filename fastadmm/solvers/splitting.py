@@ -160,7 +160,7 @@ class Splitting:
         self._work = np.empty(self.WORK * batch * hidden, real)
         self._output_work = np.empty(2 * outputs * batch * classes, real)
         self._edge = np.empty((batch, hidden), real)
-        self._squares, self._pulled = np.empty((2, batch)), np.zeros((threads, 3))
+        self._squares, self._totals = np.empty((2, batch)), np.zeros((threads, 4))
         self.theta_t = np.empty((net.theta.shape[1], hidden), real)
         self.losses, self.sums = np.zeros(threads), np.zeros((threads, 3, SUMS))
         self.theta, self.phi = WeightSystem(net.theta, threads), WeightSystem(net.phi, threads)
@@ -176,7 +176,6 @@ class Splitting:
                 np.empty((threads, net.inputs, dense), real),
             )
         softmax = problem.loss == "softmax_cross_entropy"
-        self._read_out = states.read_out_softmax if softmax else states.read_out_squared
         self._prox_outputs = (
             state_blocks.update_outputs_softmax if softmax else state_blocks.update_outputs_squared
         )
@@ -227,8 +226,8 @@ class Splitting:
         self.o, self.lambda3, self.output_targets = self._small[:, :small].reshape(3, -1, classes)
         self.work = self._work[: self.WORK * batch * hidden].reshape(self.WORK, batch, hidden)
         self.output_work = self._output_work[: 2 * small].reshape(2, -1, classes)
-        self.output_bounds = window.row_bounds if outputs == steps else window.sequence_bounds
-        self.output_rows = window.rows(steps + 1 - outputs, steps + 1)
+        self.output_bounds = window.output_bounds(outputs)
+        self.output_rows = window.output_rows(outputs)
         self.y = problem.targets_of(y, cases[: batch if outputs else 0], first, steps)
         self._start()
         self.prepare()
@@ -247,14 +246,15 @@ class Splitting:
             window.z, window.tokens, self.theta_t, self.a, window.sequence_bounds
         )
         np.matmul(self.output_rows[:, window.left :], net.phi.T, out=self.o)
-        self._read_out(
-            self.output_rows, net.phi, self.y, 1.0, self.lambda3, self.losses, self.output_bounds
-        )
+        states.read_out(
+            self.output_rows, np.ascontiguousarray(net.phi.T), self.y, 1.0, self.lambda3,
+            self._totals, self.output_bounds,
+        )  # fmt: skip
         self.domain.receive_right(self.edge)
         states.multipliers(
             window.z, self.by_step(self.lambda3), self.edge, net.theta, net.phi,
             net.activation_code, True, self.lambda1, self.work[0], self._squares,
-            self._pulled, window.sequence_bounds,
+            self._totals, window.sequence_bounds,
         )  # fmt: skip
         self.domain.send_left(self.lambda1[:1])
         self.lambda1 *= -1
@@ -274,7 +274,7 @@ class Splitting:
         tokens = self.net.inputs if self.problem.tokens else 0
         rows, targets = window.rows(0, -1), targets.reshape(-1, self.net.hidden)
         weights.sums(
-            rows, 0, targets, True, *self._theta_parts, window.row_bounds,
+            rows, targets, True, *self._theta_parts, window.row_bounds,
             theta.cross[:, tokens:], theta.gram[tokens:, tokens:],
         )  # fmt: skip
         if tokens:
@@ -287,7 +287,7 @@ class Splitting:
     def sum_phi(self, targets, then):
         """Mean Gram of [s; 1], and the sum of products of targets (terms, C) and [s; 1]."""
         weights.sums(
-            self.output_rows, self.window.left, targets, True, *self.phi.parts,
+            self.output_rows, targets, True, *self.phi.parts,
             self.output_bounds, self.phi.cross, self.phi.gram,
         )  # fmt: skip
         self._reduce(self.phi, len(self.output_rows), self.terms, then)

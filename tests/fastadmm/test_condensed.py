@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fastadmm.mpi.serial import Serial
 from reference import condensed as reference
 
 from fastadmm import RNN, fit
@@ -29,13 +30,13 @@ def make(activation, loss, readout, tokens, dtype="float64", gain=1.0, shape=(5,
     return net, X, y, reference.one_hot(X, 3) if tokens else X
 
 
-def measured(net, X, y, loss, readout, threads=2, initial=None, **options):
+def measured(net, X, y, loss, readout, threads=2, initial=None, domain=None, **options):
     """Solver after measuring one batch of all cases."""
     problem, X, y = make_problem(net, X, y, loss, readout)
     n_cases, n_timepoints = X.shape[:2]
     options = CondensedOptions(**options)
     with compute_threads(threads):
-        solver = Condensed(net, problem, options, n_cases, n_timepoints, 10, threads)
+        solver = Condensed(net, problem, options, n_cases, n_timepoints, 10, threads, domain)
         record = solver.measure(X, y, np.arange(n_cases), 0, n_timepoints, initial)
     return solver, record
 
@@ -81,6 +82,29 @@ def test_sums_equal_the_twin(loss, readout, tokens, safeguard, threads):
     for block, (g, gram) in zip((solver.theta, solver.phi), expected, strict=False):
         assert relative(block.g, g) < 1e-12
         assert relative(np.tril(block.batch_gram), np.tril(gram)) < 1e-12
+
+
+class InPasses(Serial):
+    """A domain that acts between the passes, though it has nothing to do there."""
+
+    acts_between_passes = True
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize(("loss", "readout", "tokens"), KINDS)
+def test_one_call_gives_what_the_passes_give(loss, readout, tokens, parts, threads):
+    """Bitwise, with more sequences than run through time together; losses up to their order."""
+    net, X, y, _ = make("tanh", loss, readout, tokens, gain=2.0, shape=(83, 5))
+    once, expected = measured(net, X, y, loss, readout, threads)
+    domain = InPasses()
+    domain.parts = parts
+    passes, record = measured(net, X, y, loss, readout, threads, domain=domain)
+    for one, other in zip(once.blocks, passes.blocks, strict=True):
+        np.testing.assert_array_equal(one.g, other.g)
+        np.testing.assert_array_equal(one.batch_gram, other.batch_gram)
+    for name in ("loss", "growth", "multiplier_square"):
+        assert getattr(record, name) == pytest.approx(getattr(expected, name), rel=1e-12)
 
 
 def multiplier_norms(solver, steps, cases):

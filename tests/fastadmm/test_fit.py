@@ -170,10 +170,15 @@ def test_read_only_and_foreign_layouts():
     np.testing.assert_array_equal(plain.theta, other.theta)
 
 
-def test_threads_follow_the_environment(monkeypatch):
+def test_threads_are_as_asked_or_what_the_work_is_enough_for(monkeypatch):
+    assert fit(net(), X, Y, epochs=1).threads == 1
+    assert fit(net(), X, Y, epochs=1, threads=2).threads == 2
+    much = np.tile(X, (100, 1, 1)), np.tile(Y, 100)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert fit(RNN(3, 64, 4), *much, epochs=1, batch_size=4000).threads == check_threads(None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert check_threads(None) == 1
-    assert fit(net(), X, Y, epochs=1).threads == 1
+    assert fit(RNN(3, 64, 4), *much, epochs=1, batch_size=4000).threads == 1
 
 
 def test_blas_threads_are_restored():

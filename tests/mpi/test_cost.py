@@ -66,6 +66,17 @@ def test_reductions_are_those_of_the_algorithm(solver):
     assert cost.counts(WORK, solver).reduced == pytest.approx(expected[solver], rel=0.05)
 
 
+@pytest.mark.parametrize("solver", cost.SOLVERS)
+def test_threads_follow_the_work(solver):
+    """One where a step is soon over, all where it is long, and fewer where ranks share it."""
+    large = dataclasses.replace(WORK, n_cases=4096, batch=4096, hidden=64)
+    assert cost.useful_threads(WORK, solver, 1, 64) == 1
+    assert cost.useful_threads(large, solver, 1, 64) == 64
+    counted = [cost.useful_threads(large, solver, ranks, 10**6) for ranks in (1, 4, 10**6)]
+    assert counted[0] == pytest.approx(4 * counted[1], rel=0.2)
+    assert counted[2] == 1
+
+
 def test_all_reduce_in_closed_form():
     machine = Machine(latency=3.0, sum_bandwidth=10.0)
     assert cost.all_reduce(1, 100, machine) == 0

@@ -129,9 +129,9 @@ def test_cores_are_shared(program):
     cores = sorted(os.sched_getaffinity(0))
     share = launch.cores_per_rank(comm)
     assert share == max(1, len(cores) // comm.size), (share, cores)
-    assert launch.placement(comm, 5) == f"{comm.size} ranks on 1 node, 5 threads per rank"
-    line = launch.placement(comm, 1 + comm.rank)
-    assert line == f"{comm.size} ranks on 1 node, 1 to {comm.size} threads per rank", line
+    assert launch.placement(comm, 1) == f"{comm.size} ranks on 1 node, 1 thread per rank"
+    line = launch.placement(comm, 5 - comm.rank)
+    assert line == f"{comm.size} ranks on 1 node, up to 5 threads per rank", line
     if len(cores) > 1:  # rank 0 alone on the first core, all others on the rest
         os.sched_setaffinity(0, cores[1:] if comm.rank else cores[:1])
         expected = max(1, (len(cores) - 1) // (comm.size - 1)) if comm.rank else 1
