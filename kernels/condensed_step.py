@@ -127,8 +127,6 @@ def move(
         phi_weights, phi_average, phi_gram, phi_fresh, phi_inverse, phi_g, phi_m, phi_solved,
         phi_solved_m, phi_v, phi_rho, phi_change, phi_bounds,
     ) = phi  # fmt: skip
-    if kept < 1:
-        _scale(weights[:, inputs : weights.shape[1] - 1], kept)
     if gram_memory < 1:
         average_gram(gram, fresh, gram_memory)
         average_gram(phi_gram, phi_fresh, gram_memory)
@@ -138,6 +136,8 @@ def move(
             statuses[i] = invert_damped(grams[i], damping, inverses[i])
         if statuses[0] != 0 or statuses[1] != 0:
             return math.nan, math.nan, math.nan
+    if kept < 1:
+        _scale(weights[:, inputs : weights.shape[1] - 1], kept)
     for chunk in prange(len(bounds) - 1):
         step_units(
             weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m,
