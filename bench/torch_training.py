@@ -82,9 +82,11 @@ class Training:
     total : int
         Number of steps over which it falls to zero.
     readout : {"last", "all"}
+    compiled : bool
+        Whether torch compiles outputs and loss.
     """
 
-    def __init__(self, net, name, rate, total, readout="last"):
+    def __init__(self, net, name, rate, total, readout="last", compiled=False):
         import torch
 
         self.rate, self.total, self.readout, self.k = rate, total, readout, 0
@@ -97,15 +99,21 @@ class Training:
         settings = {} if name == "RMSprop" else {"fused": True}
         if name == "Momentum":
             name, settings["momentum"] = "SGD", 0.9
+        self.loss = torch.compile(self._loss) if compiled else self._loss
         self.optimiser = getattr(torch.optim, name)(self.parameters, lr=rate, **settings)
+
+    def _loss(self, x, y, state):
+        import torch
+
+        states, state = self.rnn(x, state)
+        outputs = self.linear(states[:, -1] if self.readout == "last" else states.flatten(0, 1))
+        return torch.nn.functional.cross_entropy(outputs, y.flatten()), state
 
     def step(self, x, y, state=None):
         """One mini-batch; returns its loss, and the state after it for the next window."""
         import torch
 
-        states, state = self.rnn(x, state)
-        outputs = self.linear(states[:, -1] if self.readout == "last" else states.flatten(0, 1))
-        loss = torch.nn.functional.cross_entropy(outputs, y.flatten())
+        loss, state = self.loss(x, y, state)
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, CLIP)
