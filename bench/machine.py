@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 from threadpoolctl import threadpool_info
@@ -14,13 +15,28 @@ from fastadmm.threads import available_cores
 RESULTS = Path(__file__).parent / "results"
 
 
+def _git(*arguments):
+    done = subprocess.run(
+        ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+COMMIT = _git("rev-parse", "HEAD")
+"""What is checked out when a benchmark starts; None outside a repository."""
+DIRTY = _git("status", "--porcelain", "--", ":/", ":(top,exclude)bench/results") != ""
+"""Whether files differed from it then, the stored results left out."""
+
+
 def facts():
-    """Processor, cores, versions, BLAS and date."""
+    """Commit, processor, cores, versions, BLAS and date."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
     return {
+        "commit": COMMIT,
+        "dirty": DIRTY,
         "processor": model,
         "cores": available_cores(),
         "load": os.getloadavg()[0],
@@ -35,6 +51,11 @@ def store(name, results):
     RESULTS.mkdir(exist_ok=True)
     content = {"machine": facts(), "results": results}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def has(name):
+    """Whether there are results stored under a name."""
+    return (RESULTS / f"{name}.json").exists()
 
 
 def load(name):

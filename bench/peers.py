@@ -43,33 +43,52 @@ def products_step(X, size, hidden):
     return step
 
 
-def torch_step(X, y, hidden, classes, compiled=False):
-    """One step of Adam on ``nn.RNN`` and a linear read-out."""
+def torch_step(X, y, hidden, classes, way="eager"):
+    """One step of Adam on ``nn.RNN`` and a linear read-out.
+
+    Parameters
+    ----------
+    way : {"eager", "compiled", "unrolled"}
+        "eager" has torch's fused Adam. "compiled" hands the whole step to torch.compile, with the
+        Adam that it can trace. By default that leaves ``nn.RNN`` to torch's own operator;
+        "unrolled" has it compiled, too, as a program of all time steps. Compiling that takes a
+        minute or more for 28 steps, and grows with them.
+    """
     import torch
 
     X, y = torch.from_numpy(X), torch.from_numpy(y)
     rnn = torch.nn.RNN(X.shape[2], hidden, batch_first=True)
     linear = torch.nn.Linear(hidden, classes)
-    optimizer = torch.optim.Adam([*rnn.parameters(), *linear.parameters()], lr=2e-3)
+    parameters = [*rnn.parameters(), *linear.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=2e-3, fused=way == "eager")
     cross_entropy = torch.nn.CrossEntropyLoss()
 
-    def loss(x, labels):
-        return cross_entropy(linear(rnn(x)[0][:, -1]), labels)
+    def update(x, labels):
+        optimizer.zero_grad()
+        cross_entropy(linear(rnn(x)[0][:, -1]), labels).backward()
+        optimizer.step()
 
-    if compiled:
-        loss = torch.compile(loss)
+    if way != "eager":
+        update = torch.compile(update)
+    is_traced = way != "unrolled"
 
     def step(cases):
+        nonlocal is_traced
         cases = torch.from_numpy(cases)
-        optimizer.zero_grad()
-        loss(X[cases], y[cases]).backward()
-        optimizer.step()
+        if not is_traced:
+            with torch._dynamo.config.patch(allow_rnn=True):
+                update(X[cases], y[cases])
+            is_traced = True
+        update(X[cases], y[cases])
 
     return step
 
 
-def jax_step(X, y, hidden, classes):
-    """One step of optax's Adam on ``lax.scan``, jitted as a whole."""
+def jax_step(X, y, hidden, classes, unroll=1):
+    """One step of optax's Adam on ``lax.scan``, jitted as a whole.
+
+    ``unroll`` time steps are one iteration of the compiled loop.
+    """
     import jax
     import jax.numpy as jnp
     import optax
@@ -93,7 +112,8 @@ def jax_step(X, y, hidden, classes):
         def advance(s, a):
             return jnp.tanh(a + s @ w["W"]), None
 
-        s, _ = jax.lax.scan(advance, jnp.zeros((x.shape[0], hidden), x.dtype), driven)
+        zero = jnp.zeros((x.shape[0], hidden), x.dtype)
+        s, _ = jax.lax.scan(advance, zero, driven, unroll=unroll)
         return optax.softmax_cross_entropy_with_integer_labels(s @ w["V"] + w["c"], labels).mean()
 
     @jax.jit

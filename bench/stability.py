@@ -1,31 +1,37 @@
 """Stability: final accuracy over initial gains and seeds, all solvers and five torch optimisers.
 
 python bench/stability.py DATA [METHOD ...]
-    DATA holds mnist/; adds the missing runs of all methods, or of those named, to
-    results/stability.json, and draws results/stability.png from all runs
+    DATA holds mnist/; runs all methods, or those named, writes results/stability.json, and draws
+    results/stability.png; about 25 minutes on 2 cores
 
 Every method starts from the same weights (orthogonal recurrent weights times the gain), takes the
-same number of epochs and mini-batches of the same size. The torch optimisers decay their learning
-rate linearly to zero, like `condensed`; each has the best of its rates on the digits or MNIST at
-gain 1, seed 0, by training loss. `block` and `admmirnn` iterate on all digits at once (200
-iterations), and take the mini-batches of MNIST one by one.
+same number of epochs and mini-batches of the same size. torch's optimisers clip the gradient's
+norm, decay their learning rate and average their iterates; rate and iterate are tuned for each
+gain (`torch_training`). Our solvers have their default settings everywhere. `block` and `admmirnn`
+iterate on all digits at once (200 iterations), and take the mini-batches of MNIST one by one; they
+run from fewer seeds.
+
+Two processes of one thread work side by side. Every run is stored with the commit that it was made
+at, None where files differed from it. What is stored of this commit is not run again; methods that
+are not asked for keep what they have.
 """
 
 import sys
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from statistics import mean
 
 import machine
 import numpy as np
+import torch_training
 
 from fastadmm import RNN, datasets, fit
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.solvers.condensed import Condensed
-from fastadmm.threads import check_threads, compute_threads
+from fastadmm.threads import compute_threads
 
 GAINS = (0.01, 0.1, 0.5, 1, 2, 4, 8)
-SEEDS = range(5)
 TASKS = {
     "digits": dict(hidden=64, epochs=10, batch_size=64),
     "mnist": dict(hidden=128, epochs=5, batch_size=128),
@@ -37,131 +43,141 @@ OURS = {
     "block": dict(solver="block"),
     "admmirnn": dict(solver="admmirnn"),
 }
-RATES = {
-    "SGD": (1e-2, 3e-2, 1e-1, 3e-1, 1.0),
-    "Momentum": (3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
-    "Adagrad": (3e-3, 1e-2, 3e-2, 1e-1),
-    "RMSprop": (3e-4, 1e-3, 3e-3, 1e-2),
-    "Adam": (1e-3, 2e-3, 5e-3, 1e-2, 2e-2),
-}
+METHODS = (*OURS, *torch_training.RATES)
 
 
-def optimiser(name, parameters, rate):
-    """A torch optimiser by the paper's name."""
-    import torch
-
-    if name == "Momentum":
-        return torch.optim.SGD(parameters, lr=rate, momentum=0.9)
-    return getattr(torch.optim, name)(parameters, lr=rate)
+def seeds_of(method):
+    """`block` and `admmirnn` take many times as long as the others."""
+    return range(2) if method in ("block", "admmirnn") else range(5)
 
 
-def train_torch(net, task, name, rate, seed, epochs, batch_size):
-    """Train torch's RNN from the weights of ``net``, and put the result back; returns the loss."""
+@cache
+def load(name, data):
+    """The task, once a process."""
+    return datasets.digits() if name == "digits" else datasets.mnist(Path(data) / "mnist", False)
+
+
+def network(task, gain, seed):
+    """The network that all methods start from."""
+    return RNN(task.inputs, TASKS[task.name]["hidden"], task.outputs, gain=gain, seed=seed)
+
+
+def train_torch(net, task, name, rate, seed):
+    """Train torch's RNN from the weights of ``net``; returns the training and its last losses."""
     import torch
 
     X, y = torch.from_numpy(np.asarray(task.X, np.float32)), torch.from_numpy(np.asarray(task.y))
-    rnn, linear = (
-        torch.nn.RNN(net.inputs, net.hidden, batch_first=True),
-        torch.nn.Linear(net.hidden, net.outputs),
-    )
-    model = torch.nn.ModuleDict({"rnn": rnn, "readout": linear})
-    model.load_state_dict({k: torch.from_numpy(v) for k, v in net.state_dict().items()})
-    own = optimiser(name, model.parameters(), rate)
-    total = epochs * -(-len(X) // batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(own, lambda k: 1 - k / (total + 1))
-    rng, last = np.random.default_rng(seed), []
+    epochs, size = TASKS[task.name]["epochs"], TASKS[task.name]["batch_size"]
+    own = torch_training.Training(net, name, rate, epochs * -(-len(X) // size))
+    rng = np.random.default_rng(seed)
     for _ in range(epochs):
-        last = []
-        order = rng.permutation(len(X))
-        for start in range(0, len(X), batch_size):
-            cases = torch.from_numpy(order[start : start + batch_size])
-            own.zero_grad()
-            loss = torch.nn.functional.cross_entropy(linear(rnn(X[cases])[0][:, -1]), y[cases])
-            loss.backward()
-            own.step()
-            schedule.step()
-            last.append(loss.item())
-    net.load_state_dict({k: v.detach().numpy() for k, v in model.state_dict().items()})
-    return mean(last)
+        order = torch.from_numpy(rng.permutation(len(X)))
+        losses = [own.step(X[cases], y[cases])[0] for cases in order.split(size)]
+    return own, mean(losses)
+
+
+def held_out(net, task):
+    """Loss and accuracy on the held-out part."""
+    problem, X, y = make_problem(net, *task.held_out)
+    with compute_threads(1):
+        return evaluate(net, problem, X, y, 1)
 
 
 def multiplier_norms(net, task, cases=512):
     """Root mean square of the exact multipliers of every time step, first step first."""
     problem, X, y = make_problem(net, task.X[:cases], task.y[:cases])
     options = Condensed.Options(safeguard=False)
-    solver = Condensed(net, problem, options, len(X), X.shape[1], 1, check_threads(None))
-    with compute_threads(check_threads(None)):
+    solver = Condensed(net, problem, options, len(X), X.shape[1], 1, 1)
+    with compute_threads(1):
         solver.measure(X, y, np.arange(len(X)), 0, X.shape[1])
     lambda_ = solver.multipliers[:, : len(X)].astype(float)
     return [float(v) for v in np.sqrt(np.square(lambda_).mean(axis=(1, 2)))]
 
 
-def train_ours(net, task, options, seed, settings):
-    """Train with one of our solvers; returns the last training loss and the status."""
+def run_ours(task, method, gain, seed):
+    """One run of a solver; with the norms of multipliers over time where they are drawn."""
+    net, options = network(task, gain, seed), OURS[method]
+    settings = {k: v for k, v in TASKS[task.name].items() if k != "hidden"}
     if options["solver"] in ("block", "admmirnn") and task.name == "digits":
         settings = dict(epochs=200, batch_size=None)
-    result = fit(net, task.X, task.y, seed=seed, **settings, **options)
-    return result.history[-1]["train_loss"], result.status
-
-
-def run(task, method, gain, seed, rates):
-    """One run: final losses, accuracy, and the norms of multipliers over time before and after."""
-    settings = dict(TASKS[task.name])
-    net = RNN(task.inputs, settings.pop("hidden"), task.outputs, gain=gain, seed=seed)
-    before, status = multiplier_norms(net, task), "max_iter"
-    if method in OURS:
-        loss, status = train_ours(net, task, OURS[method], seed, settings)
-    else:
-        loss = train_torch(net, task, method, rates[method], seed, **settings)
-    problem, X, y = make_problem(net, *task.held_out)
-    threads = check_threads(None)
-    with compute_threads(threads):
-        test_loss, accuracy = evaluate(net, problem, X, y, threads)
-    return {
-        "task": task.name, "method": method, "gain": gain, "seed": seed,
-        "rate": rates.get(method), "status": status, "train_loss": loss,
-        "test_loss": test_loss, "test_accuracy": accuracy,
-        "norms_before": before, "norms_after": multiplier_norms(net, task),
+    norms = {"norms_before": multiplier_norms(net, task)} if method == "condensed" else {}
+    result = fit(net, task.X, task.y, seed=seed, threads=1, **settings, **options)
+    if norms:
+        norms["norms_after"] = multiplier_norms(net, task)
+    return net, {
+        "status": result.status, "train_loss": result.history[-1]["train_loss"], **norms
     }  # fmt: skip
 
 
-def tuned(task):
-    """Best learning rate of every torch optimiser at gain 1, seed 0, by training loss."""
-    settings = dict(TASKS[task.name])
-    hidden = settings.pop("hidden")
-    best = {}
-    for name, rates in RATES.items():
-        losses = {}
-        for rate in rates:
-            net = RNN(task.inputs, hidden, task.outputs, seed=0)
-            losses[rate] = train_torch(net, task, name, rate, 0, **settings)
-        best[name] = min(
-            rates, key=lambda rate, found=losses: (found[rate] != found[rate], found[rate])
-        )
-        print(task.name, name, best[name], {r: round(v, 4) for r, v in losses.items()}, flush=True)
-    return best
+def torch_runner(task, name, gain):
+    """A function that makes one run of an optimiser, tuned for the gain."""
+
+    def trained(rate, seed):
+        net = network(task, gain, seed)
+        return net, *train_torch(net, task, name, rate, seed)
+
+    def score(rate, seed):
+        net, own, _ = trained(rate, seed)
+        accuracy = {}
+        for iterate in ("last", "average"):
+            own.put_into(net, iterate)
+            accuracy[iterate] = held_out(net, task)[1]
+        return accuracy
+
+    rate, iterate = torch_training.tuned(name, score)
+
+    def run(seed):
+        net, own, loss = trained(rate, seed)
+        own.put_into(net, iterate)
+        return net, {"rate": rate, "iterate": iterate, "train_loss": loss}
+
+    return run
+
+
+def cell(data, name, method, gain, seeds):
+    """All runs of a method on a task from one gain."""
+    task, runs = load(name, data), []
+    if method in OURS:
+        run = partial(run_ours, task, method, gain)
+    else:
+        run = torch_runner(task, method, gain)
+    for seed in seeds:
+        net, found = run(seed)
+        test_loss, accuracy = held_out(net, task)
+        runs.append(
+            {"task": name, "method": method, "gain": gain, "seed": seed, "test_loss": test_loss,
+             "test_accuracy": accuracy, **found}
+        )  # fmt: skip
+    return runs
+
+
+def key(run):
+    """Which run it is, in the order in which they are stored."""
+    order = [*TASKS].index(run["task"]), METHODS.index(run["method"])
+    return *order, run["gain"], run["seed"]
 
 
 def main(data, methods):
-    """Run what is missing of the methods, storing after every task and method."""
-    tasks = [datasets.digits(), datasets.mnist(Path(data) / "mnist", False)]
-    path = machine.RESULTS / "stability.json"
-    runs = machine.load("stability")["results"] if path.exists() else []
-    done = {(r["task"], r["method"], r["gain"], r["seed"]) for r in runs}
-    for task in tasks:
-        known = {r["method"]: r["rate"] for r in runs if r["task"] == task.name and r["rate"]}
-        rates = known if set(known) == set(RATES) else tuned(task)
-        for method in methods:
-            for gain, seed in product(GAINS, SEEDS):
-                if (task.name, method, gain, seed) not in done:
-                    runs.append(run(task, method, gain, seed, rates))
-            machine.store("stability", runs)
-            chosen = [r for r in runs if r["task"] == task.name and r["method"] == method]
-            by_gain = {
-                g: round(mean(r["test_accuracy"] for r in chosen if r["gain"] == g), 4)
-                for g in GAINS
-            }
-            print(task.name, method, by_gain, flush=True)
+    """Run what is asked for, storing after every cell."""
+    here = None if machine.DIRTY else machine.COMMIT
+    stored = machine.load("stability")["results"] if machine.has("stability") else []
+    runs = {}
+    for run in stored:
+        is_asked_for = run["method"] in methods
+        if "commit" in run and (not is_asked_for or (here and run["commit"] == here)):
+            runs[key(run)] = run
+    jobs = []
+    # the longest first
+    for name, method, gain in product(reversed(TASKS), reversed(METHODS), GAINS):
+        case = {"task": name, "method": method, "gain": gain}
+        missing = [seed for seed in seeds_of(method) if key({**case, "seed": seed}) not in runs]
+        if missing and method in methods:
+            jobs.append((data, *case.values(), missing))
+    for found in torch_training.side_by_side(cell, jobs):
+        runs |= {key(run): {**run, "commit": here} for run in found}
+        machine.store("stability", [runs[k] for k in sorted(runs)])
+        shown = [found[0].get(k) for k in ("task", "method", "gain", "rate", "iterate")]
+        print(*shown, [round(run["test_accuracy"], 4) for run in found], flush=True)
 
 
 def draw():
@@ -172,7 +188,7 @@ def draw():
     figure = Figure(figsize=(11, 7), layout="constrained")
     for row, task in zip(figure.subplots(2, 3), TASKS, strict=True):
         chosen = [r for r in runs if r["task"] == task]
-        for k, method in enumerate((*OURS, *RATES)):
+        for k, method in enumerate(METHODS):
             draw_accuracy(row[0], [r for r in chosen if r["method"] == method], method, k)
         row[0].set(xscale="log", xlabel="gain", ylabel="test accuracy, mean and range", title=task)
         start = [r for r in chosen if r["method"] == "condensed"]
@@ -204,5 +220,5 @@ def draw_norms(axis, runs, key, title):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:] or (*OURS, *RATES))
+    main(sys.argv[1], sys.argv[2:] or METHODS)
     draw()

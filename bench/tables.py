@@ -5,7 +5,7 @@ python bench/tables.py      rewrites what stands between the markers in README.m
 
 import re
 from pathlib import Path
-from statistics import geometric_mean, mean, median
+from statistics import mean, median, stdev
 
 import kernel_tables
 import machine
@@ -50,11 +50,35 @@ def step_race():
     ]
     for race in races:
         shape = ", ".join(str(race[key]) for key in "TBDH")
-        times = " | ".join(f"{1e3 * race['median'][name]:.2f}" for name in names)
+        found = [race["median"].get(name) for name in names]
+        times = " | ".join("" if value is None else f"{1e3 * value:.2f}" for value in found)
         ratios = f"{race['torch_ratio']:.2f} | {race['jax_ratio']:.2f}"
         lines.append(f"| {shape} | {times} | {ratios} |")
-    means = [geometric_mean(race[f"{peer}_ratio"] for race in races) for peer in ("torch", "jax")]
-    lines.append(f"| geometric mean |{' |' * len(names)} {means[0]:.2f} | {means[1]:.2f} |")
+    ranges = " | ".join(_range(races, f"{peer}_ratio", 2) for peer in ("torch", "jax"))
+    lines.append(f"| range |{' |' * len(names)} {ranges} |")
+    return lines
+
+
+def _range(races, key, digits):
+    """Lowest to highest."""
+    values = [race[key] for race in races]
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+
+
+def step_range():
+    """What the race says, in one sentence for each peer."""
+    races = machine.load("step_race")["results"]
+    parts = [
+        [race for race in races if (race["H"] >= 256 or race["B"] >= 1024) == is_large]
+        for is_large in (True, False)
+    ]
+    lines = []
+    for peer, key in (("torch", "torch_ratio"), ("JAX", "jax_ratio")):
+        large, small = (_range(part, key, 1) for part in parts)
+        lines.append(
+            f"Our step is **{_range(races, key, 1)} times** as fast as that of {peer}: {large} "
+            f"times with 256 hidden units or 1,024 sequences and more, {small} times below."
+        )
     return lines
 
 
@@ -85,44 +109,100 @@ def convergence():
     return lines
 
 
-def text():
-    """Nats per character of all methods on the paper's text."""
+def _text_runs():
     groups = {}
     for run in machine.load("text")["results"]:
         groups.setdefault(run["method"], []).append(run)
+    return groups
+
+
+def text():
+    """Nats per character of all methods on the paper's text."""
     lines = [
-        "| method | learning rate | held out: mean | worst | best | training text: mean |",
-        "|---|---|---|---|---|---|",
+        "| method | learning rate | held out: mean | spread | worst | best | training text: mean |",
+        "|---" * 7 + "|",
     ]
-    for method, runs in groups.items():
+    for method, runs in _text_runs().items():
         losses = [run["test_loss"] for run in runs]
-        shown = " | ".join(f"{v:.3f}" for v in (mean(losses), max(losses), min(losses)))
+        numbers = mean(losses), stdev(losses), max(losses), min(losses)
+        shown = " | ".join(f"{v:.3f}" for v in numbers)
         rate = f"{runs[0]['rate']:g}" if "rate" in runs[0] else ""
         trained = mean(run["train_loss"] for run in runs)
         lines.append(f"| {method} | {rate} | {shown} | {trained:.3f} |")
     return lines
 
 
-def stability():
-    """Mean and lowest test accuracy of all methods over gains and seeds."""
+def text_says():
+    """What the runs can say of `condensed` and torch's best optimiser: no win out of noise."""
+    runs = _text_runs()
+    losses = {method: [run["test_loss"] for run in own] for method, own in runs.items()}
+    torch = [method for method, own in runs.items() if "rate" in own[0]]
+    peer = min(torch, key=lambda method: mean(losses[method]))
+    ours, theirs = losses["condensed"], losses[peer]
+    shown = [
+        f"{name} has {mean(own):.3f} in the mean over {len(own)} seeds, between {min(own):.3f} and "
+        f"{max(own):.3f}, with a standard deviation of {stdev(own):.3f}"
+        for name, own in (("`condensed`", ours), (peer, theirs))
+    ]
+    if max(ours) < min(theirs):
+        verdict = f"every run of `condensed` is below every one of {peer}"
+    elif max(theirs) < min(ours):
+        verdict = f"every run of {peer} is below every one of `condensed`"
+    else:
+        verdict = "the ranges overlap, so that these runs do not say which is better"
+    return [f"{'; '.join(shown)}. Of torch's optimisers this is the best mean; {verdict}."]
+
+
+def _stability_means():
+    """Gains, and (task, method) -> mean accuracy at each gain, lowest of all, whether torch's."""
     runs = machine.load("stability")["results"]
     gains = sorted({run["gain"] for run in runs})
+    found = {}
+    for own in dict.fromkeys((run["task"], run["method"]) for run in runs):
+        chosen = [run for run in runs if (run["task"], run["method"]) == own]
+        means = [mean(r["test_accuracy"] for r in chosen if r["gain"] == gain) for gain in gains]
+        lowest = min(run["test_accuracy"] for run in chosen)
+        found[own] = means, lowest, bool(chosen[0].get("rate"))
+    return gains, found
+
+
+def _per_cent(values):
+    return " | ".join(f"{100 * value:.1f}" for value in values)
+
+
+def stability():
+    """Mean and lowest test accuracy of all methods over gains and seeds."""
+    gains, found = _stability_means()
     lines = [
         f"| | | {' | '.join(f'gain {gain:g}' for gain in gains)} | lowest of all |",
         "|---" * (len(gains) + 3) + "|",
     ]
-    for task in dict.fromkeys(run["task"] for run in runs):
-        for method in dict.fromkeys(run["method"] for run in runs):
-            own = [r for r in runs if (r["task"], r["method"]) == (task, method)]
-            means = [mean(r["test_accuracy"] for r in own if r["gain"] == g) for g in gains]
-            lowest = min(r["test_accuracy"] for r in own)
-            shown = " | ".join(f"{100 * value:.1f}" for value in (*means, lowest))
-            lines.append(f"| {task} | {method} | {shown} |")
+    for (task, method), (means, lowest, _) in found.items():
+        lines.append(f"| {task} | {method} | {_per_cent((*means, lowest))} |")
+    return lines
+
+
+def stability_best():
+    """`condensed` and the best of torch's optimisers at each gain."""
+    gains, found = _stability_means()
+    lines = [
+        f"| | | {' | '.join(f'gain {gain:g}' for gain in gains)} |",
+        "|---" * (len(gains) + 2) + "|",
+    ]
+    for task in dict.fromkeys(task for task, _ in found):
+        peers = [
+            means for (own, _), (means, _, is_torch) in found.items() if is_torch and own == task
+        ]
+        best = [max(column) for column in zip(*peers, strict=True)]
+        lines += [
+            f"| {task} | condensed | {_per_cent(found[task, 'condensed'][0])} |",
+            f"| {task} | best of torch's | {_per_cent(best)} |",
+        ]
     return lines
 
 
 PAGES = {
-    "README.md": (accuracy, step_race, startup),
+    "README.md": (accuracy, stability_best, step_range, step_race, startup),
     "docs/speed.md": (
         speed_tables.targets,
         speed_tables.roofline,
@@ -130,7 +210,7 @@ PAGES = {
         speed_tables.limits,
         speed_tables.losses,
     ),
-    "docs/solvers.md": (convergence, stability, text),
+    "docs/solvers.md": (convergence, stability, text, text_says),
     "docs/parallel.md": (
         parallel_tables.scaling,
         parallel_tables.stream,

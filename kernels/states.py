@@ -230,11 +230,11 @@ def _pull(
 def multipliers(
     z, delta, edge, theta, phi, activation, safeguard, lambda_, carried, squares, totals, bounds
 ):
-    """Multipliers of ``a_t = Θ z_t`` that make the Lagrangian stationary, backward in time.
+    """Multipliers of ``a_t = Θ z_t``, backward in time.
 
-    ``λ_t = f'(a_t) ⊙ (δ_t V) + c_t`` with ``c_t = f'(a_t) ⊙ (λ_{t+1} W)``. With the safeguard c_t
-    is rescaled to |λ_{t+1}|, sequence by sequence, where it is longer: the recurrence never
-    expands.
+    ``λ_t = f'(a_t) ⊙ (δ_t V) + c_t`` with ``c_t = f'(a_t) ⊙ (λ_{t+1} W)`` makes the Lagrangian
+    stationary. With the safeguard c_t is rescaled to |λ_{t+1}|, sequence by sequence, where it is
+    longer: the recurrence never expands, and where it would have, λ is bounded, not stationary.
 
     Limited by flops: 2 T B H^2, and 2 L B C H for the outputs.
 

@@ -4,6 +4,8 @@ Rank r is at place ``r % time`` along time and ``r // time`` along the batch, so
 time are neighbours in rank. All messages go through buffers that are allocated once for each shape.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .partition import partition
@@ -18,6 +20,46 @@ def check_grid(size, time, batch):
             f"grid is {time}x{batch} (time x batch): expected a product of {size}, "
             "the number of ranks"
         )
+
+
+class Part(NamedTuple):
+    """What a rank of a grid owns of a window.
+
+    Attributes
+    ----------
+    places, steps : slice
+        Own places in a mini-batch, and own time steps; empty for a rank that is left without.
+    left, right : int or None
+        Ranks that own the steps before and after; None where there are no such steps, or no own.
+    """
+
+    places: slice
+    steps: slice
+    left: int | None
+    right: int | None
+
+
+def part_of(rank, time, batch, n_steps, places):
+    """Own part of a window of ``n_steps`` time steps and of a mini-batch of ``places`` sequences.
+
+    Places are owned, some of which may be empty.
+
+    Parameters
+    ----------
+    rank, time, batch : int
+        A rank of a grid of ``time * batch`` ranks.
+    n_steps, places : int
+
+    Returns
+    -------
+    Part
+    """
+    own = slice(*partition(places, batch, rank // time))
+    steps = slice(*partition(n_steps, time, rank % time))
+    owns = steps.stop > steps.start
+    left = rank - 1 if owns and steps.start > 0 else None
+    right = rank + 1 if owns and steps.stop < n_steps else None
+    return Part(own, steps, left, right)
 
 
 class Grid(Serial):
@@ -53,13 +95,12 @@ class Grid(Serial):
     def cut(self, n_cases, n_steps, batch):
         """Own part of a window's places and time steps; sets the neighbours along time."""
         self.n_cases, self.n_steps = n_cases, n_steps
-        places = slice(*partition(batch, self.batch_size, self.batch_index))
-        steps = slice(*partition(n_steps, self.time_size, self.time_index))
+        places, steps, self._left, self._right = part_of(
+            self.rank, self.time_size, self.batch_size, n_steps, batch
+        )
         owns, self.stop = steps.stop > steps.start, steps.stop
-        self.is_first = owns and steps.start == 0
-        self.is_last = owns and steps.stop == n_steps
-        self._left = self.rank - 1 if owns and steps.start > 0 else None
-        self._right = self.rank + 1 if owns and steps.stop < n_steps else None
+        self.is_first = owns and self._left is None
+        self.is_last = owns and self._right is None
         return places, steps
 
     def send_right(self, array):

@@ -2,14 +2,17 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import tables
+import typer
 
-from fastadmm import kernels
+from fastadmm import cli, kernels
+from fastadmm.solvers import SOLVERS
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -75,8 +78,25 @@ def test_snippet_runs(tmp_path):
     assert float(accuracy) > 0.8
 
 
-@pytest.mark.parametrize("line", re.findall(r"^fastadmm (\w+) .*$", README, re.MULTILINE))
+def shown_commands():
+    """Every ``fastadmm ...`` that a page shows on a line of its own, under a launcher or not."""
+    pattern = r"^ *(?:(?:mpirun|srun) .*)?\bfastadmm (\w.*?) *(?:#.*)?$"
+    for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
+        yield from re.findall(pattern, page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(shown_commands()))
 def test_commands_exist(line):
-    subprocess.run(
-        [sys.executable, "-m", "fastadmm", line, "--help"], capture_output=True, check=True
-    )
+    """With these arguments, of these types; and the solver with these options."""
+    program, given = typer.main.get_command(cli.app), {}
+    for command in program.commands.values():
+        command.callback = lambda **arguments: given.update(arguments)
+    program(shlex.split(line), standalone_mode=False)
+    if "option" in given:
+        options = cli._settings(given["option"], given["eta"], given["certify"])
+        SOLVERS[given["solver"]].Options(**options)
+
+
+def test_all_commands_are_shown():
+    shown = {line.split()[0] for line in shown_commands()}
+    assert shown == set(typer.main.get_command(cli.app).commands)

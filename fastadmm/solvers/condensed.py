@@ -1,10 +1,12 @@
 """ADMM with the states eliminated: simulate, pull the multipliers back, solve for the weights.
 
 Per mini-batch the states are simulated, so every constraint of the unfolded network holds exactly;
-the multipliers that make the augmented Lagrangian stationary in outputs, states and
-pre-activations follow from one linear recurrence backward in time; and each weight block takes the
-proximal step of its linear system with a penalty per unit. The name is optimal control's word for
-eliminating the states of a constrained trajectory.
+the multipliers follow from one linear recurrence backward in time, and make the augmented
+Lagrangian stationary in outputs, states and pre-activations where it does not expand (elsewhere the
+safeguard bounds them); and each weight block takes the proximal step of its linear system with a
+penalty per unit. This is the limit of ADMM in which states and multipliers are solved exactly, and
+equals a Gram-preconditioned step of back-propagation with a bound on every unit. The name is
+optimal control's word for eliminating the states of a constrained trajectory.
 """
 
 import math

@@ -6,7 +6,8 @@ Both split the unfolded network by three families of constraints,
 
 and keep pre-activations, states, outputs and multipliers from one iteration to the next for as long
 as they are given the same window (full batch). A new window (mini-batch) starts from simulated
-states and the multipliers that make the Lagrangian stationary there.
+states and the multipliers that make the Lagrangian stationary there, bounded where their recurrence
+backward in time expands.
 """
 
 import math
@@ -239,7 +240,7 @@ class Splitting:
         return rows.reshape(outputs, self.batch, self.net.outputs)
 
     def _start(self):
-        """Simulated states, and multipliers that are stationary there."""
+        """Simulated states, and the multipliers of `condensed`: stationary there, or bounded."""
         net, window = self.net, self.window
         self.unfolded.simulate(window, net.theta, self.domain)
         self.theta_t[:] = net.theta.T

@@ -59,10 +59,8 @@ def main():
         expected, alone = train(case)
         for grid in grids(COMM.size):
             for micro in (1, 3) if grid[0] > 1 else (1,):
-                weights, result = train(case, comm=COMM, grid=grid, micro_batches=micro)
-                again = (
-                    train(case, comm=COMM, grid=grid, micro_batches=1)[0] if micro == 1 else weights
-                )
+                ranks = dict(comm=COMM, grid=grid, micro_batches=micro)
+                (weights, result), (again, _) = train(case, **ranks), train(case, **ranks)
                 error = abs(weights - expected).max() / abs(expected).max()
                 same = np.array_equal(weights, again)
                 everywhere = COMM.allreduce(abs(weights - COMM.bcast(weights)).max(), MPI.MAX)

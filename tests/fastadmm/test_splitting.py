@@ -318,18 +318,24 @@ def test_group_removes_units_exactly():
 @pytest.mark.parametrize(
     ("name", "holds"),
     [
-        ("l1", lambda w: (w == 0).mean() > 0.1),
-        ("elastic_net", lambda w: (w == 0).mean() > 0.1),
-        ("l2", lambda w: not (w == 0).any()),
-        ("nonneg", lambda w: (w >= 0).all()),
+        ("l1", lambda w, free: (w == 0).mean() > 0.1),
+        ("elastic_net", lambda w, free: (w == 0).mean() > 0.1),
+        ("l2", lambda w, free: np.linalg.norm(w) < 0.9 * np.linalg.norm(free) and w.all()),
+        ("nonneg", lambda w, free: (w >= 0).all()),
     ],
 )
 def test_regularisers_shape_the_weights(name, holds):
     X, y = small_task()
-    net = RNN(3, 6, 2, dtype="float64")
-    fit(net, X, y, solver="block", epochs=100, batch_size=None, regulariser=name, strength=0.02)
-    weights = np.concatenate([net.theta[:, :-1].ravel(), net.phi[:, :-1].ravel()])
-    assert holds(weights)
+
+    def trained(name, strength):
+        net = RNN(3, 6, 2, dtype="float64")
+        own = dict(solver="block", regulariser=name, strength=strength)
+        fit(net, X, y, epochs=100, batch_size=None, **own)
+        return np.concatenate([net.theta[:, :-1].ravel(), net.phi[:, :-1].ravel()])
+
+    free = trained("l2", 1e-9)  # tied to its copy as well, which alone slows the weights down
+    assert not holds(free, free)
+    assert holds(trained(name, 0.02), free)
 
 
 @pytest.mark.parametrize("name", ["l1", "l2", "group", "nonneg"])
@@ -341,18 +347,58 @@ def test_certificate_covers_the_consensus_copy(name):
     assert own.certificate.violation is None
 
 
+def watched(solver, net, windows):
+    """The solver; appends cases, first step, initial and final state of each window of ``net``.
+
+    Of every window it is also checked that it starts from the states of the network as it is.
+    """
+
+    class Watched(SOLVERS[solver]):
+        def _enter(self, X, y, cases, first, steps, initial):
+            super()._enter(X, y, cases, first, steps, initial)
+            s = np.zeros((len(cases), net.hidden)) if initial is None else initial
+            if self.net is net:  # and not the one that compiles the kernels
+                for t in range(steps):
+                    s = np.tanh(
+                        np.concatenate([X[cases, first + t], s, 0 * s[:, :1] + 1], 1) @ net.theta.T
+                    )
+                    np.testing.assert_allclose(self.window.states[t + 1], s, atol=1e-5)
+
+        def step(self, X, y, cases, first, steps, initial=None, again=False):
+            record = super().step(X, y, cases, first, steps, initial, again)
+            if self.net is net:
+                before = None if initial is None else initial.copy()
+                windows.append((cases.tolist(), first, before, self.window.states[-1].copy()))
+            return record
+
+    return Watched
+
+
 @pytest.mark.parametrize("solver", ["block", "admmirnn"])
 @pytest.mark.parametrize("readout", ["last", "all"])
-def test_mini_batches_and_windows(solver, readout):
+def test_mini_batches_and_windows(monkeypatch, solver, readout):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20, 6, 3))
     y = (X[:, :, 0] > 0).astype(int) if readout == "all" else (X[:, -1, 0] > 0).astype(int)
     net = RNN(3, 6, 2, dtype="float32")
-    steps = 3 if readout == "all" else None
+    steps, windows = 3 if readout == "all" else None, []
+    monkeypatch.setitem(SOLVERS, solver, watched(solver, net, windows))
     result = fit(net, X, y, solver=solver, readout=readout, steps=steps, epochs=8, batch_size=5)
     assert result.status == "max_iter"
     assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
     assert net.theta.dtype == np.float32
+    n_windows = 2 if steps else 1
+    assert [first for _, first, _, _ in windows] == ([0, 3] if steps else [0]) * (8 * 4)
+    for epoch in np.reshape([cases for cases, *_ in windows], (8, 4, n_windows, 5)).swapaxes(1, 2):
+        for seen in epoch.reshape(n_windows, 20):
+            np.testing.assert_array_equal(np.sort(seen), np.arange(20))
+    for k, (cases, first, initial, _) in enumerate(windows):
+        if first:
+            before, _, _, final = windows[k - 1]
+            assert cases == before
+            np.testing.assert_array_equal(initial, final)
+        else:
+            assert initial is None or not initial.any()
 
 
 @pytest.mark.parametrize("solver", ["block", "admmirnn"])

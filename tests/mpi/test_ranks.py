@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases.launcher import finish, mpirun, needs_mpirun, start
+from fastadmm.mpi.grid import part_of
 
 from fastadmm.shares import Plan, Share
 
@@ -15,18 +16,35 @@ PROGRAMS = Path(__file__).parents[1] / "cases"
 
 
 class Virtual:
-    """Grid of ranks that never communicate."""
+    """A rank of a grid that never communicates."""
 
     def __init__(self, size, time, rank):
-        from fastadmm.mpi.partition import partition
-
-        self.partition, self.size = partition, size
-        self.time, self.rank = time, rank
+        self.size, self.grid = size, (rank, time, size // time)
 
     def cut(self, n_cases, n_steps, batch):
-        places = self.partition(batch, self.size // self.time, self.rank // self.time)
-        steps = self.partition(n_steps, self.time, self.rank % self.time)
-        return slice(*places), slice(*steps)
+        return part_of(*self.grid, n_steps, batch)[:2]
+
+
+@pytest.mark.parametrize(("n_steps", "places"), [(7, 5), (2, 3), (1, 1)])
+@pytest.mark.parametrize(("time", "batch"), [(1, 1), (4, 1), (1, 4), (2, 3), (5, 2)])
+def test_parts_tile_a_window_and_neighbours_agree(n_steps, places, time, batch):
+    size = time * batch
+    parts = [part_of(rank, time, batch, n_steps, places) for rank in range(size)]
+    owners = np.full((places, n_steps), -1)
+    for rank, part in enumerate(parts):
+        assert (owners[part.places, part.steps] == -1).all()
+        owners[part.places, part.steps] = rank
+    assert (owners >= 0).all()
+    beside = set(zip(owners[:, :-1].ravel(), owners[:, 1:].ravel(), strict=True))
+    for rank, (own, _, left, right) in enumerate(parts):
+        if right is not None:
+            assert parts[right].left == rank
+            assert parts[right].places == own
+        if own.stop > own.start:
+            before = {a for a, b in beside if b == rank != a}
+            after = {b for a, b in beside if a == rank != b}
+            assert {left} - {None} == before
+            assert {right} - {None} == after
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,12 @@ def soft(v, tau):
 
 
 def project_simplex(v, total):
-    """By sorting: theta from the largest number of entries that stay positive."""
+    """By sorting: theta from the largest number of entries that stay positive.
+
+    The set is the same seen from any point along (1, ..., 1): from the largest entry, theta is of
+    the size of the result, and does not drown in that of v.
+    """
+    v = v - v.max()
     u = np.sort(v)[::-1]
     theta = (np.cumsum(u) - total) / np.arange(1, len(u) + 1)
     return np.maximum(v - theta[u > theta][-1], 0)
