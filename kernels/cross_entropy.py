@@ -16,6 +16,7 @@ from .coordinates import at, like
 from .docstrings import sharing
 from .elementary import exp, wright_omega
 from .jit import compiled_as, jit
+from .norms import largest_magnitude
 
 MAX_STEPS = 100
 """Newton steps after which the prox of a row is left as it is."""
@@ -172,7 +173,7 @@ def _log_normaliser(d, classes, mean, tau):
 @jit(reassociate=True)
 def _prox_cross_entropy_loss(v, y, step, weight, out):
     step, weight, one = like(step, v), like(weight, v), v.dtype.type(1)
-    classes = v.shape[1]
+    classes, inverse_eps = v.shape[1], one / v.dtype.type(np.finfo(v.dtype).eps)
     # whole vectors: without padding a row of few classes would be done one by one
     padded = np.full((classes + LANES - 1) // LANES * LANES, -np.inf, v.dtype)
     d = padded[:classes]
@@ -180,6 +181,10 @@ def _prox_cross_entropy_loss(v, y, step, weight, out):
     for i in range(v.shape[0]):
         source, row = v[i], out[i]
         tau = at(step, i) * at(weight, i)
+        # from here on v would be lost in the rounding of v + tau y
+        most = inverse_eps * (one + largest_magnitude(source))
+        tau = most if tau > most else tau
+        tau = tau if classes > 1 else one - one  # the loss of a single class is constant
         for j in range(classes):
             row[j] = source[j] + tau * probability(y, i, j, one)
         if tau > 0:

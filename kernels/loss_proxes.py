@@ -66,14 +66,25 @@ def _prox(kernel, v, y, parameters, step, weight, out):
     return elementwise(kernel, v, (y, *parameters, step, weight), out)
 
 
+@jit(inline=True)
+def _shares(tau, one):
+    """``1 / (1 + tau)`` and ``tau / (1 + tau)``: shares of v and y in ``(v + tau y) / (1 + tau)``.
+
+    No product of tau with y, which may overflow; the limits 0 and 1 where tau itself has.
+    ``v + (y - v) tau / (1 + tau)`` would lose y where v is much larger.
+    """
+    keep = one / (one + tau)
+    return keep, tau * keep if tau <= one else one / (one + one / tau)
+
+
 @jit(reassociate=True)
 def _prox_squared_loss(v, y, step, weight, out):
     half, one = v.dtype.type(0.5), v.dtype.type(1)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         tau = at(step, i) * at(weight, i)
-        # two terms: v + (y - v) tau / (1 + tau) would lose y where v is much larger
-        x = (v[i] + tau * y[i]) / (one + tau)
+        keep, share = _shares(tau, one)
+        x = keep * v[i] + share * y[i]
         r = x - y[i]
         total += at(weight, i) * (half * r * r)
         out[i] = x
@@ -150,8 +161,9 @@ def _prox_huber_loss(v, y, delta, step, weight, out):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         tau = at(step, i) * at(weight, i)
-        slope = (v[i] - y[i]) / (one + tau)
-        inside = (v[i] + tau * y[i]) / (one + tau)
+        keep, share = _shares(tau, one)
+        slope = keep * v[i] - keep * y[i]
+        inside = keep * v[i] + share * y[i]
         outside = v[i] - (tau * delta if slope > 0 else -tau * delta)
         x = outside if abs(slope) > delta else inside
         r = x - y[i]
@@ -205,7 +217,8 @@ def _prox_squared_hinge_loss(v, y, step, weight, out):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         tau = at(step, i) * at(weight, i)
-        x = v[i] if y[i] * v[i] >= 1 else (v[i] + tau * y[i]) / (one + tau)
+        keep, share = _shares(tau, one)
+        x = v[i] if y[i] * v[i] >= 1 else keep * v[i] + share * y[i]
         loss = one - y[i] * x
         loss = zero if loss < 0 else loss
         total += at(weight, i) * (half * loss * loss)
@@ -221,6 +234,16 @@ def prox_squared_hinge_loss(v, y, step=1.0, weight=1.0, out=None):
     ``v`` where ``y v >= 1``, else ``(v + tau y) / (1 + tau)`` with ``tau = step weight``.
     """
     return _prox(_prox_squared_hinge_loss, v, labels("y", y), (), step, weight, out)
+
+
+@jit(inline=True)
+def _largest_tau(v):
+    """What tau counts as at most: it leaves room for products with logarithms of its size.
+
+    There the term of the prox is lost in the rounding of the loss, or all that is left of tau is
+    its logarithm.
+    """
+    return v.dtype.type(np.finfo(v.dtype).max / 1024)
 
 
 @jit(inline=True)
@@ -261,7 +284,7 @@ def _logistic_block(t, tau, x):
 @jit(reassociate=True)
 def _prox_logistic_loss(v, y, step, weight, out):
     step, weight = like(step, v), like(weight, v)
-    half = v.dtype.type(0.5)
+    half, most = v.dtype.type(0.5), _largest_tau(v)
     t, tau, x = np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype)
     total = 0.0
     for start in range(0, len(v), BLOCK):
@@ -269,6 +292,7 @@ def _prox_logistic_loss(v, y, step, weight, out):
         for i in range(size):
             j = start + i
             tau[i] = at(step, j) * at(weight, j)
+            tau[i] = most if tau[i] > most else tau[i]
             margin = y[j] * v[j]
             # x -> -x maps t to -t - tau: the root of one of both is non-negative
             t[i] = -margin - tau[i] if margin < -half * tau[i] else margin
@@ -323,13 +347,15 @@ def _poisson_block(c, tau, log_tau, x):
 def _prox_poisson_loss(v, y, step, weight, out):
     step, weight = like(step, v), like(weight, v)
     c, tau, x = np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype)
-    log_tau = np.empty(BLOCK, v.dtype)
+    log_tau, most, one = np.empty(BLOCK, v.dtype), _largest_tau(v), v.dtype.type(1)
     total = 0.0
     for start in range(0, len(v), BLOCK):
         size = min(BLOCK, len(v) - start)
         for i in range(size):
             j = start + i
             tau[i] = at(step, j) * at(weight, j)
+            bound = most / (y[j] if y[j] > one else one)  # leaves tau y finite, too
+            tau[i] = bound if tau[i] > bound else tau[i]
             c[i] = v[j] + tau[i] * y[j]
             log_tau[i] = log(tau[i])
         _poisson_block(c[:size], tau[:size], log_tau[:size], x[:size])

@@ -9,6 +9,8 @@ The affine set is in `fastadmm.kernels.affine`, the semidefinite cone in
 `fastadmm.kernels.spectral`.
 """
 
+import math
+
 import numpy as np
 
 from .arguments import as_rows, companion, elementwise, per_row, real_array, rowwise
@@ -155,6 +157,18 @@ def _ball(kernel, v, radius, out, work=()):
 
 
 @jit
+def _scale_to(row, size, radius, out):
+    """``out <- (radius / size) row``, in two steps where the factor would vanish."""
+    factor = radius / size
+    if factor >= np.finfo(row.dtype).tiny:
+        scale_row(row, factor, out)
+    else:
+        root = math.sqrt(radius) / math.sqrt(size)
+        scale_row(row, root, out)
+        scale_row(out, root, out)
+
+
+@jit
 def _project_l2_ball(v, radius, out):
     radius = like(radius, v)
     for i in range(v.shape[0]):
@@ -162,7 +176,7 @@ def _project_l2_ball(v, radius, out):
         if size <= at(radius, i):
             copy_row(any_row(v, i), any_row(out, i))
         else:
-            scale_row(any_row(v, i), at(radius, i) / size, any_row(out, i))
+            _scale_to(any_row(v, i), size, np.float64(at(radius, i)), any_row(out, i))
     return 0.0
 
 
