@@ -18,6 +18,8 @@ from numba.core import config, types
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic, overload
 
+from .kinds import Door
+
 ELEMENTWISE = frozenset({"contract"})
 REDUCTION = frozenset({"contract", "reassoc", "nsz"})
 
@@ -162,15 +164,14 @@ def compiled_as(kernel):
     """Give a public Python function a compiled twin under the same name.
 
     From Python the decorated function runs as written: it validates, converts and allocates. Inside
-    ``@njit`` code the same name, with the arguments of ``kernel``, is ``kernel`` itself, which does
-    none of that. ``function.kernel`` is the compiled function.
+    ``@njit`` code the same name, with the arguments of ``kernel``, is ``kernel`` behind a check of
+    types and lengths (`fastadmm.kernels.kinds`). ``function.kernel`` is the compiled function.
     """
 
     def decorate(function):
-        @overload(function)
-        def choose(*args):
-            return distinct(lambda *args: kernel(*args))
-
+        door = Door(function.__name__, kernel)
+        # in the caller's body the checks cost nothing, and counts of references cancel out
+        overload(function, strict=False, jit_options={"forceinline": True})(door.choose)
         function.kernel = kernel
         return function
 

@@ -19,6 +19,7 @@ from .coordinates import at, like
 from .docstrings import sharing
 from .elementary import exp, log, log1p, sigmoid, softplus
 from .jit import compiled_as, jit
+from .kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 from .pointwise_losses import checked_delta, checked_quantile
 
 BLOCK = 256
@@ -78,7 +79,7 @@ def _shares(tau, one):
 
 
 @jit(reassociate=True)
-def _prox_squared_loss(v, y, step, weight, out):
+def _prox_squared_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     half, one = v.dtype.type(0.5), v.dtype.type(1)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
@@ -97,6 +98,9 @@ def prox_squared_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the squared loss, ``argmin_x weight/2 (x - y)^2 + 1/(2 step) (x - v)^2``.
 
     ``(v + tau y) / (1 + tau)`` with ``tau = step weight``.
+
+    In compiled code ``prox_squared_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_squared_loss, v, y, (), step, weight, out)
 
@@ -110,7 +114,7 @@ def _towards(v, y, low, high):
 
 
 @jit(reassociate=True)
-def _prox_absolute_loss(v, y, step, weight, out):
+def _prox_absolute_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         tau = at(step, i) * at(weight, i)
@@ -126,12 +130,17 @@ def prox_absolute_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the absolute loss, ``argmin_x weight |x - y| + 1/(2 step) (x - v)^2``.
 
     ``y`` clipped to ``[v - tau, v + tau]`` with ``tau = step weight``.
+
+    In compiled code ``prox_absolute_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_absolute_loss, v, y, (), step, weight, out)
 
 
 @jit(reassociate=True)
-def _prox_quantile_loss(v, y, quantile, step, weight, out):
+def _prox_quantile_loss(
+    v: ENTRIES, y: ENTRIES, quantile: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
+):
     below = v.dtype.type(quantile)
     above = v.dtype.type(1) - below
     total, step, weight = 0.0, like(step, v), like(weight, v)
@@ -151,12 +160,17 @@ def prox_quantile_loss(v, y, quantile=0.5, step=1.0, weight=1.0, out=None):
 
     ``argmin_x weight max(q (y - x), (q - 1) (y - x)) + 1/(2 step) (x - v)^2``:
     ``y`` clipped to ``[v - (1 - q) tau, v + q tau]`` with ``tau = step weight``.
+
+    In compiled code ``prox_quantile_loss(v, y, quantile, step, weight, out)``, arrays C-contiguous
+    or 1-D. It returns the loss at the result.
     """
     return _prox(_prox_quantile_loss, v, y, (checked_quantile(quantile),), step, weight, out)
 
 
 @jit(reassociate=True)
-def _prox_huber_loss(v, y, delta, step, weight, out):
+def _prox_huber_loss(
+    v: ENTRIES, y: ENTRIES, delta: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
+):
     half, one, delta = v.dtype.type(0.5), v.dtype.type(1), v.dtype.type(delta)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
@@ -181,12 +195,15 @@ def prox_huber_loss(v, y, delta=1.0, step=1.0, weight=1.0, out=None):
     ``h(r) = r^2 / 2`` where ``|r| <= delta`` and ``delta (|r| - delta / 2)`` beyond. With
     ``tau = step weight``: ``(v + tau y) / (1 + tau)`` where ``|v - y| <= delta (1 + tau)``, and
     ``v`` moved by ``tau delta`` towards ``y`` beyond.
+
+    In compiled code ``prox_huber_loss(v, y, delta, step, weight, out)``, arrays C-contiguous or
+    1-D. It returns the loss at the result.
     """
     return _prox(_prox_huber_loss, v, y, (checked_delta(delta),), step, weight, out)
 
 
 @jit(reassociate=True)
-def _prox_hinge_loss(v, y, step, weight, out):
+def _prox_hinge_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     zero, one = v.dtype.type(0), v.dtype.type(1)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
@@ -207,12 +224,17 @@ def prox_hinge_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the hinge loss, ``argmin_x weight max(0, 1 - y x) + 1/(2 step) (x - v)^2``.
 
     ``v + y clip(1 - y v, 0, tau)`` with ``tau = step weight``.
+
+    In compiled code ``prox_hinge_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_hinge_loss, v, labels("y", y), (), step, weight, out)
 
 
 @jit(reassociate=True)
-def _prox_squared_hinge_loss(v, y, step, weight, out):
+def _prox_squared_hinge_loss(
+    v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
+):
     half, zero, one = v.dtype.type(0.5), v.dtype.type(0), v.dtype.type(1)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
@@ -232,6 +254,9 @@ def prox_squared_hinge_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the squared hinge, ``argmin_x weight/2 max(0, 1 - y x)^2 + 1/(2 step) (x - v)^2``.
 
     ``v`` where ``y v >= 1``, else ``(v + tau y) / (1 + tau)`` with ``tau = step weight``.
+
+    In compiled code ``prox_squared_hinge_loss(v, y, step, weight, out)``, arrays C-contiguous or
+    1-D. It returns the loss at the result.
     """
     return _prox(_prox_squared_hinge_loss, v, labels("y", y), (), step, weight, out)
 
@@ -282,7 +307,7 @@ def _logistic_block(t, tau, x):
 
 
 @jit(reassociate=True)
-def _prox_logistic_loss(v, y, step, weight, out):
+def _prox_logistic_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     step, weight = like(step, v), like(weight, v)
     half, most = v.dtype.type(0.5), _largest_tau(v)
     t, tau, x = np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype)
@@ -312,6 +337,9 @@ def prox_logistic_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the logistic loss, ``argmin_x weight log(1 + exp(-y x)) + 1/(2 step) (x - v)^2``.
 
     Newton's method with a certificate (see the module).
+
+    In compiled code ``prox_logistic_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_logistic_loss, v, labels("y", y), (), step, weight, out)
 
@@ -344,7 +372,7 @@ def _poisson_block(c, tau, log_tau, x):
 
 
 @jit(reassociate=True)
-def _prox_poisson_loss(v, y, step, weight, out):
+def _prox_poisson_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     step, weight = like(step, v), like(weight, v)
     c, tau, x = np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype)
     log_tau, most, one = np.empty(BLOCK, v.dtype), _largest_tau(v), v.dtype.type(1)
@@ -372,5 +400,8 @@ def prox_poisson_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the Poisson loss, ``argmin_x weight (exp(x) - y x) + 1/(2 step) (x - v)^2``.
 
     Newton's method with a certificate (see the module).
+
+    In compiled code ``prox_poisson_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_poisson_loss, v, y, (), step, weight, out)
