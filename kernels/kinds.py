@@ -10,11 +10,13 @@ letters before it.
 All arrays of real numbers in a call have one dtype, float32 or float64.
 """
 
+import contextlib
 import inspect
 from dataclasses import dataclass, replace
 
+import numba
 from numba.core import types
-from numba.core.errors import TypingError
+from numba.core.errors import NumbaError, TypingError
 
 REAL, DOUBLE, INTEGERS = "float32 or float64", "float64", "integers"
 _DTYPES = {
@@ -181,6 +183,19 @@ class Door:
     def choose(self, *args, **keywords):
         """The function that runs for arguments of these Numba types, by position or keyword."""
         return self._function(self.check(args, keywords))
+
+    def for_values(self, args):
+        """The function that runs for these values; None where they are not what it takes."""
+        annotations = [p.annotation for p in self.signature.parameters.values()]
+        if len(args) != len(annotations):
+            return None
+        with contextlib.suppress(NumbaError, ValueError):
+            return self.choose(
+                *(
+                    None if annotation is inspect.Parameter.empty else numba.typeof(value)
+                    for value, annotation in zip(args, annotations, strict=True)
+                )
+            )
 
     def _function(self, kinds):
         """The function of the call, written out for arguments of these kinds and types."""

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba.core import types
+from numba.core import config, types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
 
 from .arguments import array, count, destination, number
-from .jit import ELEMENTWISE, jit
+from .jit import ELEMENTWISE, either, jit
 from .kinds import NUMBER, Door, read, written
 
 SOLVED, MAX_ITER, INDEFINITE, DIVERGED = range(4)
@@ -212,7 +212,8 @@ def conjugate_gradients(
         For functions that are not compiled, another dtype or shape, or a number outside its domain.
     """
     for name, function in (("apply", apply), ("precondition", precondition)):
-        if not isinstance(function, Dispatcher) and (name == "apply" or function is not None):
+        compiled = callable(function) if config.DISABLE_JIT else isinstance(function, Dispatcher)
+        if not compiled and (name == "apply" or function is not None):
             kind = type(function).__name__
             raise TypeError(f"{name} is {kind}: expected a function compiled by numba.njit")
     rhs = array("rhs", rhs, ("n",))
@@ -244,4 +245,4 @@ def _compiled_conjugate_gradients(*args, **keywords):
     return _conjugate_gradients
 
 
-conjugate_gradients.kernel = _door.kernel
+conjugate_gradients = either(conjugate_gradients, _door)
