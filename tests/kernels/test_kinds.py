@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases.calls import CALLS
 from fastadmm.kernels.kinds import Array, Door, Either, Kind
+from fastadmm.kernels.rows import transpose
 from numba import njit
 from numba.core.errors import TypingError
 
@@ -224,3 +225,12 @@ def test_rows_of_a_matrix_may_be_apart_but_not_strided_or_overlapping():
     for rows in (wide[:, ::2], wide[::-1, :5], np.broadcast_to(wide[:1, :5], (20, 5))):
         with pytest.raises((ValueError, TypingError), match=r"expected (an array|contiguous rows)"):
             use(rows, 1.0, factor)
+
+
+def test_internal_kernels_have_no_entry_from_python():
+    """Called there they would crash; Numba keeps their type, which alone holds no reference."""
+    with pytest.raises(TypeError, match="transpose is called from compiled code only"):
+        transpose(np.ones((2, 2)), np.ones((2, 2)))
+    out = np.zeros((3, 2))
+    njit(lambda a, out: transpose(a, out))(np.arange(6.0).reshape(2, 3), out)
+    np.testing.assert_array_equal(out, [[0, 3], [1, 4], [2, 5]])
