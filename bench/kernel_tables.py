@@ -36,7 +36,9 @@ def _paragraphs(function):
 
 def _formula(paragraphs):
     """The summary and the paragraph after it, where that is about the result."""
-    after = [p for p in paragraphs[1:2] if not p.startswith(("Cost: ", "The kernel"))]
+    after = [
+        p for p in paragraphs[1:2] if not p.startswith(("Cost: ", "The kernel", "In compiled code"))
+    ]
     return " ".join(paragraphs[:1] + after)
 
 

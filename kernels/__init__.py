@@ -1,7 +1,54 @@
 """Compiled kernels for proximal methods: losses, activations, their proxes, linear systems.
 
 Every name is a Python function that validates, converts and allocates. Used inside ``@njit`` code
-the same name is the compiled kernel, with the kernel's positional arguments; ``name.kernel`` is it.
+the same name is the compiled kernel, with the kernel's arguments: the docstring of each shows them
+after "In compiled code". ``name.kernel`` is the kernel itself, which checks nothing.
+
+Penalties
+    elastic_net, huber, l1, squared_l2, l0, l_half, mcp, scad, group_lasso, l2_norm,
+    linf_norm, sparse_group_lasso, total_variation, nuclear_norm
+Their proxes
+    prox_elastic_net, prox_huber, prox_l1, prox_squared_l2, prox_l0, prox_l_half, prox_mcp,
+    prox_scad, prox_group_lasso, prox_l2_norm, prox_linf_norm, prox_sparse_group_lasso,
+    prox_total_variation, prox_nuclear_norm
+Projections onto sets
+    project_affine, project_box, project_l1_ball, project_l2_ball, project_linf_ball,
+    project_nonnegative, project_positive_semidefinite, project_second_order_cone,
+    project_simplex
+Indicators of sets
+    indicator_affine, indicator_box, indicator_l1_ball, indicator_l2_ball,
+    indicator_linf_ball, indicator_nonnegative, indicator_positive_semidefinite,
+    indicator_second_order_cone, indicator_simplex
+Losses
+    absolute_loss, cross_entropy_loss, hinge_loss, huber_loss, logistic_loss, poisson_loss,
+    quantile_loss, squared_hinge_loss, squared_loss
+Their gradients
+    grad_absolute_loss, grad_cross_entropy_loss, grad_hinge_loss, grad_huber_loss,
+    grad_logistic_loss, grad_poisson_loss, grad_quantile_loss, grad_squared_hinge_loss,
+    grad_squared_loss
+Their proxes
+    prox_absolute_loss, prox_cross_entropy_loss, prox_hinge_loss, prox_huber_loss,
+    prox_logistic_loss, prox_poisson_loss, prox_quantile_loss, prox_squared_hinge_loss,
+    prox_squared_loss
+Activations
+    hard_sigmoid_activation, hard_tanh_activation, identity_activation,
+    leaky_relu_activation, relu_activation, sigmoid_activation, silu_activation,
+    softplus_activation, tanh_activation
+Their derivatives
+    grad_hard_sigmoid_activation, grad_hard_tanh_activation, grad_identity_activation,
+    grad_leaky_relu_activation, grad_relu_activation, grad_sigmoid_activation,
+    grad_silu_activation, grad_softplus_activation, grad_tanh_activation
+Their proxes
+    prox_hard_sigmoid_activation, prox_hard_tanh_activation, prox_identity_activation,
+    prox_leaky_relu_activation, prox_relu_activation, prox_sigmoid_activation,
+    prox_silu_activation, prox_softplus_activation, prox_tanh_activation
+Linear systems
+    cross_gram, gram, mirror_lower, downdate_cholesky, factor_cholesky, solve_cholesky,
+    update_cholesky, factor_ridge, ridge_regression, solve_ridge, factor_low_rank,
+    solve_low_rank, TokenGram, factor_token_gram, factor_tokens, solve_tokens, token_gram,
+    factor_block_tridiagonal, factor_tridiagonal, solve_block_tridiagonal,
+    solve_tridiagonal, conjugate_gradients, AffineFactor, factor_affine
+
 Modules are loaded when a name of theirs is first asked for.
 """
 

@@ -16,6 +16,7 @@ from .arguments import coefficient, companion, elementwise, number, real_array
 from .coordinates import at, like
 from .docstrings import sharing
 from .jit import compiled_as, jit
+from .kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 
 _PROX = """
 Cost: {cost}.
@@ -80,7 +81,7 @@ def _better(a, cost, b, other, m):
 
 
 @jit(reassociate=True)
-def _prox_identity_activation(m, s, w1, w2, out):
+def _prox_identity_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT):
     half, total = m.dtype.type(0.5), 0.0
     w1, w2 = like(w1, m), like(w2, m)
     for i in range(len(m)):
@@ -94,12 +95,18 @@ def _prox_identity_activation(m, s, w1, w2, out):
 @compiled_as(_prox_identity_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_identity_activation(m, s, w1=1.0, w2=1.0, out=None):
-    """Prox of the identity, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - a)^2``: the weighted mean."""
+    """Prox of the identity, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - a)^2``: the weighted mean.
+
+    In compiled code ``prox_identity_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
+    returns the sum of ``w2/2 (s - f(a))^2``.
+    """
     return _prox(_prox_identity_activation, m, s, (), w1, w2, out)
 
 
 @jit(reassociate=True)
-def _prox_leaky_relu_activation(m, s, slope, w1, w2, out):
+def _prox_leaky_relu_activation(
+    m: ENTRIES, s: ENTRIES, slope: NUMBER, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT
+):
     half, one, zero = m.dtype.type(0.5), m.dtype.type(1), m.dtype.type(0)
     w1, w2, slope, total = like(w1, m), like(w2, m), m.dtype.type(slope), 0.0
     for i in range(len(m)):
@@ -130,12 +137,15 @@ def prox_leaky_relu_activation(m, s, slope=0.01, w1=1.0, w2=1.0, out=None):
     """Prox of the leaky ReLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = a`` where ``a > 0``, else ``slope a``. The better of the minimisers on the two pieces.
+
+    In compiled code ``prox_leaky_relu_activation(m, s, slope, w1, w2, out)``, arrays C-contiguous
+    or 1-D. It returns the sum of ``w2/2 (s - f(a))^2``.
     """
     return _prox(_prox_leaky_relu_activation, m, s, (number("slope", slope, 0),), w1, w2, out)
 
 
 @jit
-def _prox_relu_activation(m, s, w1, w2, out):
+def _prox_relu_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT):
     return _prox_leaky_relu_activation(m, s, m.dtype.type(0), w1, w2, out)
 
 
@@ -145,6 +155,9 @@ def prox_relu_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the ReLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - max(a, 0))^2``.
 
     The better of the minimisers on the two pieces.
+
+    In compiled code ``prox_relu_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
+    returns the sum of ``w2/2 (s - f(a))^2``.
     """
     return _prox(_prox_relu_activation, m, s, (), w1, w2, out)
 
@@ -172,7 +185,7 @@ def _prox_clipped(m, s, slope, offset, end, w1, w2, out):
 
 
 @jit
-def _prox_hard_tanh_activation(m, s, w1, w2, out):
+def _prox_hard_tanh_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT):
     one = m.dtype.type(1)
     return _prox_clipped(m, s, one, m.dtype.type(0), one, w1, w2, out)
 
@@ -183,12 +196,17 @@ def prox_hard_tanh_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the hard tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - clip(a, -1, 1))^2``.
 
     The best of the minimisers on the three pieces.
+
+    In compiled code ``prox_hard_tanh_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D.
+    It returns the sum of ``w2/2 (s - f(a))^2``.
     """
     return _prox(_prox_hard_tanh_activation, m, s, (), w1, w2, out)
 
 
 @jit
-def _prox_hard_sigmoid_activation(m, s, w1, w2, out):
+def _prox_hard_sigmoid_activation(
+    m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT
+):
     slope, offset, end = m.dtype.type(1 / 6), m.dtype.type(0.5), m.dtype.type(3)
     return _prox_clipped(m, s, slope, offset, end, w1, w2, out)
 
@@ -199,12 +217,15 @@ def prox_hard_sigmoid_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the hard sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = clip(a / 6 + 1/2, 0, 1)``. The best of the minimisers on the three pieces.
+
+    In compiled code ``prox_hard_sigmoid_activation(m, s, w1, w2, out)``, arrays C-contiguous or
+    1-D. It returns the sum of ``w2/2 (s - f(a))^2``.
     """
     return _prox(_prox_hard_sigmoid_activation, m, s, (), w1, w2, out)
 
 
 @jit
-def _prox_tanh_activation(m, s, w1, w2, out):
+def _prox_tanh_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT):
     return minimise_tanh(m, s, w1, w2, out)
 
 
@@ -214,12 +235,15 @@ def prox_tanh_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = tanh(a)``. The best end of two Newton walks, each with a certificate.
+
+    In compiled code ``prox_tanh_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
+    returns the sum of ``w2/2 (s - f(a))^2``.
     """
     return _prox(_prox_tanh_activation, m, s, (), w1, w2, out)
 
 
 @jit
-def _prox_sigmoid_activation(m, s, w1, w2, out):
+def _prox_sigmoid_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT):
     return minimise_sigmoid(m, s, w1, w2, out)
 
 
@@ -229,12 +253,15 @@ def prox_sigmoid_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = 1 / (1 + exp(-a))``. The best end of two Newton walks, each with a certificate.
+
+    In compiled code ``prox_sigmoid_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
+    returns the sum of ``w2/2 (s - f(a))^2``.
     """
     return _prox(_prox_sigmoid_activation, m, s, (), w1, w2, out)
 
 
 @jit
-def _prox_softplus_activation(m, s, w1, w2, out):
+def _prox_softplus_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT):
     return minimise_softplus(m, s, w1, w2, out)
 
 
@@ -244,12 +271,15 @@ def prox_softplus_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the softplus, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = log(1 + exp(a))``. The best end of two Newton walks, each with a certificate.
+
+    In compiled code ``prox_softplus_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
+    returns the sum of ``w2/2 (s - f(a))^2``.
     """
     return _prox(_prox_softplus_activation, m, s, (), w1, w2, out)
 
 
 @jit
-def _prox_silu_activation(m, s, w1, w2, out):
+def _prox_silu_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, out: RESULT):
     return minimise_silu(m, s, w1, w2, out)
 
 
@@ -259,5 +289,8 @@ def prox_silu_activation(m, s, w1=1.0, w2=1.0, out=None):
     """Prox of the SiLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = a / (1 + exp(-a))``. The best end of four Newton walks, each with a certificate.
+
+    In compiled code ``prox_silu_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
+    returns the sum of ``w2/2 (s - f(a))^2``.
     """
     return _prox(_prox_silu_activation, m, s, (), w1, w2, out)

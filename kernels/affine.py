@@ -10,6 +10,7 @@ from .blas import gemm
 from .docstrings import ROW_RESULT_SECTIONS, ROW_VALUE_SECTIONS, sharing
 from .groups import copy_row
 from .jit import compiled_as, jit
+from .kinds import NUMBER, packed, packed_written, read
 from .norms import norm
 from .projections import RELATIVE, relative_tolerance
 
@@ -76,7 +77,13 @@ def factor_affine(a, b):
 
 
 @jit
-def _project_affine(v, basis, offset, work, out):
+def _project_affine(
+    v: read("k", "n"),
+    basis: packed("m", "n"),
+    offset: read("m"),
+    work: packed_written("k", "m"),
+    out: packed_written("k", "n"),
+):
     for i in range(v.shape[0]):
         copy_row(v[i], out[i])
         copy_row(offset, work[i])
@@ -92,7 +99,8 @@ def project_affine(v, factor, out=None):
 
     ``v - basisᵀ (basis v - offset)``: two matrix products.
 
-    The kernel's arguments: v (rows, n), basis (m, n), offset (m,), a workspace (rows, m), out.
+    In compiled code ``project_affine(v, basis, offset, work, out)`` with v, out (k, n); basis
+    (m, n); offset (m,); work (k, m). It returns 0.
 
     Cost: 4 m n flops per row (GEMM).
     """
@@ -104,7 +112,13 @@ def project_affine(v, factor, out=None):
 
 
 @jit
-def _indicator_affine(x, basis, offset, tolerance, work):
+def _indicator_affine(
+    x: packed("k", "n"),
+    basis: packed("m", "n"),
+    offset: read("m"),
+    tolerance: NUMBER,
+    work: packed_written("k", "m"),
+):
     for i in range(x.shape[0]):
         copy_row(offset, work[i])
     gemm(1.0, x, False, basis, True, -1.0, work)
@@ -126,7 +140,8 @@ def indicator_affine(x, factor, tolerance=None):
 
     d is the distance of the set from the origin.
 
-    The kernel takes a workspace (rows, m) last.
+    In compiled code ``indicator_affine(x, basis, offset, tolerance, work)`` with x (k, n); basis
+    (m, n); offset (m,); work (k, m).
 
     Cost: 2 m n flops per row (GEMM).
     """

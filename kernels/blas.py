@@ -8,7 +8,7 @@ its transpose, hence the swapped operands below.
 
 import llvmlite.binding
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.extending import get_cython_function_address, intrinsic
 
 from .jit import jit
@@ -264,3 +264,7 @@ def potrs(factor, rows):
     if m == 0 or n == 0:
         return
     _potrs(_UPPER, n, m, factor, _leading(factor), rows, _leading(rows), 0)
+
+
+if config.DISABLE_JIT:
+    from .uncompiled import gemm, potrf, potri, potrs, syrk, syrk_rows, trsm  # noqa: F401

@@ -10,6 +10,7 @@ import numpy as np
 from .arguments import array, definite, destination, number, rows_of, solution
 from .blas import potrf, potrs
 from .jit import compiled_as, jit
+from .kinds import NUMBER, packed, packed_written, read
 from .rows import row
 
 PANEL = 32
@@ -25,7 +26,7 @@ def copy_rows(source, out):
 
 
 @jit
-def _factor_cholesky(matrix, delta, out):
+def _factor_cholesky(matrix: read("n", "n"), delta: NUMBER, out: packed_written("n", "n")):
     """Kernel of `factor_cholesky`.
 
     Parameters
@@ -48,7 +49,7 @@ def _factor_cholesky(matrix, delta, out):
 
 
 @jit
-def _solve_cholesky(factor, rhs, out):
+def _solve_cholesky(factor: packed("n", "n"), rhs: read("m", "n"), out: packed_written("m", "n")):
     """Kernel of `solve_cholesky`: ``rhs`` and ``out`` are (m, n), may be the same array."""
     copy_rows(rhs, out)
     potrs(factor, out)
@@ -144,7 +145,11 @@ def _change_factor(factor, rows, down, work):
 
 
 @jit
-def _update_cholesky(factor, rows, work):
+def _update_cholesky(
+    factor: packed_written("n", "n"),
+    rows: packed_written("k", "n"),
+    work: packed_written("32 + 2 * k", "32"),
+):
     """Kernel of `update_cholesky`, in place.
 
     Parameters
@@ -163,7 +168,11 @@ def _update_cholesky(factor, rows, work):
 
 
 @jit
-def _downdate_cholesky(factor, rows, work):
+def _downdate_cholesky(
+    factor: packed_written("n", "n"),
+    rows: packed_written("k", "n"),
+    work: packed_written("32 + 2 * k", "32"),
+):
     """Kernel of `downdate_cholesky`; arguments as in `_update_cholesky`.
 
     Returns
@@ -180,6 +189,9 @@ def factor_cholesky(matrix, delta=0.0, out=None):
     """Lower triangular L with ``L Lᵀ = matrix + delta I``.
 
     NaN in the matrix spreads through the factor.
+
+    In compiled code ``factor_cholesky(matrix, delta, out)`` with matrix, out (n, n). It returns 0,
+    or the order of the leading minor that is not positive definite.
 
     Cost: n^3 / 3 flops (POTRF).
 
@@ -217,6 +229,8 @@ def factor_cholesky(matrix, delta=0.0, out=None):
 @compiled_as(_solve_cholesky)
 def solve_cholesky(factor, rhs, out=None):
     """Solve ``L Lᵀ x = r`` for every row r of ``rhs``.
+
+    In compiled code ``solve_cholesky(factor, rhs, out)`` with factor (n, n); rhs, out (m, n).
 
     Cost: 2 n^2 flops per row (POTRS).
 
@@ -264,6 +278,10 @@ def update_cholesky(factor, rows, out=None):
 
     By Givens rotations (LINPACK's dchud); a new factor is cheaper beyond about n / 15 rows.
 
+    In compiled code ``update_cholesky(factor, rows, work)`` with factor (n, n); rows (k, n); work
+    (32 + 2 k, 32). The factor is changed in place, and the rows are overwritten. It returns 0, or
+    the order of the leading minor that is not positive definite.
+
     Cost: 3 k n^2 flops.
 
     Parameters
@@ -293,6 +311,10 @@ def downdate_cholesky(factor, rows, out=None):
 
     By hyperbolic rotations (LINPACK's dchdd, in Chambers' stable order). Where the difference is
     nearly singular the error grows with its condition number.
+
+    In compiled code ``downdate_cholesky(factor, rows, work)`` with factor (n, n); rows (k, n); work
+    (32 + 2 k, 32). The factor is changed in place, and the rows are overwritten. It returns 0, or
+    the order of the leading minor that is not positive definite.
 
     Cost: 3 k n^2 flops.
 

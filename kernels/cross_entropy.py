@@ -16,6 +16,8 @@ from .coordinates import at, like
 from .docstrings import sharing
 from .elementary import exp, wright_omega
 from .jit import compiled_as, jit
+from .kinds import INTEGERS, PER_ROW, read, written
+from .norms import largest_magnitude
 
 MAX_STEPS = 100
 """Newton steps after which the prox of a row is left as it is."""
@@ -89,7 +91,9 @@ def _row_loss(row, y, i, largest):
 
 
 @jit
-def _cross_entropy_loss(z, y, weight):
+def _cross_entropy_loss(
+    z: read("m", "n"), y: read("m", dtype=INTEGERS) | read("m", "n"), weight: PER_ROW
+):
     weight = like(weight, z)
     total = 0.0
     for i in range(z.shape[0]):
@@ -98,7 +102,12 @@ def _cross_entropy_loss(z, y, weight):
 
 
 @jit(reassociate=True)
-def _grad_cross_entropy_loss(z, y, weight, out):
+def _grad_cross_entropy_loss(
+    z: read("m", "n"),
+    y: read("m", dtype=INTEGERS) | read("m", "n"),
+    weight: PER_ROW,
+    out: written("m", "n"),
+):
     weight, one = like(weight, z), z.dtype.type(1)
     total = 0.0
     for i in range(z.shape[0]):
@@ -170,9 +179,15 @@ def _log_normaliser(d, classes, mean, tau):
 
 
 @jit(reassociate=True)
-def _prox_cross_entropy_loss(v, y, step, weight, out):
+def _prox_cross_entropy_loss(
+    v: read("m", "n"),
+    y: read("m", dtype=INTEGERS) | read("m", "n"),
+    step: PER_ROW,
+    weight: PER_ROW,
+    out: written("m", "n"),
+):
     step, weight, one = like(step, v), like(weight, v), v.dtype.type(1)
-    classes = v.shape[1]
+    classes, inverse_eps = v.shape[1], one / v.dtype.type(np.finfo(v.dtype).eps)
     # whole vectors: without padding a row of few classes would be done one by one
     padded = np.full((classes + LANES - 1) // LANES * LANES, -np.inf, v.dtype)
     d = padded[:classes]
@@ -180,6 +195,10 @@ def _prox_cross_entropy_loss(v, y, step, weight, out):
     for i in range(v.shape[0]):
         source, row = v[i], out[i]
         tau = at(step, i) * at(weight, i)
+        # from here on v would be lost in the rounding of v + tau y
+        most = inverse_eps * (one + largest_magnitude(source))
+        tau = most if tau > most else tau
+        tau = tau if classes > 1 else one - one  # the loss of a single class is constant
         for j in range(classes):
             row[j] = source[j] + tau * probability(y, i, j, one)
         if tau > 0:
@@ -230,6 +249,9 @@ def cross_entropy_loss(z, y, weight=1.0):
 
     Stable for logits of any size.
 
+    In compiled code ``cross_entropy_loss(z, y, weight)`` with z (m, n); y (m,) of integers or
+    (m, n); weight a number or (m,).
+
     Cost: an exponential per entry.
     """
     z = _rows("z", z)
@@ -240,6 +262,9 @@ def cross_entropy_loss(z, y, weight=1.0):
 @sharing(_DATA.format(**_Z) + _OUT.format(**_Z) + _RAISES)
 def grad_cross_entropy_loss(z, y, weight=1.0, out=None):
     """Gradient of `cross_entropy_loss`, ``weight (softmax(z) - y)``; its kernel returns the loss.
+
+    In compiled code ``grad_cross_entropy_loss(z, y, weight, out)`` with z, out (m, n); y (m,) of
+    integers or (m, n); weight a number or (m,). It returns the loss.
 
     Cost: two exponentials per entry.
     """
@@ -259,6 +284,9 @@ def prox_cross_entropy_loss(v, y, step=1.0, weight=1.0, out=None):
     root of one convex decreasing function. Newton's method on it eliminates the rank-one part of
     the Hessian ``diag(p) - p p^T + I / tau`` as the Sherman-Morrison formula does, needs
     no line search and has a bracket at every step.
+
+    In compiled code ``prox_cross_entropy_loss(v, y, step, weight, out)`` with v, out (m, n); y (m,)
+    of integers or (m, n); step, weight a number or (m,). It returns the loss at the result.
 
     Cost: O(classes) per row and Newton step, a Wright omega function per entry.
     """

@@ -10,6 +10,7 @@ import numpy as np
 from .arguments import array, destination, number
 from .blas import gemm, syrk
 from .jit import compiled_as, jit
+from .kinds import NOTHING, NUMBER, packed, packed_written, read, written
 
 BLOCK = 256
 """Rows that are weighted at a time: few enough to be read back from cache by the product."""
@@ -26,7 +27,14 @@ def _weigh(rows, weights, start, root, block):
 
 
 @jit
-def _gram(rows, weights, keep, scale, work, out):
+def _gram(
+    rows: packed("m", "n"),
+    weights: NOTHING | read("m"),
+    keep: NUMBER,
+    scale: NUMBER,
+    work: packed_written("block", "n"),
+    out: packed_written("n", "n"),
+):
     """Kernel of `gram`.
 
     Parameters
@@ -48,7 +56,15 @@ def _gram(rows, weights, keep, scale, work, out):
 
 
 @jit
-def _cross_gram(left, rows, weights, keep, scale, work, out):
+def _cross_gram(
+    left: packed("m", "p"),
+    rows: packed("m", "n"),
+    weights: NOTHING | read("m"),
+    keep: NUMBER,
+    scale: NUMBER,
+    work: packed_written("block", "n"),
+    out: packed_written("p", "n"),
+):
     """Kernel of `cross_gram`; arguments as in `_gram`, with ``left`` (m, p) and ``out`` (p, n)."""
     if weights is None:
         gemm(scale, left, True, rows, False, keep, out)
@@ -61,10 +77,13 @@ def _cross_gram(left, rows, weights, keep, scale, work, out):
 
 
 @jit
-def _mirror_lower(out):
+def _mirror_lower(matrix: read("n", "n"), out: written("n", "n")):
+    """Kernel of `mirror_lower`; ``out`` may be ``matrix``."""
     for i in range(len(out)):
         for j in range(i):
-            out[j, i] = out[i, j]
+            out[i, j] = matrix[i, j]
+            out[j, i] = matrix[i, j]
+        out[i, i] = matrix[i, i]
 
 
 def _accumulate(kernel, sides, rows, weights, keep, scale, out, shape):
@@ -90,6 +109,10 @@ def gram(rows, weights=None, *, keep=0.0, scale=1.0, out=None):
 
     The streaming sum of batches is ``gram(batch, keep=1, out=G)``, their exponential average
     ``gram(batch, keep=beta, scale=(1 - beta) / len(batch), out=G)``.
+
+    In compiled code ``gram(rows, weights, keep, scale, work, out)`` with rows (m, n); weights None
+    or (m,); work (block, n) for any block >= 1; out (n, n). The workspace is not touched without
+    weights.
 
     Cost: m n^2 flops (SYRK); weights add one pass over the rows.
 
@@ -127,6 +150,10 @@ def cross_gram(left, rows, weights=None, *, keep=0.0, scale=1.0, out=None):
     The companion of `gram` for the right-hand sides of a regression: row k of it belongs to
     output k.
 
+    In compiled code ``cross_gram(left, rows, weights, keep, scale, work, out)`` with left (m, p);
+    rows (m, n); weights None or (m,); work (block, n) for any block >= 1; out (p, n). The workspace
+    is not touched without weights.
+
     Cost: 2 m p n flops (GEMM).
 
     Parameters
@@ -159,6 +186,8 @@ def cross_gram(left, rows, weights=None, *, keep=0.0, scale=1.0, out=None):
 def mirror_lower(matrix, out=None):
     """The symmetric matrix whose lower triangle is that of ``matrix``.
 
+    In compiled code ``mirror_lower(matrix, out)`` with matrix, out (n, n).
+
     Cost: one pass over memory.
 
     Parameters
@@ -180,6 +209,5 @@ def mirror_lower(matrix, out=None):
     source = array("matrix", matrix, ("n", "n"))
     apart = {} if out is matrix else {"matrix": source}
     out = destination(out, source.shape, source.dtype, **apart)
-    np.copyto(out, source)
-    _mirror_lower(out)
+    _mirror_lower(source, out)
     return out

@@ -18,6 +18,7 @@ from .docstrings import (
     sharing,
 )
 from .jit import compiled_as, jit
+from .kinds import INTEGERS, NUMBER, PER_ROW, read, written
 from .norms import largest_magnitude, norm, sum_of_magnitudes
 from .penalties import soft
 from .rows import any_row
@@ -76,7 +77,7 @@ def _shrink(row, tau, out):
 
 
 @jit
-def _l2_norm(x, weight):
+def _l2_norm(x: read("m", "n"), weight: PER_ROW):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
         total += at(weight, i) * norm(any_row(x, i))
@@ -88,13 +89,15 @@ def _l2_norm(x, weight):
 def l2_norm(x, weight=1.0):
     """l2 norm of every row, weighted: ``sum_i weight_i |x_i|_2``.
 
+    In compiled code ``l2_norm(x, weight)`` with x (m, n); weight a number or (m,).
+
     Cost: one pass over memory.
     """
     return _over_rows(_l2_norm, x, weight)
 
 
 @jit
-def _prox_l2_norm(v, step, weight, out):
+def _prox_l2_norm(v: read("m", "n"), step: PER_ROW, weight: PER_ROW, out: written("m", "n")):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         tau = np.float64(at(step, i)) * at(weight, i)
@@ -109,6 +112,9 @@ def prox_l2_norm(v, step=1.0, weight=1.0, out=None):
 
     ``max(1 - tau / |v|_2, 0) v`` with ``tau = step weight``.
 
+    In compiled code ``prox_l2_norm(v, step, weight, out)`` with v, out (m, n); step, weight a
+    number or (m,). It returns the penalty at the result.
+
     Cost: two reads and one write of every entry.
     """
     v = real_array("v", v)
@@ -117,7 +123,7 @@ def prox_l2_norm(v, step=1.0, weight=1.0, out=None):
 
 
 @jit
-def _linf_norm(x, weight):
+def _linf_norm(x: read("m", "n"), weight: PER_ROW):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
         total += np.float64(at(weight, i)) * largest_magnitude(any_row(x, i))
@@ -128,6 +134,8 @@ def _linf_norm(x, weight):
 @sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
 def linf_norm(x, weight=1.0):
     """linf norm of every row, weighted: ``sum_i weight_i max_j |x_ij|``.
+
+    In compiled code ``linf_norm(x, weight)`` with x (m, n); weight a number or (m,).
 
     Cost: one pass over memory.
     """
@@ -144,7 +152,9 @@ def clip_row(row, bound, out):
 
 
 @jit
-def _prox_linf_norm(v, step, weight, work, out):
+def _prox_linf_norm(
+    v: read("m", "n"), step: PER_ROW, weight: PER_ROW, work: written("n"), out: written("m", "n")
+):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         tau = np.float64(at(step, i)) * at(weight, i)
@@ -172,7 +182,8 @@ def prox_linf_norm(v, step=1.0, weight=1.0, out=None):
     0 where ``|v|_1 <= tau = step weight``; else v clipped to ``[-b, b]``, where b takes tau off
     the l1 norm: ``sum_j max(|v_j| - b, 0) = tau``.
 
-    The kernel's workspace: (n,), the dtype of ``v``.
+    In compiled code ``prox_linf_norm(v, step, weight, work, out)`` with v, out (m, n); step, weight
+    a number or (m,); work (n,). It returns the penalty at the result.
 
     Cost: O(n) expected per row, no sort.
     """
@@ -206,7 +217,11 @@ def _per_column(name, value, x):
 
 
 @jit
-def _group_lasso(x, groups, weight):
+def _group_lasso(
+    x: read("m", "n"),
+    groups: read("boundaries", dtype=INTEGERS),
+    weight: NUMBER | read("boundaries - 1"),
+):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
         for g in range(len(groups) - 1):
@@ -219,6 +234,9 @@ def _group_lasso(x, groups, weight):
 def group_lasso(x, groups, weight=1.0):
     """Group lasso, ``sum_g weight_g |x_g|_2``, summed over the rows.
 
+    In compiled code ``group_lasso(x, groups, weight)`` with x (m, n); groups
+    (number of groups + 1,); weight a number or (number of groups,).
+
     Cost: one pass over memory.
     """
     x = real_array("x", x)
@@ -227,7 +245,13 @@ def group_lasso(x, groups, weight=1.0):
 
 
 @jit
-def _prox_group_lasso(v, groups, step, weight, out):
+def _prox_group_lasso(
+    v: read("m", "n"),
+    groups: read("boundaries", dtype=INTEGERS),
+    step: NUMBER | read("boundaries - 1"),
+    weight: NUMBER | read("boundaries - 1"),
+    out: written("m", "n"),
+):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         for g in range(len(groups) - 1):
@@ -244,6 +268,10 @@ def prox_group_lasso(v, groups, step=1.0, weight=1.0, out=None):
 
     ``argmin_x sum_g weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)`` for every row:
     ``max(1 - tau_g / |v_g|_2, 0) v_g`` with ``tau = step weight``.
+
+    In compiled code ``prox_group_lasso(v, groups, step, weight, out)`` with v, out (m, n); groups
+    (number of groups + 1,); step, weight a number or (number of groups,). It returns the penalty at
+    the result.
 
     Cost: two reads and one write of every entry.
     """
@@ -264,7 +292,12 @@ def _weighted_l1(row, weight):
 
 
 @jit
-def _sparse_group_lasso(x, groups, weight, group_weight):
+def _sparse_group_lasso(
+    x: read("m", "n"),
+    groups: read("boundaries", dtype=INTEGERS),
+    weight: read("n"),
+    group_weight: NUMBER | read("boundaries - 1"),
+):
     total, group_weight = 0.0, like(group_weight, x)
     for i in range(x.shape[0]):
         total += _weighted_l1(any_row(x, i), weight)
@@ -278,7 +311,8 @@ def _sparse_group_lasso(x, groups, weight, group_weight):
 def sparse_group_lasso(x, groups, weight=1.0, group_weight=1.0):
     """Sparse group lasso, ``sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2``, over the rows.
 
-    The kernel takes ``weight`` as an array (n,).
+    In compiled code ``sparse_group_lasso(x, groups, weight, group_weight)`` with x (m, n); groups
+    (number of groups + 1,); weight (n,); group_weight a number or (number of groups,).
 
     Cost: two reads of every entry.
     """
@@ -289,7 +323,14 @@ def sparse_group_lasso(x, groups, weight=1.0, group_weight=1.0):
 
 
 @jit
-def _prox_sparse_group_lasso(v, groups, step, weight, group_weight, out):
+def _prox_sparse_group_lasso(
+    v: read("m", "n"),
+    groups: read("boundaries", dtype=INTEGERS),
+    step: NUMBER | read("boundaries - 1"),
+    weight: read("n"),
+    group_weight: NUMBER | read("boundaries - 1"),
+    out: written("m", "n"),
+):
     total, step, group_weight = 0.0, like(step, v), like(group_weight, v)
     for i in range(v.shape[0]):
         for g in range(len(groups) - 1):
@@ -309,8 +350,11 @@ def prox_sparse_group_lasso(v, groups, step=1.0, weight=1.0, group_weight=1.0, o
     """Prox of the sparse group lasso.
 
     ``argmin_x sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)``
-    for every row: the prox of the l1 norm, then that of the group lasso. The kernel takes
-    ``weight`` as an array (n,).
+    for every row: the prox of the l1 norm, then that of the group lasso.
+
+    In compiled code ``prox_sparse_group_lasso(v, groups, step, weight, group_weight, out)`` with v,
+    out (m, n); groups (number of groups + 1,); step, group_weight a number or (number of groups,);
+    weight (n,). It returns the penalty at the result.
 
     Cost: a few passes over every group.
     """

@@ -10,13 +10,14 @@ import importlib.metadata
 import os
 import tempfile
 import warnings
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import numba
 from numba.core import config, types
-from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic, overload
+
+from .kinds import Door
 
 ELEMENTWISE = frozenset({"contract"})
 REDUCTION = frozenset({"contract", "reassoc", "nsz"})
@@ -121,9 +122,7 @@ def jit(function=None, *, parallel=False, reassociate=False, inline=False, inter
         "no_cfunc_wrapper": internal,
     }
     kernel = _compiled(function, options)
-    if internal:
-        kernel.__class__ = _Internal
-    return kernel
+    return _Internal(kernel) if internal and not config.DISABLE_JIT else kernel
 
 
 def _compiled(function, options):
@@ -137,41 +136,65 @@ def _compiled(function, options):
         config.CACHE_DIR = before
 
 
-class _Internal(CPUDispatcher):
+class _Internal:
     """A kernel without an entry from Python, where calling it would crash."""
+
+    def __init__(self, kernel):
+        self.kernel, self.py_func = kernel, kernel.py_func  # Numba's type does not keep it alive
+        self._numba_type_ = types.Dispatcher(kernel)
 
     def __call__(self, *args):
         raise TypeError(f"{self.py_func.__name__} is called from compiled code only")
 
 
-@intrinsic
-def never_inline(typingctx):
+def never_inline():
     """Keep the compiled function that calls this a function of its own.
 
     For large code with several callers: LLVM optimises every copy anew, wherever it is linked.
     """
 
-    def codegen(context, builder, signature, args):
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
 
-    return types.void(), codegen
+if not config.DISABLE_JIT:
+
+    @intrinsic
+    def never_inline(typingctx):
+        def codegen(context, builder, signature, args):
+            builder.function.attributes.add("noinline")
+            return context.get_dummy_value()
+
+        return types.void(), codegen
 
 
 def compiled_as(kernel):
     """Give a public Python function a compiled twin under the same name.
 
     From Python the decorated function runs as written: it validates, converts and allocates. Inside
-    ``@njit`` code the same name, with the arguments of ``kernel``, is ``kernel`` itself, which does
-    none of that. ``function.kernel`` is the compiled function.
+    ``@njit`` code the same name, with the arguments of ``kernel``, is ``kernel`` behind a check of
+    types and lengths (`fastadmm.kernels.kinds`). ``function.kernel`` is the compiled function.
     """
 
     def decorate(function):
-        @overload(function)
-        def choose(*args):
-            return distinct(lambda *args: kernel(*args))
-
-        function.kernel = kernel
-        return function
+        door = Door(function.__name__, kernel)
+        # in the caller's body the checks cost nothing, and counts of references cancel out
+        overload(function, strict=False, jit_options={"forceinline": True})(door.choose)
+        return either(function, door)
 
     return decorate
+
+
+def either(function, door):
+    """The public function with its ``kernel``; without a compiler both under one name.
+
+    With NUMBA_DISABLE_JIT=1 nothing tells a caller that is to be compiled from another one: a call
+    by position with all arguments of the kernel, of the types it takes, is the kernel.
+    """
+    public = function
+    if config.DISABLE_JIT:
+
+        @wraps(function)
+        def public(*args, **keywords):
+            chosen = None if keywords else door.for_values(args)
+            return (chosen or function)(*args, **keywords)
+
+    public.kernel = door.kernel
+    return public

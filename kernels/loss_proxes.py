@@ -19,6 +19,7 @@ from .coordinates import at, like
 from .docstrings import sharing
 from .elementary import exp, log, log1p, sigmoid, softplus
 from .jit import compiled_as, jit
+from .kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 from .pointwise_losses import checked_delta, checked_quantile
 
 BLOCK = 256
@@ -66,14 +67,25 @@ def _prox(kernel, v, y, parameters, step, weight, out):
     return elementwise(kernel, v, (y, *parameters, step, weight), out)
 
 
+@jit(inline=True)
+def _shares(tau, one):
+    """``1 / (1 + tau)`` and ``tau / (1 + tau)``: shares of v and y in ``(v + tau y) / (1 + tau)``.
+
+    No product of tau with y, which may overflow; the limits 0 and 1 where tau itself has.
+    ``v + (y - v) tau / (1 + tau)`` would lose y where v is much larger.
+    """
+    keep = one / (one + tau)
+    return keep, tau * keep if tau <= one else one / (one + one / tau)
+
+
 @jit(reassociate=True)
-def _prox_squared_loss(v, y, step, weight, out):
+def _prox_squared_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     half, one = v.dtype.type(0.5), v.dtype.type(1)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         tau = at(step, i) * at(weight, i)
-        # two terms: v + (y - v) tau / (1 + tau) would lose y where v is much larger
-        x = (v[i] + tau * y[i]) / (one + tau)
+        keep, share = _shares(tau, one)
+        x = keep * v[i] + share * y[i]
         r = x - y[i]
         total += at(weight, i) * (half * r * r)
         out[i] = x
@@ -86,6 +98,9 @@ def prox_squared_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the squared loss, ``argmin_x weight/2 (x - y)^2 + 1/(2 step) (x - v)^2``.
 
     ``(v + tau y) / (1 + tau)`` with ``tau = step weight``.
+
+    In compiled code ``prox_squared_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_squared_loss, v, y, (), step, weight, out)
 
@@ -99,7 +114,7 @@ def _towards(v, y, low, high):
 
 
 @jit(reassociate=True)
-def _prox_absolute_loss(v, y, step, weight, out):
+def _prox_absolute_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         tau = at(step, i) * at(weight, i)
@@ -115,12 +130,17 @@ def prox_absolute_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the absolute loss, ``argmin_x weight |x - y| + 1/(2 step) (x - v)^2``.
 
     ``y`` clipped to ``[v - tau, v + tau]`` with ``tau = step weight``.
+
+    In compiled code ``prox_absolute_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_absolute_loss, v, y, (), step, weight, out)
 
 
 @jit(reassociate=True)
-def _prox_quantile_loss(v, y, quantile, step, weight, out):
+def _prox_quantile_loss(
+    v: ENTRIES, y: ENTRIES, quantile: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
+):
     below = v.dtype.type(quantile)
     above = v.dtype.type(1) - below
     total, step, weight = 0.0, like(step, v), like(weight, v)
@@ -140,18 +160,24 @@ def prox_quantile_loss(v, y, quantile=0.5, step=1.0, weight=1.0, out=None):
 
     ``argmin_x weight max(q (y - x), (q - 1) (y - x)) + 1/(2 step) (x - v)^2``:
     ``y`` clipped to ``[v - (1 - q) tau, v + q tau]`` with ``tau = step weight``.
+
+    In compiled code ``prox_quantile_loss(v, y, quantile, step, weight, out)``, arrays C-contiguous
+    or 1-D. It returns the loss at the result.
     """
     return _prox(_prox_quantile_loss, v, y, (checked_quantile(quantile),), step, weight, out)
 
 
 @jit(reassociate=True)
-def _prox_huber_loss(v, y, delta, step, weight, out):
+def _prox_huber_loss(
+    v: ENTRIES, y: ENTRIES, delta: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
+):
     half, one, delta = v.dtype.type(0.5), v.dtype.type(1), v.dtype.type(delta)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         tau = at(step, i) * at(weight, i)
-        slope = (v[i] - y[i]) / (one + tau)
-        inside = (v[i] + tau * y[i]) / (one + tau)
+        keep, share = _shares(tau, one)
+        slope = keep * v[i] - keep * y[i]
+        inside = keep * v[i] + share * y[i]
         outside = v[i] - (tau * delta if slope > 0 else -tau * delta)
         x = outside if abs(slope) > delta else inside
         r = x - y[i]
@@ -169,12 +195,15 @@ def prox_huber_loss(v, y, delta=1.0, step=1.0, weight=1.0, out=None):
     ``h(r) = r^2 / 2`` where ``|r| <= delta`` and ``delta (|r| - delta / 2)`` beyond. With
     ``tau = step weight``: ``(v + tau y) / (1 + tau)`` where ``|v - y| <= delta (1 + tau)``, and
     ``v`` moved by ``tau delta`` towards ``y`` beyond.
+
+    In compiled code ``prox_huber_loss(v, y, delta, step, weight, out)``, arrays C-contiguous or
+    1-D. It returns the loss at the result.
     """
     return _prox(_prox_huber_loss, v, y, (checked_delta(delta),), step, weight, out)
 
 
 @jit(reassociate=True)
-def _prox_hinge_loss(v, y, step, weight, out):
+def _prox_hinge_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     zero, one = v.dtype.type(0), v.dtype.type(1)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
@@ -195,17 +224,23 @@ def prox_hinge_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the hinge loss, ``argmin_x weight max(0, 1 - y x) + 1/(2 step) (x - v)^2``.
 
     ``v + y clip(1 - y v, 0, tau)`` with ``tau = step weight``.
+
+    In compiled code ``prox_hinge_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_hinge_loss, v, labels("y", y), (), step, weight, out)
 
 
 @jit(reassociate=True)
-def _prox_squared_hinge_loss(v, y, step, weight, out):
+def _prox_squared_hinge_loss(
+    v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
+):
     half, zero, one = v.dtype.type(0.5), v.dtype.type(0), v.dtype.type(1)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         tau = at(step, i) * at(weight, i)
-        x = v[i] if y[i] * v[i] >= 1 else (v[i] + tau * y[i]) / (one + tau)
+        keep, share = _shares(tau, one)
+        x = v[i] if y[i] * v[i] >= 1 else keep * v[i] + share * y[i]
         loss = one - y[i] * x
         loss = zero if loss < 0 else loss
         total += at(weight, i) * (half * loss * loss)
@@ -219,8 +254,21 @@ def prox_squared_hinge_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the squared hinge, ``argmin_x weight/2 max(0, 1 - y x)^2 + 1/(2 step) (x - v)^2``.
 
     ``v`` where ``y v >= 1``, else ``(v + tau y) / (1 + tau)`` with ``tau = step weight``.
+
+    In compiled code ``prox_squared_hinge_loss(v, y, step, weight, out)``, arrays C-contiguous or
+    1-D. It returns the loss at the result.
     """
     return _prox(_prox_squared_hinge_loss, v, labels("y", y), (), step, weight, out)
+
+
+@jit(inline=True)
+def _largest_tau(v):
+    """What tau counts as at most: it leaves room for products with logarithms of its size.
+
+    There the term of the prox is lost in the rounding of the loss, or all that is left of tau is
+    its logarithm.
+    """
+    return v.dtype.type(np.finfo(v.dtype).max / 1024)
 
 
 @jit(inline=True)
@@ -259,9 +307,9 @@ def _logistic_block(t, tau, x):
 
 
 @jit(reassociate=True)
-def _prox_logistic_loss(v, y, step, weight, out):
+def _prox_logistic_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     step, weight = like(step, v), like(weight, v)
-    half = v.dtype.type(0.5)
+    half, most = v.dtype.type(0.5), _largest_tau(v)
     t, tau, x = np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype)
     total = 0.0
     for start in range(0, len(v), BLOCK):
@@ -269,6 +317,7 @@ def _prox_logistic_loss(v, y, step, weight, out):
         for i in range(size):
             j = start + i
             tau[i] = at(step, j) * at(weight, j)
+            tau[i] = most if tau[i] > most else tau[i]
             margin = y[j] * v[j]
             # x -> -x maps t to -t - tau: the root of one of both is non-negative
             t[i] = -margin - tau[i] if margin < -half * tau[i] else margin
@@ -288,6 +337,9 @@ def prox_logistic_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the logistic loss, ``argmin_x weight log(1 + exp(-y x)) + 1/(2 step) (x - v)^2``.
 
     Newton's method with a certificate (see the module).
+
+    In compiled code ``prox_logistic_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_logistic_loss, v, labels("y", y), (), step, weight, out)
 
@@ -320,16 +372,18 @@ def _poisson_block(c, tau, log_tau, x):
 
 
 @jit(reassociate=True)
-def _prox_poisson_loss(v, y, step, weight, out):
+def _prox_poisson_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     step, weight = like(step, v), like(weight, v)
     c, tau, x = np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype)
-    log_tau = np.empty(BLOCK, v.dtype)
+    log_tau, most, one = np.empty(BLOCK, v.dtype), _largest_tau(v), v.dtype.type(1)
     total = 0.0
     for start in range(0, len(v), BLOCK):
         size = min(BLOCK, len(v) - start)
         for i in range(size):
             j = start + i
             tau[i] = at(step, j) * at(weight, j)
+            bound = most / (y[j] if y[j] > one else one)  # leaves tau y finite, too
+            tau[i] = bound if tau[i] > bound else tau[i]
             c[i] = v[j] + tau[i] * y[j]
             log_tau[i] = log(tau[i])
         _poisson_block(c[:size], tau[:size], log_tau[:size], x[:size])
@@ -346,5 +400,8 @@ def prox_poisson_loss(v, y, step=1.0, weight=1.0, out=None):
     """Prox of the Poisson loss, ``argmin_x weight (exp(x) - y x) + 1/(2 step) (x - v)^2``.
 
     Newton's method with a certificate (see the module).
+
+    In compiled code ``prox_poisson_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss at the result.
     """
     return _prox(_prox_poisson_loss, v, y, (), step, weight, out)

@@ -13,6 +13,7 @@ import numpy as np
 from .arguments import array, factored, rows_of, solution
 from .blas import gemm, potrf, potrs, syrk_rows
 from .jit import compiled_as, jit
+from .kinds import NUMBER, packed, packed_written, read
 
 
 class LowRankFactor(NamedTuple):
@@ -28,7 +29,13 @@ class LowRankFactor(NamedTuple):
 
 
 @jit
-def _factor_low_rank(diagonal, rows, sign, scaled, factor):
+def _factor_low_rank(
+    diagonal: read("n"),
+    rows: read("k", "n"),
+    sign: NUMBER,
+    scaled: packed_written("k", "n"),
+    factor: packed_written("k", "k"),
+):
     """Kernel of `factor_low_rank`.
 
     Parameters
@@ -58,7 +65,15 @@ def _factor_low_rank(diagonal, rows, sign, scaled, factor):
 
 
 @jit
-def _solve_low_rank(diagonal, scaled, sign, factor, rhs, work, out):
+def _solve_low_rank(
+    diagonal: read("n"),
+    scaled: packed("k", "n"),
+    sign: NUMBER,
+    factor: packed("k", "k"),
+    rhs: packed("m", "n"),
+    work: packed_written("m", "k"),
+    out: packed_written("m", "n"),
+):
     """Kernel of `solve_low_rank`.
 
     Parameters
@@ -85,6 +100,10 @@ def factor_low_rank(diagonal, rows, sign=1):
     `factor_cholesky` of the dense matrix is cheaper for k > n / 2. Accuracy: that of the condition
     numbers of D and of the k by k matrix, so keep the ratio of the largest to the smallest entry of
     d moderate.
+
+    In compiled code ``factor_low_rank(diagonal, rows, sign, scaled, factor)`` with diagonal (n,);
+    rows, scaled (k, n); factor (k, k). It returns 0, or the order of the leading minor that is not
+    positive definite.
 
     Cost: n k^2 + k^3 / 3 flops (SYRK, POTRF).
 
@@ -124,6 +143,9 @@ def factor_low_rank(diagonal, rows, sign=1):
 @compiled_as(_solve_low_rank)
 def solve_low_rank(system, rhs, out=None):
     """Solve ``(diag(d) + sign VᵀV) x = r`` for every row r of ``rhs``.
+
+    In compiled code ``solve_low_rank(diagonal, scaled, sign, factor, rhs, work, out)`` with
+    diagonal (n,); scaled (k, n); factor (k, k); rhs, out (m, n); work (m, k).
 
     Cost: 4 n k + 2 k^2 flops per row.
 

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba.core import types
+from numba.core import config, types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
 
 from .arguments import array, count, destination, number
-from .jit import ELEMENTWISE, jit
+from .jit import ELEMENTWISE, either, jit
+from .kinds import NUMBER, Door, read, written
 
 SOLVED, MAX_ITER, INDEFINITE, DIVERGED = range(4)
 STATUS = ("solved", "max_iter", "indefinite", "diverged")
@@ -97,8 +98,16 @@ def _compiled_preconditioned(precondition, data, residual, space):
 
 
 def _conjugate_gradients(
-    apply, data, rhs, precondition, eps_rel, eps_abs, max_iter, work, out
-):  # fmt: skip
+    apply,
+    data,
+    rhs: read("n"),
+    precondition,
+    eps_rel: NUMBER,
+    eps_abs: NUMBER,
+    max_iter: NUMBER,
+    work: written("4", "n"),
+    out: written("n"),
+):
     """Kernel of `conjugate_gradients`.
 
     Parameters
@@ -163,10 +172,10 @@ def conjugate_gradients(
     In exact arithmetic at most n iterations, about ``sqrt(cond(A))`` times the digits wanted.
     Source: Hestenes and Stiefel (1952).
 
-    From compiled code: ``conjugate_gradients(apply, data, rhs, precondition, eps_rel, eps_abs,
-    max_iter, work, out)`` with work (4, n), the start in ``out``, and both functions global ones;
-    it returns ``(status, iterations, residual)`` with status 0 solved, 1 max_iter, 2 not positive
-    definite, 3 diverged.
+    In compiled code ``conjugate_gradients(apply, data, rhs, precondition, eps_rel, eps_abs,
+    max_iter, work, out)`` with rhs, out (n,); work (4, n). The start is in ``out``, and both
+    functions are global ones. It returns ``(status, iterations, residual)`` with status 0 solved,
+    1 max_iter, 2 not positive definite, 3 diverged.
 
     Cost: per iteration one application of A (and of the preconditioner) and 12 n numbers of
     memory traffic.
@@ -203,7 +212,8 @@ def conjugate_gradients(
         For functions that are not compiled, another dtype or shape, or a number outside its domain.
     """
     for name, function in (("apply", apply), ("precondition", precondition)):
-        if not isinstance(function, Dispatcher) and (name == "apply" or function is not None):
+        compiled = callable(function) if config.DISABLE_JIT else isinstance(function, Dispatcher)
+        if not compiled and (name == "apply" or function is not None):
             kind = type(function).__name__
             raise TypeError(f"{name} is {kind}: expected a function compiled by numba.njit")
     rhs = array("rhs", rhs, ("n",))
@@ -223,13 +233,16 @@ def conjugate_gradients(
     return ConjugateGradients(out, STATUS[status], iterations, residual)
 
 
-@overload(conjugate_gradients, inline="always")
-def _compiled_conjugate_gradients(
-    apply, data, rhs, precondition, eps_rel, eps_abs, max_iter, work, out
-):  # fmt: skip
+_door = Door(
+    "conjugate_gradients",
+    numba.njit(nogil=True, error_model="numpy", fastmath=set(ELEMENTWISE))(_conjugate_gradients),
+)
+
+
+@overload(conjugate_gradients, inline="always", strict=False)
+def _compiled_conjugate_gradients(*args, **keywords):
+    _door.check(args, keywords)
     return _conjugate_gradients
 
 
-conjugate_gradients.kernel = numba.njit(
-    nogil=True, error_model="numpy", fastmath=set(ELEMENTWISE)
-)(_conjugate_gradients)  # fmt: skip
+conjugate_gradients = either(conjugate_gradients, _door)

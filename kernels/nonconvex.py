@@ -11,6 +11,7 @@ from .arguments import number
 from .coordinates import at, like, load, store
 from .docstrings import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
 from .jit import compiled_as, jit
+from .kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 from .penalties import prox, soft, value
 
 _GAMMA = """gamma : float
@@ -21,7 +22,7 @@ _SCAD_GAMMA = _GAMMA.format(above=1)
 
 
 @jit(reassociate=True)
-def _l0(x, weight):
+def _l0(x: ENTRIES, weight: PER_ENTRY):
     total, weight = 0.0, like(weight, x)
     for i in range(len(x)):
         # a NaN counts as itself
@@ -32,12 +33,15 @@ def _l0(x, weight):
 @compiled_as(_l0)
 @sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def l0(x, weight=1.0):
-    """Number of entries that are not zero, weighted: ``sum_i weight_i [x_i != 0]``."""
+    """Number of entries that are not zero, weighted: ``sum_i weight_i [x_i != 0]``.
+
+    In compiled code ``l0(x, weight)``, arrays C-contiguous or 1-D.
+    """
     return value(_l0, x, (), ("weight", weight))
 
 
 @jit(reassociate=True)
-def _prox_l0(v, step, weight, out):
+def _prox_l0(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     zero, two = v.dtype.type(0), v.dtype.type(2)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
@@ -55,12 +59,15 @@ def prox_l0(v, step=1.0, weight=1.0, out=None):
     """Prox of l0, ``argmin_x sum_i weight_i [x_i != 0] + (x_i - v_i)^2 / (2 step_i)``.
 
     ``v`` where ``|v| > sqrt(2 step weight)``, else 0 (at a tie as well).
+
+    In compiled code ``prox_l0(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns the
+    penalty at the result.
     """
     return prox(_prox_l0, v, (), step, ("weight", weight), out=out)
 
 
 @jit(reassociate=True)
-def _l_half(x, weight):
+def _l_half(x: ENTRIES, weight: PER_ENTRY):
     total, weight = 0.0, like(weight, x)
     for i in range(len(x)):
         total += np.float64(at(weight, i)) * np.sqrt(abs(x[i]))
@@ -70,7 +77,10 @@ def _l_half(x, weight):
 @compiled_as(_l_half)
 @sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def l_half(x, weight=1.0):
-    """l1/2 penalty, ``sum_i weight_i |x_i|^(1/2)``."""
+    """l1/2 penalty, ``sum_i weight_i |x_i|^(1/2)``.
+
+    In compiled code ``l_half(x, weight)``, arrays C-contiguous or 1-D.
+    """
     return value(_l_half, x, (), ("weight", weight))
 
 
@@ -97,7 +107,7 @@ def _half_root(d, real):
 
 
 @jit(reassociate=True)
-def _prox_l_half(v, step, weight, out):
+def _prox_l_half(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     real = v.dtype.type
     total, step, weight = 0.0, like(step, v), like(weight, v)
     zero, half, tie = real(0), real(0.5), real(_TIE)
@@ -122,6 +132,9 @@ def prox_l_half(v, step=1.0, weight=1.0, out=None):
     With ``tau = step weight``: 0 where ``|v| <= 3/2 tau^(2/3)`` (at the tie as well), else
     ``v t^2`` with t the largest root of ``t^3 - t + tau / (2 |v|^(3/2))`` (Xu et al., 2012, write
     it with cosines). The root comes from a polynomial and one step of Halley's method, to rounding.
+
+    In compiled code ``prox_l_half(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns
+    the penalty at the result.
     """
     return prox(_prox_l_half, v, (), step, ("weight", weight), out=out)
 
@@ -134,7 +147,7 @@ def _mcp_of(size, gamma, weight, bend):
 
 
 @jit(reassociate=True)
-def _mcp(x, gamma, weight):
+def _mcp(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
     total, weight, gamma = 0.0, like(weight, x), np.float64(gamma)
     bend = 0.5 / gamma
     for i in range(len(x)):
@@ -149,12 +162,14 @@ def mcp(x, gamma=3.0, weight=1.0):
 
     ``g(x) = weight |x| - x^2 / (2 gamma)`` where ``|x| <= gamma weight``, and
     ``gamma weight^2 / 2`` beyond.
+
+    In compiled code ``mcp(x, gamma, weight)``, arrays C-contiguous or 1-D.
     """
     return value(_mcp, x, (number("gamma", gamma, 0, above=True),), ("weight", weight))
 
 
 @jit(reassociate=True)
-def _prox_mcp(v, gamma, step, weight, out):
+def _prox_mcp(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     real, wide = v.dtype.type, np.float64(gamma)
     total, step, weight, gamma = 0.0, like(step, v), like(weight, v), real(gamma)
     bend = 0.5 / wide
@@ -179,6 +194,9 @@ def prox_mcp(v, gamma=3.0, step=1.0, weight=1.0, out=None):
     ``gamma weight``, and ``sign(v) (|v| - step weight) / (1 - step / gamma)`` between. With
     ``step >= gamma`` the objective is concave in between: v where
     ``|v| > weight sqrt(step gamma)``, else 0 (at the tie as well).
+
+    In compiled code ``prox_mcp(v, gamma, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the penalty at the result.
     """
     gamma = number("gamma", gamma, 0, above=True)
     return prox(_prox_mcp, v, (gamma,), step, ("weight", weight), out=out)
@@ -193,7 +211,7 @@ def _scad_of(size, gamma, weight, bend):
 
 
 @jit(reassociate=True)
-def _scad(x, gamma, weight):
+def _scad(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
     total, weight, gamma = 0.0, like(weight, x), np.float64(gamma)
     bend = 0.5 / (gamma - 1.0)
     for i in range(len(x)):
@@ -209,12 +227,14 @@ def scad(x, gamma=3.7, weight=1.0):
     With ``w = weight``: ``g(x) = w |x|`` where ``|x| <= w``,
     ``(2 gamma w |x| - x^2 - w^2) / (2 (gamma - 1))`` up to ``gamma w``, and
     ``w^2 (gamma + 1) / 2`` beyond.
+
+    In compiled code ``scad(x, gamma, weight)``, arrays C-contiguous or 1-D.
     """
     return value(_scad, x, (number("gamma", gamma, 1, above=True),), ("weight", weight))
 
 
 @jit(reassociate=True)
-def _prox_scad(v, gamma, step, weight, out):
+def _prox_scad(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     real, wide = v.dtype.type, np.float64(gamma)
     total, step, weight, gamma = 0.0, like(step, v), like(weight, v), real(gamma)
     one, half, bend = real(1), real(0.5), 0.5 / (wide - 1.0)
@@ -244,6 +264,9 @@ def prox_scad(v, gamma=3.7, step=1.0, weight=1.0, out=None):
     ``((gamma - 1) v - sign(v) s gamma w) / (gamma - 1 - s)`` between. ``s >= gamma - 1``: soft(v)
     where ``|v|`` is at most ``w (gamma + 1 + s) / 2``, or ``w sqrt(s (gamma + 1))`` for
     ``s > gamma + 1``, and v beyond (the former at the tie).
+
+    In compiled code ``prox_scad(v, gamma, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the penalty at the result.
     """
     gamma = number("gamma", gamma, 1, above=True)
     return prox(_prox_scad, v, (gamma,), step, ("weight", weight), out=out)

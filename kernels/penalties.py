@@ -12,6 +12,7 @@ from .arguments import coefficient, elementwise, number, real_array
 from .coordinates import at, like, load, store
 from .docstrings import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
 from .jit import compiled_as, jit
+from .kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 
 _RIDGE = """weight, ridge : float or array_like
     Non-negative; one number, or one per entry.
@@ -43,7 +44,7 @@ def soft(x, tau):
 
 
 @jit(reassociate=True)
-def _l1(x, weight):
+def _l1(x: ENTRIES, weight: PER_ENTRY):
     total, weight = 0.0, like(weight, x)
     for i in range(len(x)):
         total += np.float64(at(weight, i)) * abs(x[i])
@@ -53,12 +54,15 @@ def _l1(x, weight):
 @compiled_as(_l1)
 @sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def l1(x, weight=1.0):
-    """l1 norm, weighted: ``sum_i weight_i |x_i|``."""
+    """l1 norm, weighted: ``sum_i weight_i |x_i|``.
+
+    In compiled code ``l1(x, weight)``, arrays C-contiguous or 1-D.
+    """
     return value(_l1, x, (), ("weight", weight))
 
 
 @jit(reassociate=True)
-def _prox_l1(v, step, weight, out):
+def _prox_l1(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
         x = soft(load(v, i), at(step, i) * at(weight, i))
@@ -73,12 +77,15 @@ def prox_l1(v, step=1.0, weight=1.0, out=None):
     """Prox of the l1 norm, ``argmin_x sum_i weight_i |x_i| + (x_i - v_i)^2 / (2 step_i)``.
 
     ``sign(v) max(|v| - tau, 0)`` with ``tau = step weight``.
+
+    In compiled code ``prox_l1(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns the
+    penalty at the result.
     """
     return prox(_prox_l1, v, (), step, ("weight", weight), out=out)
 
 
 @jit(reassociate=True)
-def _squared_l2(x, weight):
+def _squared_l2(x: ENTRIES, weight: PER_ENTRY):
     total, weight = 0.0, like(weight, x)
     for i in range(len(x)):
         xi = np.float64(x[i])
@@ -89,12 +96,15 @@ def _squared_l2(x, weight):
 @compiled_as(_squared_l2)
 @sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def squared_l2(x, weight=1.0):
-    """Half the squared l2 norm, weighted: ``sum_i weight_i / 2 x_i^2``."""
+    """Half the squared l2 norm, weighted: ``sum_i weight_i / 2 x_i^2``.
+
+    In compiled code ``squared_l2(x, weight)``, arrays C-contiguous or 1-D.
+    """
     return value(_squared_l2, x, (), ("weight", weight))
 
 
 @jit(reassociate=True)
-def _prox_squared_l2(v, step, weight, out):
+def _prox_squared_l2(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     one = v.dtype.type(1)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
@@ -111,12 +121,15 @@ def prox_squared_l2(v, step=1.0, weight=1.0, out=None):
 
     ``argmin_x sum_i weight_i / 2 x_i^2 + (x_i - v_i)^2 / (2 step_i)``:
     ``v / (1 + tau)`` with ``tau = step weight``.
+
+    In compiled code ``prox_squared_l2(v, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the penalty at the result.
     """
     return prox(_prox_squared_l2, v, (), step, ("weight", weight), out=out)
 
 
 @jit(reassociate=True)
-def _elastic_net(x, weight, ridge):
+def _elastic_net(x: ENTRIES, weight: PER_ENTRY, ridge: PER_ENTRY):
     total, weight, ridge = 0.0, like(weight, x), like(ridge, x)
     for i in range(len(x)):
         size = np.float64(abs(x[i]))
@@ -127,12 +140,17 @@ def _elastic_net(x, weight, ridge):
 @compiled_as(_elastic_net)
 @sharing(VALUE_SECTIONS.format(parameters=_RIDGE))
 def elastic_net(x, weight=1.0, ridge=1.0):
-    """Elastic net, ``sum_i weight_i |x_i| + ridge_i / 2 x_i^2``."""
+    """Elastic net, ``sum_i weight_i |x_i| + ridge_i / 2 x_i^2``.
+
+    In compiled code ``elastic_net(x, weight, ridge)``, arrays C-contiguous or 1-D.
+    """
     return value(_elastic_net, x, (), ("weight", weight), ("ridge", ridge))
 
 
 @jit(reassociate=True)
-def _prox_elastic_net(v, step, weight, ridge, out):
+def _prox_elastic_net(
+    v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, ridge: PER_ENTRY, out: RESULT
+):
     one, total = v.dtype.type(1), 0.0
     step, weight, ridge = like(step, v), like(weight, v), like(ridge, v)
     for i in range(len(v)):
@@ -151,6 +169,9 @@ def prox_elastic_net(v, step=1.0, weight=1.0, ridge=1.0, out=None):
 
     ``argmin_x sum_i weight_i |x_i| + ridge_i / 2 x_i^2 + (x_i - v_i)^2 / (2 step_i)``:
     ``sign(v) max(|v| - step weight, 0) / (1 + step ridge)``.
+
+    In compiled code ``prox_elastic_net(v, step, weight, ridge, out)``, arrays C-contiguous or 1-D.
+    It returns the penalty at the result.
     """
     return prox(_prox_elastic_net, v, (), step, ("weight", weight), ("ridge", ridge), out=out)
 
@@ -163,7 +184,7 @@ def _huber_of(size, delta):
 
 
 @jit(reassociate=True)
-def _huber(x, delta, weight):
+def _huber(x: ENTRIES, delta: NUMBER, weight: PER_ENTRY):
     total, weight, delta = 0.0, like(weight, x), np.float64(delta)
     for i in range(len(x)):
         total += at(weight, i) * _huber_of(np.float64(abs(x[i])), delta)
@@ -176,12 +197,14 @@ def huber(x, delta=1.0, weight=1.0):
     """Huber penalty, ``sum_i weight_i h(x_i)``.
 
     ``h(x) = x^2 / 2`` where ``|x| <= delta`` and ``delta (|x| - delta / 2)`` beyond.
+
+    In compiled code ``huber(x, delta, weight)``, arrays C-contiguous or 1-D.
     """
     return value(_huber, x, (number("delta", delta, 0, above=True),), ("weight", weight))
 
 
 @jit(reassociate=True)
-def _prox_huber(v, delta, step, weight, out):
+def _prox_huber(v: ENTRIES, delta: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     one, knee, delta = v.dtype.type(1), v.dtype.type(delta), np.float64(delta)
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(len(v)):
@@ -201,6 +224,9 @@ def prox_huber(v, delta=1.0, step=1.0, weight=1.0, out=None):
 
     ``h`` as in `huber`. With ``tau = step weight``: ``v / (1 + tau)`` where
     ``|v| <= delta (1 + tau)``, and ``v`` moved by ``tau delta`` towards zero beyond.
+
+    In compiled code ``prox_huber(v, delta, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the penalty at the result.
     """
     delta = number("delta", delta, 0, above=True)
     return prox(_prox_huber, v, (delta,), step, ("weight", weight), out=out)

@@ -11,6 +11,7 @@ from .arguments import elementwise, number, real_array
 from .docstrings import sharing
 from .elementary import exp, sigmoid, silu, softplus, tanh
 from .jit import compiled_as, jit
+from .kinds import ENTRIES, NUMBER, RESULT
 
 _ACTIVATION = """
 Cost: one pass over memory{cost}.
@@ -47,13 +48,13 @@ def _clip(x, low, high):
 
 
 @jit
-def _identity_activation(a, out):
+def _identity_activation(a: ENTRIES, out: RESULT):
     for i in range(len(a)):
         out[i] = a[i]
 
 
 @jit
-def _grad_identity_activation(a, out):
+def _grad_identity_activation(a: ENTRIES, out: RESULT):
     one = a.dtype.type(1)
     for i in range(len(a)):
         out[i] = one if a[i] == a[i] else a[i]
@@ -62,7 +63,10 @@ def _grad_identity_activation(a, out):
 @compiled_as(_identity_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
 def identity_activation(a, out=None):
-    """Identity, ``f(a) = a``."""
+    """Identity, ``f(a) = a``.
+
+    In compiled code ``identity_activation(a, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_identity_activation, a, (), out)
 
 
@@ -72,19 +76,21 @@ def grad_identity_activation(a, out=None):
     """Derivative of `identity_activation`:
 
     ``f'(a) = 1``.
+
+    In compiled code ``grad_identity_activation(a, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_identity_activation, a, (), out)
 
 
 @jit
-def _relu_activation(a, out):
+def _relu_activation(a: ENTRIES, out: RESULT):
     zero = a.dtype.type(0)
     for i in range(len(a)):
         out[i] = zero if a[i] < 0 else a[i]
 
 
 @jit
-def _grad_relu_activation(a, out):
+def _grad_relu_activation(a: ENTRIES, out: RESULT):
     zero, one = a.dtype.type(0), a.dtype.type(1)
     for i in range(len(a)):
         out[i] = one if a[i] > 0 else (zero if a[i] <= 0 else a[i])
@@ -93,7 +99,10 @@ def _grad_relu_activation(a, out):
 @compiled_as(_relu_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
 def relu_activation(a, out=None):
-    """ReLU, ``f(a) = max(a, 0)``."""
+    """ReLU, ``f(a) = max(a, 0)``.
+
+    In compiled code ``relu_activation(a, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_relu_activation, a, (), out)
 
 
@@ -103,19 +112,21 @@ def grad_relu_activation(a, out=None):
     """Derivative of `relu_activation`:
 
     ``f'(a) = 1`` where ``a > 0``, else 0 (at 0 too).
+
+    In compiled code ``grad_relu_activation(a, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_relu_activation, a, (), out)
 
 
 @jit
-def _leaky_relu_activation(a, slope, out):
+def _leaky_relu_activation(a: ENTRIES, slope: NUMBER, out: RESULT):
     one, slope = a.dtype.type(1), a.dtype.type(slope)
     for i in range(len(a)):
         out[i] = (slope if a[i] < 0 else one) * a[i]
 
 
 @jit
-def _grad_leaky_relu_activation(a, slope, out):
+def _grad_leaky_relu_activation(a: ENTRIES, slope: NUMBER, out: RESULT):
     one, slope = a.dtype.type(1), a.dtype.type(slope)
     for i in range(len(a)):
         out[i] = one if a[i] > 0 else (slope if a[i] <= 0 else a[i])
@@ -124,7 +135,10 @@ def _grad_leaky_relu_activation(a, slope, out):
 @compiled_as(_leaky_relu_activation)
 @sharing(_ACTIVATION.format(**_LEAKY))
 def leaky_relu_activation(a, slope=0.01, out=None):
-    """Leaky ReLU, ``f(a) = a`` where ``a > 0``, else ``slope a``."""
+    """Leaky ReLU, ``f(a) = a`` where ``a > 0``, else ``slope a``.
+
+    In compiled code ``leaky_relu_activation(a, slope, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_leaky_relu_activation, a, (number("slope", slope, 0),), out)
 
 
@@ -134,19 +148,21 @@ def grad_leaky_relu_activation(a, slope=0.01, out=None):
     """Derivative of `leaky_relu_activation`:
 
     ``f'(a) = 1`` where ``a > 0``, else ``slope`` (at 0 too).
+
+    In compiled code ``grad_leaky_relu_activation(a, slope, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_leaky_relu_activation, a, (number("slope", slope, 0),), out)
 
 
 @jit
-def _hard_tanh_activation(a, out):
+def _hard_tanh_activation(a: ENTRIES, out: RESULT):
     one = a.dtype.type(1)
     for i in range(len(a)):
         out[i] = _clip(a[i], -one, one)
 
 
 @jit
-def _grad_hard_tanh_activation(a, out):
+def _grad_hard_tanh_activation(a: ENTRIES, out: RESULT):
     zero, one = a.dtype.type(0), a.dtype.type(1)
     for i in range(len(a)):
         out[i] = one if abs(a[i]) < one else (zero if abs(a[i]) >= one else a[i])
@@ -155,7 +171,10 @@ def _grad_hard_tanh_activation(a, out):
 @compiled_as(_hard_tanh_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
 def hard_tanh_activation(a, out=None):
-    """Hard tanh, ``f(a) = clip(a, -1, 1)``."""
+    """Hard tanh, ``f(a) = clip(a, -1, 1)``.
+
+    In compiled code ``hard_tanh_activation(a, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_hard_tanh_activation, a, (), out)
 
 
@@ -165,12 +184,14 @@ def grad_hard_tanh_activation(a, out=None):
     """Derivative of `hard_tanh_activation`:
 
     ``f'(a) = 1`` where ``|a| < 1``, else 0 (at -1 and 1 too).
+
+    In compiled code ``grad_hard_tanh_activation(a, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_hard_tanh_activation, a, (), out)
 
 
 @jit
-def _hard_sigmoid_activation(a, out):
+def _hard_sigmoid_activation(a: ENTRIES, out: RESULT):
     zero, one, three = a.dtype.type(0), a.dtype.type(1), a.dtype.type(3)
     sixth = a.dtype.type(1 / 6)
     for i in range(len(a)):
@@ -178,7 +199,7 @@ def _hard_sigmoid_activation(a, out):
 
 
 @jit
-def _grad_hard_sigmoid_activation(a, out):
+def _grad_hard_sigmoid_activation(a: ENTRIES, out: RESULT):
     zero, three, sixth = a.dtype.type(0), a.dtype.type(3), a.dtype.type(1 / 6)
     for i in range(len(a)):
         out[i] = sixth if abs(a[i]) < three else (zero if abs(a[i]) >= three else a[i])
@@ -187,7 +208,10 @@ def _grad_hard_sigmoid_activation(a, out):
 @compiled_as(_hard_sigmoid_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
 def hard_sigmoid_activation(a, out=None):
-    """Hard sigmoid, ``f(a) = clip(a / 6 + 1/2, 0, 1)``, as in torch."""
+    """Hard sigmoid, ``f(a) = clip(a / 6 + 1/2, 0, 1)``, as in torch.
+
+    In compiled code ``hard_sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_hard_sigmoid_activation, a, (), out)
 
 
@@ -197,18 +221,20 @@ def grad_hard_sigmoid_activation(a, out=None):
     """Derivative of `hard_sigmoid_activation`:
 
     ``f'(a) = 1/6`` where ``|a| < 3``, else 0 (at -3 and 3 too).
+
+    In compiled code ``grad_hard_sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_hard_sigmoid_activation, a, (), out)
 
 
 @jit
-def _tanh_activation(a, out):
+def _tanh_activation(a: ENTRIES, out: RESULT):
     for i in range(len(a)):
         out[i] = tanh(a[i])
 
 
 @jit
-def _grad_tanh_activation(a, out):
+def _grad_tanh_activation(a: ENTRIES, out: RESULT):
     one, four, two = a.dtype.type(1), a.dtype.type(4), a.dtype.type(2)
     for i in range(len(a)):
         e = exp(-two * abs(a[i]))
@@ -218,7 +244,10 @@ def _grad_tanh_activation(a, out):
 @compiled_as(_tanh_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def tanh_activation(a, out=None):
-    """tanh, ``f(a) = tanh(a)``."""
+    """tanh, ``f(a) = tanh(a)``.
+
+    In compiled code ``tanh_activation(a, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_tanh_activation, a, (), out)
 
 
@@ -228,18 +257,20 @@ def grad_tanh_activation(a, out=None):
     """Derivative of `tanh_activation`:
 
     ``f'(a) = 1 / cosh(a)^2``.
+
+    In compiled code ``grad_tanh_activation(a, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_tanh_activation, a, (), out)
 
 
 @jit
-def _sigmoid_activation(a, out):
+def _sigmoid_activation(a: ENTRIES, out: RESULT):
     for i in range(len(a)):
         out[i] = sigmoid(a[i])
 
 
 @jit
-def _grad_sigmoid_activation(a, out):
+def _grad_sigmoid_activation(a: ENTRIES, out: RESULT):
     one = a.dtype.type(1)
     for i in range(len(a)):
         e = exp(-abs(a[i]))
@@ -249,7 +280,10 @@ def _grad_sigmoid_activation(a, out):
 @compiled_as(_sigmoid_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def sigmoid_activation(a, out=None):
-    """Logistic sigmoid, ``f(a) = 1 / (1 + exp(-a))``."""
+    """Logistic sigmoid, ``f(a) = 1 / (1 + exp(-a))``.
+
+    In compiled code ``sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_sigmoid_activation, a, (), out)
 
 
@@ -259,18 +293,20 @@ def grad_sigmoid_activation(a, out=None):
     """Derivative of `sigmoid_activation`:
 
     ``f'(a) = f(a) (1 - f(a))``.
+
+    In compiled code ``grad_sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_sigmoid_activation, a, (), out)
 
 
 @jit
-def _softplus_activation(a, out):
+def _softplus_activation(a: ENTRIES, out: RESULT):
     for i in range(len(a)):
         out[i] = softplus(a[i])
 
 
 @jit
-def _grad_softplus_activation(a, out):
+def _grad_softplus_activation(a: ENTRIES, out: RESULT):
     for i in range(len(a)):
         out[i] = sigmoid(a[i])
 
@@ -278,7 +314,10 @@ def _grad_softplus_activation(a, out):
 @compiled_as(_softplus_activation)
 @sharing(_ACTIVATION.format(**_SOFTPLUS))
 def softplus_activation(a, out=None):
-    """Softplus, ``f(a) = log(1 + exp(a))``."""
+    """Softplus, ``f(a) = log(1 + exp(a))``.
+
+    In compiled code ``softplus_activation(a, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_softplus_activation, a, (), out)
 
 
@@ -288,18 +327,20 @@ def grad_softplus_activation(a, out=None):
     """Derivative of `softplus_activation`:
 
     ``f'(a) = 1 / (1 + exp(-a))``.
+
+    In compiled code ``grad_softplus_activation(a, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_softplus_activation, a, (), out)
 
 
 @jit
-def _silu_activation(a, out):
+def _silu_activation(a: ENTRIES, out: RESULT):
     for i in range(len(a)):
         out[i] = silu(a[i])
 
 
 @jit
-def _grad_silu_activation(a, out):
+def _grad_silu_activation(a: ENTRIES, out: RESULT):
     for i in range(len(a)):
         out[i] = sigmoid(a[i]) + silu(a[i]) * sigmoid(-a[i])
 
@@ -307,7 +348,10 @@ def _grad_silu_activation(a, out):
 @compiled_as(_silu_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def silu_activation(a, out=None):
-    """SiLU, ``f(a) = a / (1 + exp(-a))``."""
+    """SiLU, ``f(a) = a / (1 + exp(-a))``.
+
+    In compiled code ``silu_activation(a, out)``, arrays C-contiguous or 1-D.
+    """
     return _run(_silu_activation, a, (), out)
 
 
@@ -317,5 +361,7 @@ def grad_silu_activation(a, out=None):
     """Derivative of `silu_activation`:
 
     ``f'(a) = p + f(a) (1 - p)``, p the sigmoid of a.
+
+    In compiled code ``grad_silu_activation(a, out)``, arrays C-contiguous or 1-D.
     """
     return _run(_grad_silu_activation, a, (), out)

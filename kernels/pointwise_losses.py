@@ -14,6 +14,7 @@ from .coordinates import at, like
 from .docstrings import sharing
 from .elementary import exp, sigmoid, softplus
 from .jit import compiled_as, jit
+from .kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 
 _VALUE = """
 Cost: one pass over memory{cost}.
@@ -81,7 +82,7 @@ def _clip(x, low, high):
 
 
 @jit(reassociate=True)
-def _squared_loss(z, y, weight):
+def _squared_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY):
     half = z.dtype.type(0.5)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -91,7 +92,7 @@ def _squared_loss(z, y, weight):
 
 
 @jit(reassociate=True)
-def _grad_squared_loss(z, y, weight, out):
+def _grad_squared_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
     half = z.dtype.type(0.5)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -104,19 +105,26 @@ def _grad_squared_loss(z, y, weight, out):
 @compiled_as(_squared_loss)
 @sharing(_VALUE.format(**_TARGETS))
 def squared_loss(z, y, weight=1.0):
-    """Squared loss, ``sum_i weight_i / 2 (z_i - y_i)^2``."""
+    """Squared loss, ``sum_i weight_i / 2 (z_i - y_i)^2``.
+
+    In compiled code ``squared_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+    """
     return _value(_squared_loss, z, y, (), weight)
 
 
 @compiled_as(_grad_squared_loss)
 @sharing(_GRADIENT.format(**_TARGETS))
 def grad_squared_loss(z, y, weight=1.0, out=None):
-    """Gradient of `squared_loss`, ``weight (z - y)``."""
+    """Gradient of `squared_loss`, ``weight (z - y)``.
+
+    In compiled code ``grad_squared_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss.
+    """
     return _gradient(_grad_squared_loss, z, y, (), weight, out)
 
 
 @jit(reassociate=True)
-def _absolute_loss(z, y, weight):
+def _absolute_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY):
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
         r = z[i] - y[i]
@@ -125,7 +133,7 @@ def _absolute_loss(z, y, weight):
 
 
 @jit(reassociate=True)
-def _grad_absolute_loss(z, y, weight, out):
+def _grad_absolute_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
     one = z.dtype.type(1)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -138,7 +146,10 @@ def _grad_absolute_loss(z, y, weight, out):
 @compiled_as(_absolute_loss)
 @sharing(_VALUE.format(**_TARGETS))
 def absolute_loss(z, y, weight=1.0):
-    """Absolute loss, ``sum_i weight_i |z_i - y_i|``."""
+    """Absolute loss, ``sum_i weight_i |z_i - y_i|``.
+
+    In compiled code ``absolute_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+    """
     return _value(_absolute_loss, z, y, (), weight)
 
 
@@ -148,12 +159,15 @@ def grad_absolute_loss(z, y, weight=1.0, out=None):
     """Gradient of `absolute_loss`, ``weight sign(z - y)``.
 
     The subgradient 0 is taken at ``z_i = y_i``.
+
+    In compiled code ``grad_absolute_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss.
     """
     return _gradient(_grad_absolute_loss, z, y, (), weight, out)
 
 
 @jit(reassociate=True)
-def _huber_loss(z, y, delta, weight):
+def _huber_loss(z: ENTRIES, y: ENTRIES, delta: NUMBER, weight: PER_ENTRY):
     half, delta = z.dtype.type(0.5), z.dtype.type(delta)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -163,7 +177,7 @@ def _huber_loss(z, y, delta, weight):
 
 
 @jit(reassociate=True)
-def _grad_huber_loss(z, y, delta, weight, out):
+def _grad_huber_loss(z: ENTRIES, y: ENTRIES, delta: NUMBER, weight: PER_ENTRY, out: RESULT):
     half, delta = z.dtype.type(0.5), z.dtype.type(delta)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -179,6 +193,8 @@ def huber_loss(z, y, delta=1.0, weight=1.0):
     """Huber loss, ``sum_i weight_i h(z_i - y_i)``.
 
     ``h(r) = r^2 / 2`` where ``|r| <= delta`` and ``delta (|r| - delta / 2)`` beyond.
+
+    In compiled code ``huber_loss(z, y, delta, weight)``, arrays C-contiguous or 1-D.
     """
     return _value(_huber_loss, z, y, (checked_delta(delta),), weight)
 
@@ -186,12 +202,16 @@ def huber_loss(z, y, delta=1.0, weight=1.0):
 @compiled_as(_grad_huber_loss)
 @sharing(_GRADIENT.format(**_DELTA))
 def grad_huber_loss(z, y, delta=1.0, weight=1.0, out=None):
-    """Gradient of `huber_loss`, ``weight clip(z - y, -delta, delta)``."""
+    """Gradient of `huber_loss`, ``weight clip(z - y, -delta, delta)``.
+
+    In compiled code ``grad_huber_loss(z, y, delta, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss.
+    """
     return _gradient(_grad_huber_loss, z, y, (checked_delta(delta),), weight, out)
 
 
 @jit(reassociate=True)
-def _quantile_loss(z, y, quantile, weight):
+def _quantile_loss(z: ENTRIES, y: ENTRIES, quantile: NUMBER, weight: PER_ENTRY):
     below = z.dtype.type(quantile)
     above = z.dtype.type(1) - below
     total, weight = 0.0, like(weight, z)
@@ -202,7 +222,7 @@ def _quantile_loss(z, y, quantile, weight):
 
 
 @jit(reassociate=True)
-def _grad_quantile_loss(z, y, quantile, weight, out):
+def _grad_quantile_loss(z: ENTRIES, y: ENTRIES, quantile: NUMBER, weight: PER_ENTRY, out: RESULT):
     below = z.dtype.type(quantile)
     above = z.dtype.type(1) - below
     total, weight = 0.0, like(weight, z)
@@ -216,7 +236,10 @@ def _grad_quantile_loss(z, y, quantile, weight, out):
 @compiled_as(_quantile_loss)
 @sharing(_VALUE.format(**_QUANTILE))
 def quantile_loss(z, y, quantile=0.5, weight=1.0):
-    """Quantile (pinball) loss, ``sum_i weight_i max(q (y_i - z_i), (q - 1) (y_i - z_i))``."""
+    """Quantile (pinball) loss, ``sum_i weight_i max(q (y_i - z_i), (q - 1) (y_i - z_i))``.
+
+    In compiled code ``quantile_loss(z, y, quantile, weight)``, arrays C-contiguous or 1-D.
+    """
     return _value(_quantile_loss, z, y, (checked_quantile(quantile),), weight)
 
 
@@ -226,12 +249,15 @@ def grad_quantile_loss(z, y, quantile=0.5, weight=1.0, out=None):
     """Gradient of `quantile_loss`, ``weight (1 - q)`` above ``y``, ``-weight q`` below.
 
     The subgradient 0 is taken at ``z_i = y_i``.
+
+    In compiled code ``grad_quantile_loss(z, y, quantile, weight, out)``, arrays C-contiguous or
+    1-D. It returns the loss.
     """
     return _gradient(_grad_quantile_loss, z, y, (checked_quantile(quantile),), weight, out)
 
 
 @jit(reassociate=True)
-def _logistic_loss(z, y, weight):
+def _logistic_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY):
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
         m = y[i] * z[i]
@@ -240,7 +266,7 @@ def _logistic_loss(z, y, weight):
 
 
 @jit(reassociate=True)
-def _grad_logistic_loss(z, y, weight, out):
+def _grad_logistic_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
         m = y[i] * z[i]
@@ -252,19 +278,26 @@ def _grad_logistic_loss(z, y, weight, out):
 @compiled_as(_logistic_loss)
 @sharing(_VALUE.format(**_LOGISTIC))
 def logistic_loss(z, y, weight=1.0):
-    """Logistic loss, ``sum_i weight_i log(1 + exp(-y_i z_i))``."""
+    """Logistic loss, ``sum_i weight_i log(1 + exp(-y_i z_i))``.
+
+    In compiled code ``logistic_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+    """
     return _value(_logistic_loss, z, labels("y", y), (), weight)
 
 
 @compiled_as(_grad_logistic_loss)
 @sharing(_GRADIENT.format(**_LOGISTIC))
 def grad_logistic_loss(z, y, weight=1.0, out=None):
-    """Gradient of `logistic_loss`, ``-weight y / (1 + exp(y z))``."""
+    """Gradient of `logistic_loss`, ``-weight y / (1 + exp(y z))``.
+
+    In compiled code ``grad_logistic_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss.
+    """
     return _gradient(_grad_logistic_loss, z, labels("y", y), (), weight, out)
 
 
 @jit(reassociate=True)
-def _hinge_loss(z, y, weight):
+def _hinge_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY):
     zero, one = z.dtype.type(0), z.dtype.type(1)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -274,7 +307,7 @@ def _hinge_loss(z, y, weight):
 
 
 @jit(reassociate=True)
-def _grad_hinge_loss(z, y, weight, out):
+def _grad_hinge_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
     zero, one = z.dtype.type(0), z.dtype.type(1)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -287,7 +320,10 @@ def _grad_hinge_loss(z, y, weight, out):
 @compiled_as(_hinge_loss)
 @sharing(_VALUE.format(**_LABELS))
 def hinge_loss(z, y, weight=1.0):
-    """Hinge loss, ``sum_i weight_i max(0, 1 - y_i z_i)``."""
+    """Hinge loss, ``sum_i weight_i max(0, 1 - y_i z_i)``.
+
+    In compiled code ``hinge_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+    """
     return _value(_hinge_loss, z, labels("y", y), (), weight)
 
 
@@ -297,12 +333,15 @@ def grad_hinge_loss(z, y, weight=1.0, out=None):
     """Gradient of `hinge_loss`, ``-weight y`` where ``y z < 1``.
 
     The subgradient 0 is taken at ``y_i z_i = 1``.
+
+    In compiled code ``grad_hinge_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It returns
+    the loss.
     """
     return _gradient(_grad_hinge_loss, z, labels("y", y), (), weight, out)
 
 
 @jit(reassociate=True)
-def _squared_hinge_loss(z, y, weight):
+def _squared_hinge_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY):
     half, zero, one = z.dtype.type(0.5), z.dtype.type(0), z.dtype.type(1)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -313,7 +352,7 @@ def _squared_hinge_loss(z, y, weight):
 
 
 @jit(reassociate=True)
-def _grad_squared_hinge_loss(z, y, weight, out):
+def _grad_squared_hinge_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
     half, zero, one = z.dtype.type(0.5), z.dtype.type(0), z.dtype.type(1)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
@@ -327,19 +366,26 @@ def _grad_squared_hinge_loss(z, y, weight, out):
 @compiled_as(_squared_hinge_loss)
 @sharing(_VALUE.format(**_LABELS))
 def squared_hinge_loss(z, y, weight=1.0):
-    """Squared hinge loss, ``sum_i weight_i / 2 max(0, 1 - y_i z_i)^2``."""
+    """Squared hinge loss, ``sum_i weight_i / 2 max(0, 1 - y_i z_i)^2``.
+
+    In compiled code ``squared_hinge_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+    """
     return _value(_squared_hinge_loss, z, labels("y", y), (), weight)
 
 
 @compiled_as(_grad_squared_hinge_loss)
 @sharing(_GRADIENT.format(**_LABELS))
 def grad_squared_hinge_loss(z, y, weight=1.0, out=None):
-    """Gradient of `squared_hinge_loss`, ``-weight y max(0, 1 - y z)``."""
+    """Gradient of `squared_hinge_loss`, ``-weight y max(0, 1 - y z)``.
+
+    In compiled code ``grad_squared_hinge_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss.
+    """
     return _gradient(_grad_squared_hinge_loss, z, labels("y", y), (), weight, out)
 
 
 @jit(reassociate=True)
-def _poisson_loss(z, y, weight):
+def _poisson_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY):
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
         e = exp(z[i])
@@ -348,7 +394,7 @@ def _poisson_loss(z, y, weight):
 
 
 @jit(reassociate=True)
-def _grad_poisson_loss(z, y, weight, out):
+def _grad_poisson_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
         e = exp(z[i])
@@ -363,6 +409,8 @@ def poisson_loss(z, y, weight=1.0):
     """Poisson loss with the logarithmic link, ``sum_i weight_i (exp(z_i) - y_i z_i)``.
 
     The negative log-likelihood of counts y with rate ``exp(z)``, without ``log(y!)``.
+
+    In compiled code ``poisson_loss(z, y, weight)``, arrays C-contiguous or 1-D.
     """
     return _value(_poisson_loss, z, y, (), weight)
 
@@ -370,5 +418,9 @@ def poisson_loss(z, y, weight=1.0):
 @compiled_as(_grad_poisson_loss)
 @sharing(_GRADIENT.format(**_POISSON))
 def grad_poisson_loss(z, y, weight=1.0, out=None):
-    """Gradient of `poisson_loss`, ``weight (exp(z) - y)``."""
+    """Gradient of `poisson_loss`, ``weight (exp(z) - y)``.
+
+    In compiled code ``grad_poisson_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the loss.
+    """
     return _gradient(_grad_poisson_loss, z, y, (), weight, out)

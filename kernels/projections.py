@@ -9,6 +9,8 @@ The affine set is in `fastadmm.kernels.affine`, the semidefinite cone in
 `fastadmm.kernels.spectral`.
 """
 
+import math
+
 import numpy as np
 
 from .arguments import as_rows, companion, elementwise, per_row, real_array, rowwise
@@ -23,6 +25,7 @@ from .docstrings import (
 )
 from .groups import clip_row, copy_row, fill_row, scale_row
 from .jit import compiled_as, jit
+from .kinds import ENTRIES, NUMBER, PER_ENTRY, PER_ROW, RESULT, read, written
 from .norms import largest_magnitude, norm, sum_of_magnitudes
 from .rows import any_row
 from .thresholds import row_level
@@ -74,7 +77,7 @@ def _bounds(lower, upper, x):
 
 
 @jit
-def _project_box(v, lower, upper, out):
+def _project_box(v: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, out: RESULT):
     lower, upper = like(lower, v), like(upper, v)
     for i in range(len(v)):
         x, low, high = load(v, i), at(lower, i), at(upper, i)
@@ -88,13 +91,16 @@ def project_box(v, lower, upper, out=None):
     """Projection onto the box, ``argmin_x |x - v|^2`` over ``lower <= x <= upper``.
 
     ``min(max(v, lower), upper)``.
+
+    In compiled code ``project_box(v, lower, upper, out)``, arrays C-contiguous or 1-D. It returns
+    0.
     """
     v = real_array("v", v)
     return elementwise(_project_box, v, _bounds(lower, upper, v), out)
 
 
 @jit(reassociate=True)
-def _indicator_box(x, lower, upper, tolerance):
+def _indicator_box(x: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, tolerance: NUMBER):
     lower, upper, tolerance = like(lower, x), like(upper, x), x.dtype.type(tolerance)
     outside = 0
     for i in range(len(x)):
@@ -106,14 +112,17 @@ def _indicator_box(x, lower, upper, tolerance):
 @compiled_as(_indicator_box)
 @sharing(VALUE_SECTIONS.format(parameters=_BOUNDS + _ABSOLUTE))
 def indicator_box(x, lower, upper, tolerance=0.0):
-    """0 where ``lower - tolerance <= x <= upper + tolerance`` in all entries, else infinity."""
+    """0 where ``lower - tolerance <= x <= upper + tolerance`` in all entries, else infinity.
+
+    In compiled code ``indicator_box(x, lower, upper, tolerance)``, arrays C-contiguous or 1-D.
+    """
     x = real_array("x", x)
     tolerance = relative_tolerance(tolerance, x)
     return _indicator_box(x.ravel(), *_bounds(lower, upper, x), tolerance)
 
 
 @jit
-def _project_nonnegative(v, out):
+def _project_nonnegative(v: ENTRIES, out: RESULT):
     zero = v.dtype.type(0)
     for i in range(len(v)):
         x = load(v, i)
@@ -124,12 +133,15 @@ def _project_nonnegative(v, out):
 @compiled_as(_project_nonnegative)
 @sharing(PROX_SECTIONS.format(parameters=""))
 def project_nonnegative(v, out=None):
-    """Projection onto the nonnegative orthant, ``argmin_x |x - v|^2`` over ``x >= 0``."""
+    """Projection onto the nonnegative orthant, ``argmin_x |x - v|^2`` over ``x >= 0``.
+
+    In compiled code ``project_nonnegative(v, out)``, arrays C-contiguous or 1-D. It returns 0.
+    """
     return elementwise(_project_nonnegative, real_array("v", v), (), out)
 
 
 @jit(reassociate=True)
-def _indicator_nonnegative(x, tolerance):
+def _indicator_nonnegative(x: ENTRIES, tolerance: NUMBER):
     tolerance, outside = x.dtype.type(tolerance), 0
     for i in range(len(x)):
         outside += 0 if x[i] >= -tolerance else 1
@@ -139,7 +151,10 @@ def _indicator_nonnegative(x, tolerance):
 @compiled_as(_indicator_nonnegative)
 @sharing(VALUE_SECTIONS.format(parameters=_ABSOLUTE))
 def indicator_nonnegative(x, tolerance=0.0):
-    """0 where ``x >= -tolerance`` in all entries, else infinity."""
+    """0 where ``x >= -tolerance`` in all entries, else infinity.
+
+    In compiled code ``indicator_nonnegative(x, tolerance)``, arrays C-contiguous or 1-D.
+    """
     x = real_array("x", x)
     return _indicator_nonnegative(x.ravel(), relative_tolerance(tolerance, x))
 
@@ -155,14 +170,26 @@ def _ball(kernel, v, radius, out, work=()):
 
 
 @jit
-def _project_l2_ball(v, radius, out):
+def _scale_to(row, size, radius, out):
+    """``out <- (radius / size) row``, in two steps where the factor would vanish."""
+    factor = radius / size
+    if factor >= np.finfo(row.dtype).tiny:
+        scale_row(row, factor, out)
+    else:
+        root = math.sqrt(radius) / math.sqrt(size)
+        scale_row(row, root, out)
+        scale_row(out, root, out)
+
+
+@jit
+def _project_l2_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n")):
     radius = like(radius, v)
     for i in range(v.shape[0]):
         size = norm(any_row(v, i))
         if size <= at(radius, i):
             copy_row(any_row(v, i), any_row(out, i))
         else:
-            scale_row(any_row(v, i), at(radius, i) / size, any_row(out, i))
+            _scale_to(any_row(v, i), size, np.float64(at(radius, i)), any_row(out, i))
     return 0.0
 
 
@@ -173,13 +200,16 @@ def project_l2_ball(v, radius=1.0, out=None):
 
     ``v min(1, radius / |v|_2)``.
 
+    In compiled code ``project_l2_ball(v, radius, out)`` with v, out (m, n); radius a number or
+    (m,). It returns 0.
+
     Cost: two reads and one write of every entry.
     """
     return _ball(_project_l2_ball, real_array("v", v), radius, out)
 
 
 @jit
-def _indicator_l2_ball(x, radius, tolerance):
+def _indicator_l2_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
     radius = like(radius, x)
     for i in range(x.shape[0]):
         if not norm(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
@@ -190,12 +220,16 @@ def _indicator_l2_ball(x, radius, tolerance):
 @compiled_as(_indicator_l2_ball)
 @sharing(_IN_BALL)
 def indicator_l2_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity."""
+    """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity.
+
+    In compiled code ``indicator_l2_ball(x, radius, tolerance)`` with x (m, n); radius a number or
+    (m,).
+    """
     return _in_rows(_indicator_l2_ball, x, "radius", radius, tolerance)
 
 
 @jit
-def _project_linf_ball(v, radius, out):
+def _project_linf_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n")):
     radius = like(radius, v)
     for i in range(v.shape[0]):
         clip_row(any_row(v, i), at(radius, i), any_row(out, i))
@@ -207,13 +241,16 @@ def _project_linf_ball(v, radius, out):
 def project_linf_ball(v, radius=1.0, out=None):
     """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row.
 
+    In compiled code ``project_linf_ball(v, radius, out)`` with v, out (m, n); radius a number or
+    (m,). It returns 0.
+
     Cost: one pass over memory.
     """
     return _ball(_project_linf_ball, real_array("v", v), radius, out)
 
 
 @jit
-def _indicator_linf_ball(x, radius, tolerance):
+def _indicator_linf_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
     radius = like(radius, x)
     for i in range(x.shape[0]):
         if not largest_magnitude(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
@@ -224,7 +261,11 @@ def _indicator_linf_ball(x, radius, tolerance):
 @compiled_as(_indicator_linf_ball)
 @sharing(_IN_BALL)
 def indicator_linf_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity."""
+    """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity.
+
+    In compiled code ``indicator_linf_ball(x, radius, tolerance)`` with x (m, n); radius a number or
+    (m,).
+    """
     return _in_rows(_indicator_linf_ball, x, "radius", radius, tolerance)
 
 
@@ -241,7 +282,9 @@ def _shift_magnitudes(row, largest, theta, rest, out):
 
 
 @jit
-def _project_l1_ball(v, radius, work, out):
+def _project_l1_ball(
+    v: read("m", "n"), radius: PER_ROW, work: written("n"), out: written("m", "n")
+):
     radius = like(radius, v)
     for i in range(v.shape[0]):
         if sum_of_magnitudes(any_row(v, i)) <= at(radius, i):
@@ -262,7 +305,8 @@ def project_l1_ball(v, radius=1.0, out=None):
     ``sign(v) max(|v| - theta, 0)`` where ``|v|_1 > radius``, theta such that the sum is the
     radius.
 
-    The kernel's workspace: (n,), the dtype of ``v``.
+    In compiled code ``project_l1_ball(v, radius, work, out)`` with v, out (m, n); radius a number
+    or (m,); work (n,). It returns 0.
 
     Cost: O(n) expected per row, no sort.
     """
@@ -271,7 +315,7 @@ def project_l1_ball(v, radius=1.0, out=None):
 
 
 @jit
-def _indicator_l1_ball(x, radius, tolerance):
+def _indicator_l1_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
     radius = like(radius, x)
     for i in range(x.shape[0]):
         if not sum_of_magnitudes(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
@@ -282,12 +326,16 @@ def _indicator_l1_ball(x, radius, tolerance):
 @compiled_as(_indicator_l1_ball)
 @sharing(_IN_BALL)
 def indicator_l1_ball(x, radius=1.0, tolerance=None):
-    """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity."""
+    """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity.
+
+    In compiled code ``indicator_l1_ball(x, radius, tolerance)`` with x (m, n); radius a number or
+    (m,).
+    """
     return _in_rows(_indicator_l1_ball, x, "radius", radius, tolerance)
 
 
 @jit
-def _project_simplex(v, total, work, out):
+def _project_simplex(v: read("m", "n"), total: PER_ROW, work: written("n"), out: written("m", "n")):
     total, real = like(total, v), v.dtype.type
     for i in range(v.shape[0]):
         row, result = any_row(v, i), any_row(out, i)
@@ -308,6 +356,9 @@ def project_simplex(v, total=1.0, out=None):
 
     A row must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
 
+    In compiled code ``project_simplex(v, total, work, out)`` with v, out (m, n); total a number or
+    (m,); work (n,). It returns 0.
+
     Cost: O(n) expected per row, no sort.
     """
     v = real_array("v", v)
@@ -318,7 +369,7 @@ def project_simplex(v, total=1.0, out=None):
 
 
 @jit(reassociate=True)
-def _indicator_simplex(x, total, tolerance):
+def _indicator_simplex(x: read("m", "n"), total: PER_ROW, tolerance: NUMBER):
     total = like(total, x)
     for i in range(x.shape[0]):
         allowed, mass, negative = tolerance * at(total, i), 0.0, 0
@@ -338,12 +389,16 @@ def _indicator_simplex(x, total, tolerance):
     )
 )
 def indicator_simplex(x, total=1.0, tolerance=None):
-    """0 where ``x >= -t`` and ``|sum x - total| <= t = tolerance total`` in every row, else inf."""
+    """0 where ``x >= -t`` and ``|sum x - total| <= t = tolerance total`` in every row, else inf.
+
+    In compiled code ``indicator_simplex(x, total, tolerance)`` with x (m, n); total a number or
+    (m,).
+    """
     return _in_rows(_indicator_simplex, x, "total", total, tolerance, positive=True)
 
 
 @jit
-def _project_second_order_cone(v, out):
+def _project_second_order_cone(v: read("m", "n"), out: written("m", "n")):
     real = v.dtype.type
     for i in range(v.shape[0]):
         t, size = np.float64(v[i, 0]), norm(any_row(v, i)[1:])
@@ -366,13 +421,15 @@ def project_second_order_cone(v, out=None):
     The first entry of a row is t and the others are z; the cone is ``|z|_2 <= t``. In the cone v
     itself, in the polar cone 0, else ``(t + |z|) / 2 (1, z / |z|)``.
 
+    In compiled code ``project_second_order_cone(v, out)`` with v, out (m, n). It returns 0.
+
     Cost: two reads and one write of every entry.
     """
     return rowwise(_project_second_order_cone, _cone_rows("v", v), (), out)
 
 
 @jit
-def _indicator_second_order_cone(x, tolerance):
+def _indicator_second_order_cone(x: read("m", "n"), tolerance: NUMBER):
     for i in range(x.shape[0]):
         t, size = np.float64(x[i, 0]), norm(any_row(x, i)[1:])
         if not size - t <= tolerance * size:
@@ -386,7 +443,10 @@ def _indicator_second_order_cone(x, tolerance):
     + ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``"))
 )
 def indicator_second_order_cone(x, tolerance=None):
-    """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity."""
+    """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity.
+
+    In compiled code ``indicator_second_order_cone(x, tolerance)`` with x (m, n).
+    """
     x = _cone_rows("x", x)
     return _indicator_second_order_cone(as_rows(x), relative_tolerance(tolerance, x))
 

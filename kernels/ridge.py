@@ -16,6 +16,7 @@ from .arguments import array, definite, destination, factored, number, rows_of, 
 from .blas import gemm, potrf, potrs, syrk, syrk_rows
 from .cholesky import copy_rows
 from .jit import compiled_as, jit
+from .kinds import NUMBER, packed, packed_written
 
 
 class RidgeFactor(NamedTuple):
@@ -29,7 +30,9 @@ class RidgeFactor(NamedTuple):
 
 
 @jit
-def _factor_ridge(rows, delta, factor):
+def _factor_ridge(
+    rows: packed("m", "n"), delta: NUMBER, factor: packed_written("min(m, n)", "min(m, n)")
+):
     """Kernel of `factor_ridge`.
 
     Parameters
@@ -53,7 +56,14 @@ def _factor_ridge(rows, delta, factor):
 
 
 @jit
-def _solve_ridge(rows, delta, factor, rhs, work, out):
+def _solve_ridge(
+    rows: packed("m", "n"),
+    delta: NUMBER,
+    factor: packed("min(m, n)", "min(m, n)"),
+    rhs: packed("k", "n"),
+    work: packed_written("k", "m if m < n else work.shape[1]"),
+    out: packed_written("k", "n"),
+):
     """Kernel of `solve_ridge`.
 
     Parameters
@@ -79,7 +89,14 @@ def _solve_ridge(rows, delta, factor, rhs, work, out):
 
 
 @jit
-def _ridge_regression(rows, targets, delta, factor, work, out):
+def _ridge_regression(
+    rows: packed("m", "n"),
+    targets: packed("m", "k"),
+    delta: NUMBER,
+    factor: packed_written("min(m, n)", "min(m, n)"),
+    work: packed_written("k", "m if m < n else work.shape[1]"),
+    out: packed_written("k", "n"),
+):
     """Kernel of `ridge_regression`.
 
     Parameters
@@ -123,6 +140,9 @@ def _space(rows, k):
 def factor_ridge(rows, delta):
     """Cholesky factor of ``AᵀA + delta I``, or of ``A Aᵀ + delta I`` where that is smaller.
 
+    In compiled code ``factor_ridge(rows, delta, factor)`` with rows (m, n); factor (q, q); q =
+    min(m, n). It returns 0, or the order of the leading minor that is not positive definite.
+
     Cost: m n q + q^3 / 3 flops, q = min(m, n) (SYRK, POTRF).
 
     Parameters
@@ -155,6 +175,9 @@ def factor_ridge(rows, delta):
 def solve_ridge(system, rhs, out=None):
     """Solve ``(AᵀA + delta I) x = r`` for every row r of ``rhs``.
 
+    In compiled code ``solve_ridge(rows, delta, factor, rhs, work, out)`` with rows (m, n); factor
+    (q, q); rhs, out (k, n); work (k, m); q = min(m, n). The workspace is not touched where m >= n.
+
     Cost: 2 n^2 flops per row where m >= n, else 2 m^2 + 4 m n.
 
     Parameters
@@ -186,6 +209,11 @@ def solve_ridge(system, rhs, out=None):
 @compiled_as(_ridge_regression)
 def ridge_regression(rows, targets, delta, out=None):
     """``argmin_X 1/2 |A Xᵀ - Y|_F^2 + delta/2 |X|_F^2``, by the smaller of the two Grams.
+
+    In compiled code ``ridge_regression(rows, targets, delta, factor, work, out)`` with rows (m, n);
+    targets (m, k); factor (q, q); work (k, m); out (k, n); q = min(m, n). The workspace is not
+    touched where m >= n. It returns 0, or the order of the leading minor that is not positive
+    definite.
 
     Cost: m n q + q^3 / 3 flops, q = min(m, n), and 2 m n + 2 q^2 per column of Y.
 

@@ -12,6 +12,7 @@ from .arguments import array, number, run, shaped
 from .blas import gemm
 from .groups import fill_row
 from .jit import compiled_as, jit
+from .kinds import NUMBER, packed_written, read
 from .projections import relative_tolerance
 
 MATRIX, SQUARE = ("m", "n"), ("n", "n")
@@ -37,7 +38,7 @@ def _fill(out, number):
 
 
 @jit
-def _nuclear_norm(x, weight):
+def _nuclear_norm(x: read("m", "n"), weight: NUMBER):
     if x.size == 0:
         return 0.0
     if not _all_finite(x):
@@ -52,6 +53,8 @@ def _nuclear_norm(x, weight):
 @compiled_as(_nuclear_norm)
 def nuclear_norm(x, weight=1.0):
     """Nuclear norm of a matrix, ``weight`` times the sum of its singular values.
+
+    In compiled code ``nuclear_norm(x, weight)`` with x (m, n).
 
     Cost: O(m n min(m, n)) flops (SVD).
 
@@ -76,7 +79,9 @@ def nuclear_norm(x, weight=1.0):
 
 
 @jit
-def _prox_nuclear_norm(v, step, weight, out):
+def _prox_nuclear_norm(
+    v: read("m", "n"), step: NUMBER, weight: NUMBER, out: packed_written("m", "n")
+):
     if v.size == 0:
         return 0.0
     if not _all_finite(v):
@@ -105,6 +110,9 @@ def prox_nuclear_norm(v, step=1.0, weight=1.0, out=None):
     """Prox of the nuclear norm, ``argmin_x weight |x|_* + 1/(2 step) |x - v|_F^2``.
 
     Soft thresholding of the singular values by ``step weight``.
+
+    In compiled code ``prox_nuclear_norm(v, step, weight, out)`` with v, out (m, n). It returns the
+    penalty at the result.
 
     Cost: O(m n min(m, n)) flops (SVD).
 
@@ -144,7 +152,7 @@ def _symmetric_part(v, out):
 
 
 @jit
-def _project_positive_semidefinite(v, out):
+def _project_positive_semidefinite(v: read("n", "n"), out: packed_written("n", "n")):
     if v.size == 0:
         return 0.0
     if not _all_finite(v):
@@ -179,6 +187,8 @@ def project_positive_semidefinite(v, out=None):
 
     Of the symmetric part of ``v`` only the eigenvalues above zero are left.
 
+    In compiled code ``project_positive_semidefinite(v, out)`` with v, out (n, n). It returns 0.
+
     Cost: O(n^3) flops (symmetric eigenvalues).
 
     Parameters
@@ -202,7 +212,7 @@ def project_positive_semidefinite(v, out=None):
 
 
 @jit
-def _indicator_positive_semidefinite(x, tolerance):
+def _indicator_positive_semidefinite(x: read("n", "n"), tolerance: NUMBER):
     if x.size == 0:
         return 0.0
     if not _all_finite(x):
@@ -225,6 +235,8 @@ def indicator_positive_semidefinite(x, tolerance=None):
 
     With t the tolerance times the largest magnitude of an eigenvalue: no entry is further than t
     from the symmetric part, and no eigenvalue is below -t.
+
+    In compiled code ``indicator_positive_semidefinite(x, tolerance)`` with x (n, n).
 
     Cost: O(n^3) flops (symmetric eigenvalues).
 

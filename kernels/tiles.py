@@ -12,7 +12,7 @@ All matrices are row-major with unit stride along the last axis; rows may be any
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import config, types
 from numba.extending import intrinsic, overload
 
 from .jit import jit, never_inline
@@ -289,3 +289,7 @@ def _sum_products(a, b, c, lower):
                     b, k * _stride(b) + j, _stride(b), c, i * _stride(c) + j, _stride(c), k > 0,
                 )  # fmt: skip
                 i += rows
+
+
+if config.DISABLE_JIT:
+    from .uncompiled import gram, multiply, multiply_transposed  # noqa: F401

@@ -23,6 +23,7 @@ from .blas import gemm, potrf, potrs, syrk
 from .cholesky import copy_rows
 from .grams import BLOCK
 from .jit import compiled_as, jit
+from .kinds import INTEGERS, NUMBER, packed, packed_written, read, written
 from .rows import add_by_token, row
 
 
@@ -69,7 +70,15 @@ def _sum_by_token(tokens, rows, keep, scale, counts, sums):
 
 
 @jit
-def _token_gram(tokens, rows, keep, scale, counts, sums, gram):
+def _token_gram(
+    tokens: read("m", dtype=INTEGERS),
+    rows: packed("m", "n"),
+    keep: NUMBER,
+    scale: NUMBER,
+    counts: written("d"),
+    sums: written("d", "n"),
+    gram: packed_written("n", "n"),
+):
     """Kernel of `token_gram`.
 
     Parameters
@@ -86,7 +95,15 @@ def _token_gram(tokens, rows, keep, scale, counts, sums, gram):
 
 
 @jit
-def _factor_token_gram(counts, sums, gram, delta, diagonal, means, factor):
+def _factor_token_gram(
+    counts: read("d"),
+    sums: read("d", "n"),
+    gram: read("n", "n"),
+    delta: NUMBER,
+    diagonal: written("d"),
+    means: packed_written("d", "n"),
+    factor: packed_written("n", "n"),
+):
     """Kernel of `factor_token_gram`.
 
     Parameters
@@ -135,7 +152,15 @@ def _add_centred_gram(tokens, rows, delta, work, diagonal, means, gram):
 
 
 @jit
-def _factor_tokens(tokens, rows, delta, work, diagonal, means, factor):
+def _factor_tokens(
+    tokens: read("m", dtype=INTEGERS),
+    rows: read("m", "n"),
+    delta: NUMBER,
+    work: packed_written("block", "n"),
+    diagonal: written("d"),
+    means: written("d", "n"),
+    factor: packed_written("n", "n"),
+):
     """Kernel of `factor_tokens`.
 
     Parameters
@@ -170,7 +195,13 @@ def _factor_tokens(tokens, rows, delta, work, diagonal, means, factor):
 
 
 @jit
-def _solve_tokens(diagonal, means, factor, rhs, out):
+def _solve_tokens(
+    diagonal: read("d"),
+    means: packed("d", "n"),
+    factor: packed("n", "n"),
+    rhs: read("m", "d + n"),
+    out: packed_written("m", "d + n"),
+):
     """Kernel of `solve_tokens`.
 
     Parameters
@@ -208,6 +239,10 @@ def _checked_tokens(tokens, n_tokens, m):
 @compiled_as(_factor_tokens)
 def factor_tokens(tokens, rows, n_tokens, delta):
     """Factor of ``XᵀX + delta I`` where row i of X is [e_tokens[i]; rows[i]].
+
+    In compiled code ``factor_tokens(tokens, rows, delta, work, diagonal, means, factor)`` with
+    tokens (m,); rows (m, n); work (block, n) for any block >= 1; diagonal (d,); means (d, n);
+    factor (n, n). It returns 0, or the order of the leading minor that is not positive definite.
 
     Cost: m n^2 + n^3 / 3 flops and memory for D n numbers: nothing grows with D^2.
 
@@ -251,6 +286,9 @@ def token_gram(tokens, rows, n_tokens, *, keep=0.0, scale=1.0, out=None):
     """``out <- keep out + scale XᵀX`` where row i of X is [e_tokens[i]; rows[i]].
 
     The streaming and the averaged sum of batches as with `gram`.
+
+    In compiled code ``token_gram(tokens, rows, keep, scale, counts, sums, gram)`` with tokens (m,);
+    rows (m, n); counts (d,); sums (d, n); gram (n, n).
 
     Cost: m n^2 flops (SYRK), and D n where ``keep`` is not 1.
 
@@ -301,6 +339,10 @@ def factor_token_gram(system, delta):
     so let ``delta`` be well above the dtype's epsilon times the largest count. `factor_tokens`,
     from the rows themselves, has no such limit.
 
+    In compiled code ``factor_token_gram(counts, sums, gram, delta, diagonal, means, factor)`` with
+    counts, diagonal (d,); sums, means (d, n); gram, factor (n, n). It returns 0, or the order of
+    the leading minor that is not positive definite.
+
     Cost: D n^2 + n^3 / 3 flops (SYRK, POTRF).
 
     Parameters
@@ -333,6 +375,9 @@ def factor_token_gram(system, delta):
 @compiled_as(_solve_tokens)
 def solve_tokens(system, rhs, out=None):
     """Solve ``(XᵀX + delta I) x = r`` for every row r of ``rhs``.
+
+    In compiled code ``solve_tokens(diagonal, means, factor, rhs, out)`` with diagonal (d,); means
+    (d, n); factor (n, n); rhs, out (m, d + n).
 
     Cost: 4 D n + 2 n^2 flops per row.
 

@@ -11,6 +11,7 @@ from .arguments import array, definite, factored, rows_of, solution
 from .blas import gemm, potrf, syrk_rows, trsm
 from .cholesky import copy_rows
 from .jit import compiled_as, jit
+from .kinds import packed, packed_written, read, written
 
 LANES = 16
 """Right-hand sides that go through the recurrence side by side, to fill vector registers."""
@@ -37,7 +38,12 @@ class BlockTridiagonalFactor(NamedTuple):
 
 
 @jit
-def _factor_tridiagonal(diagonal, below, pivots, multipliers):
+def _factor_tridiagonal(
+    diagonal: read("n"),
+    below: read("max(n - 1, 0)"),
+    pivots: written("n"),
+    multipliers: written("max(n - 1, 0)"),
+):
     """Kernel of `factor_tridiagonal`.
 
     Parameters
@@ -97,7 +103,13 @@ def _solve_one(pivots, multipliers, b, x):
 
 
 @jit
-def _solve_tridiagonal(pivots, multipliers, rhs, work, out):
+def _solve_tridiagonal(
+    pivots: read("n"),
+    multipliers: read("max(n - 1, 0)"),
+    rhs: read("m", "n"),
+    work: written("n", "16"),
+    out: written("m", "n"),
+):
     """Kernel of `solve_tridiagonal`.
 
     Parameters
@@ -122,14 +134,22 @@ def _solve_tridiagonal(pivots, multipliers, rhs, work, out):
 
 
 @jit
-def _factor_block_tridiagonal(diagonal, below):
-    """Kernel of `factor_block_tridiagonal`, in place.
+def _factor_block_tridiagonal(
+    diagonal: read("blocks", "b", "b"),
+    below: read("max(blocks - 1, 0)", "b", "b"),
+    pivots: packed_written("blocks", "b", "b"),
+    multipliers: packed_written("max(blocks - 1, 0)", "b", "b"),
+):
+    """Kernel of `factor_block_tridiagonal`.
 
     Parameters
     ----------
-    diagonal : ndarray, (blocks, b, b); the lower triangles are overwritten
-    below : ndarray, (blocks - 1, b, b); overwritten
+    diagonal : ndarray, (blocks, b, b)
+    below : ndarray, (blocks - 1, b, b)
         Block t is at row t + 1, column t.
+    pivots : ndarray, (blocks, b, b), may be ``diagonal``; overwritten
+        The factor is in the lower triangles.
+    multipliers : ndarray, (blocks - 1, b, b), may be ``below``; overwritten
 
     Returns
     -------
@@ -137,17 +157,24 @@ def _factor_block_tridiagonal(diagonal, below):
         0, or the order of the leading minor that is not positive definite.
     """
     for t in range(len(diagonal)):
+        copy_rows(diagonal[t], pivots[t])
         if t > 0:
-            trsm(diagonal[t - 1], False, below[t - 1])
-            syrk_rows(-1.0, below[t - 1], 1.0, diagonal[t])
-        status = potrf(diagonal[t])
+            copy_rows(below[t - 1], multipliers[t - 1])
+            trsm(pivots[t - 1], False, multipliers[t - 1])
+            syrk_rows(-1.0, multipliers[t - 1], 1.0, pivots[t])
+        status = potrf(pivots[t])
         if status != 0:
             return t * diagonal.shape[1] + status
     return 0
 
 
 @jit
-def _solve_block_tridiagonal(diagonal, below, rhs, out):
+def _solve_block_tridiagonal(
+    diagonal: packed("blocks", "b", "b"),
+    below: packed("max(blocks - 1, 0)", "b", "b"),
+    rhs: read("m", "blocks * b"),
+    out: packed_written("m", "blocks * b"),
+):
     """Kernel of `solve_block_tridiagonal`.
 
     Parameters
@@ -174,6 +201,10 @@ def _solve_block_tridiagonal(diagonal, below, rhs, out):
 @compiled_as(_factor_tridiagonal)
 def factor_tridiagonal(diagonal, below):
     """Factor ``L D Lᵀ`` of the symmetric tridiagonal matrix with these diagonals.
+
+    In compiled code ``factor_tridiagonal(diagonal, below, pivots, multipliers)`` with diagonal,
+    pivots (n,); below, multipliers (n - 1,). It returns 0, or the order of the leading minor that
+    is not positive definite.
 
     Cost: 3 n operations in a chain.
 
@@ -207,6 +238,9 @@ def factor_tridiagonal(diagonal, below):
 def solve_tridiagonal(system, rhs, out=None):
     """Solve the tridiagonal system for every row of ``rhs``.
 
+    In compiled code ``solve_tridiagonal(pivots, multipliers, rhs, work, out)`` with pivots (n,);
+    multipliers (n - 1,); rhs, out (m, n); work (n, 16).
+
     Cost: 5 n flops per row; sixteen rows are solved side by side.
 
     Parameters
@@ -238,6 +272,10 @@ def solve_tridiagonal(system, rhs, out=None):
 def factor_block_tridiagonal(diagonal, below):
     """Cholesky factor of the symmetric block-tridiagonal matrix with these blocks.
 
+    In compiled code ``factor_block_tridiagonal(diagonal, below, pivots, multipliers)`` with
+    diagonal, pivots (blocks, b, b); below, multipliers (blocks - 1, b, b). It returns 0, or the
+    order of the leading minor that is not positive definite.
+
     Cost: 7/3 b^3 flops per block (POTRF, TRSM, SYRK).
 
     Parameters
@@ -262,15 +300,18 @@ def factor_block_tridiagonal(diagonal, below):
     """
     diagonal = np.tril(array("diagonal", diagonal, ("blocks", "b", "b")))
     shape = (max(len(diagonal) - 1, 0), *diagonal.shape[1:])
-    below = array("below", below, shape, diagonal).copy()
-    status = _factor_block_tridiagonal(diagonal, below)
-    definite(status, "the block-tridiagonal matrix")
-    return BlockTridiagonalFactor(diagonal, below)
+    below = array("below", below, shape, diagonal)
+    system = BlockTridiagonalFactor(diagonal, np.empty_like(below))
+    definite(_factor_block_tridiagonal(diagonal, below, *system), "the block-tridiagonal matrix")
+    return system
 
 
 @compiled_as(_solve_block_tridiagonal)
 def solve_block_tridiagonal(system, rhs, out=None):
     """Solve the block-tridiagonal system for every row of ``rhs``.
+
+    In compiled code ``solve_block_tridiagonal(diagonal, below, rhs, out)`` with diagonal
+    (blocks, b, b); below (blocks - 1, b, b); rhs, out (m, blocks b).
 
     Cost: 6 b^2 flops per block and row (TRSM, GEMM).
 

@@ -17,6 +17,7 @@ from .coordinates import at, like
 from .docstrings import ROW_RESULT_SECTIONS, ROW_STEP, ROW_VALUE_SECTIONS, sharing
 from .groups import copy_row, fill_row
 from .jit import compiled_as, jit
+from .kinds import DOUBLE, NUMBER, PER_ROW, read, written
 from .norms import maximum
 
 _WEIGHT = """weight : float or array_like, (n - 1,)
@@ -34,7 +35,7 @@ def _row_variation(row, weight):
 
 
 @jit
-def _total_variation(x, weight):
+def _total_variation(x: read("m", "n"), weight: NUMBER | read("max(n - 1, 0)")):
     total, weight = 0.0, like(weight, x)
     for i in range(x.shape[0]):
         total += _row_variation(x[i], weight)
@@ -45,6 +46,8 @@ def _total_variation(x, weight):
 @sharing(ROW_VALUE_SECTIONS.format(parameters=_WEIGHT))
 def total_variation(x, weight=1.0):
     """Total variation of every row, weighted: ``sum_j weight_j |x_(j+1) - x_j|``.
+
+    In compiled code ``total_variation(x, weight)`` with x (m, n); weight a number or (n - 1,).
 
     Cost: one pass over memory.
     """
@@ -118,7 +121,14 @@ def _range(row):
 
 
 @jit
-def _prox_total_variation(v, step, weight, pieces, upper, out):
+def _prox_total_variation(
+    v: read("m", "n"),
+    step: PER_ROW,
+    weight: NUMBER | read("max(n - 1, 0)"),
+    pieces: written("3", "2 * n", dtype=DOUBLE),
+    upper: written("n"),
+    out: written("m", "n"),
+):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         if v.shape[1] < 2:
@@ -143,7 +153,9 @@ def prox_total_variation(v, step=1.0, weight=1.0, out=None):
     ``argmin_x sum_j weight_j |x_(j+1) - x_j| + 1/(2 step) |x - v|_2^2``. Exact, in double
     precision inside; a row that holds NaN or infinity becomes NaN.
 
-    The kernel's workspaces: float64 (3, 2 n), and (n,) in the dtype of ``v``.
+    In compiled code ``prox_total_variation(v, step, weight, pieces, upper, out)`` with v, out
+    (m, n); step a number or (m,); weight a number or (n - 1,); pieces float64 (3, 2 n); upper (n,).
+    It returns the penalty at the result.
 
     Cost: O(n) whatever the data.
     """

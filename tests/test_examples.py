@@ -18,13 +18,17 @@ def folder(tmp_path_factory):
     return shutil.copytree(EXAMPLES, tmp_path_factory.mktemp("docs") / "examples")
 
 
-def _run(folder, name, *launcher):
+def _run(folder, name, *launcher, **variables):
     """Lines that an example prints; Python's warnings are errors."""
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",  # containers
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    }
+    environment = (
+        os.environ
+        | variables
+        | {
+            "OMP_NUM_THREADS": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",  # containers
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        }
+    )
     done = subprocess.run(
         [*launcher, sys.executable, "-W", "error", name],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
@@ -44,6 +48,14 @@ def test_lasso_equals_coordinate_descent(folder):
         assert _difference(line) < 1e-6
         assert int(re.search(r"(\d+) iterations", line)[1]) < 10_000
         assert 3 <= int(re.search(r"(\d+) coefficients", line)[1]) <= 12
+
+
+@pytest.mark.parametrize("name", ["lasso_admm.py", "consensus_logistic.py"])
+def test_examples_run_without_a_compiler(folder, name):
+    if name.startswith("consensus"):
+        pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+    for line in _run(folder, name, NUMBA_DISABLE_JIT="1"):
+        assert _difference(line) < 1e-4
 
 
 @pytest.mark.parametrize("ranks", [None, 2, 3])

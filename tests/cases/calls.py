@@ -86,7 +86,7 @@ LINEAR = {
         np.zeros((2, N)),
     ),
     "gram": lambda: (_normal(9, N), np.linspace(0, 1, 9), 0.5, 2.0, np.zeros((4, N)), _square()),
-    "mirror_lower": lambda: (_normal(N, N),),
+    "mirror_lower": lambda: (_normal(N, N), _square()),
     "factor_cholesky": lambda: (_definite(), 0.5, _square()),
     "solve_cholesky": lambda: (np.linalg.cholesky(_definite()), _normal(3, N), np.zeros((3, N))),
     "update_cholesky": lambda: (np.linalg.cholesky(_definite()), _normal(2, N), np.zeros((36, 32))),
@@ -136,7 +136,7 @@ LINEAR = {
         np.zeros((N, 16)),
         np.zeros((18, N)),
     ),
-    "factor_block_tridiagonal": lambda: tuple(part.copy() for part in _BLOCKS),
+    "factor_block_tridiagonal": lambda: (*_BLOCKS, *(np.zeros_like(part) for part in _BLOCKS)),
     "solve_block_tridiagonal": lambda: (
         *_made("factor_block_tridiagonal", *_BLOCKS),
         _normal(3, N),

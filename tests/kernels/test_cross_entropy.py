@@ -137,3 +137,24 @@ def test_errors_name_the_argument():
         kernels.cross_entropy_loss(1.0, 0)
     with pytest.raises(ValueError, match=r"step is -1.0"):
         kernels.prox_cross_entropy_loss(v, [0, 1], step=-1.0)
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_prox_of_a_single_class_is_the_identity(real):
+    v = np.array([[1.0], [-3.0], [1e30], [1e-3]], real)
+    for step in (1e-6, 1.0, 1e7, 1e30):
+        x = kernels.prox_cross_entropy_loss(v, np.zeros(4, int), step=step, weight=1e8)
+        np.testing.assert_array_equal(x, v)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("real", REALS)
+def test_prox_with_a_step_that_overflows_stays_near_its_limit(real, soft):
+    """tau counts as at most (1 + |v|_inf) / eps: what is lost is of the size of v."""
+    v, _ = _data(real)
+    y = np.tile(np.eye(5, dtype=real)[3] * 0.8 + real(0.04), (6, 1)) if soft else np.full(6, 3)
+    largest = float(np.sqrt(np.finfo(real).max))
+    x = kernels.prox_cross_entropy_loss(v, y, step=largest, weight=2 * largest)
+    assert np.isfinite(x).all()
+    assert soft or (x.argmax(axis=1) == 3).all()
+    assert (np.abs(x - v) < 60 + 8 * np.abs(v).max()).all()

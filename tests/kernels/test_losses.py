@@ -187,3 +187,67 @@ def test_errors_name_the_argument():
         kernels.prox_squared_loss(v, v, out=np.zeros(3, np.float32))
     with pytest.raises(ValueError, match=r"out has shape \(2,\)"):
         kernels.prox_squared_loss(v, v, out=np.zeros(2))
+
+
+LIMITS = [
+    (v, y, step, weight)
+    for v in (-1e33, -1.0, 0.0, 2.0, 1e33)
+    for y in (1.0, 3.0, 1e33)
+    for step, weight in ((1e6, 1.0), (1e20, 1e20), (1e-30, 1e20), (1e20, 0.0))
+]
+"""Finite arguments whose products overflow in float32."""
+
+
+def _mean(v, y, tau):
+    return (v + tau * y) / (1 + tau)
+
+
+CLOSED_FORMS = {
+    "squared": _mean,
+    "absolute": lambda v, y, tau: np.clip(y, v - tau, v + tau),
+    "huber": _mean,  # delta is larger than all
+    "quantile": lambda v, y, tau: np.clip(y, v - tau * 3 / 4, v + tau / 4),
+    "hinge": lambda v, y, tau: v + y * np.clip(1 - y * v, 0, tau),
+    "squared_hinge": lambda v, y, tau: v if y * v >= 1 else _mean(v, y, tau),
+}
+
+
+def _limits(name, real):
+    """Cases as long doubles; in float64 their powers, so that products overflow there, too."""
+    power = 1 if real == np.float32 else 7
+    for v, y, step, weight in LIMITS:
+        y = 1.0 if name in LABELLED else y
+        numbers = [np.sign(x) * abs(x) ** power for x in (v, y, step, weight)]
+        yield tuple(np.longdouble(real(x)) for x in numbers)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", CLOSED_FORMS)
+def test_prox_has_its_limits_where_products_overflow(name, real):
+    parameters = PARAMETERS | {"huber": (1e34 if real == np.float32 else 1e250,)}
+    for v, y, step, weight in _limits(name, real):
+        given = [np.array([number], real) for number in (v, y)]
+        x = _of("prox_", name)(
+            *given, *parameters.get(name, ()), step=real(step), weight=real(weight)
+        )
+        expected = CLOSED_FORMS[name](v, y, step * weight)
+        allowed = abs(expected) + (0 if CLOSED_FORMS[name] is _mean else abs(v))
+        assert np.abs(x - expected) <= 8 * np.finfo(real).eps * allowed, (v, y, step, weight)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", ["logistic", "poisson"])
+def test_prox_by_newton_clamps_what_overflows(name, real):
+    """tau counts as at most the largest number / 1024, for Poisson divided by y."""
+    largest = np.longdouble(np.finfo(real).max) / 1024
+    for v, y, step, weight in _limits(name, real):
+        given = [np.array([number], real) for number in (v, y)]
+        x = _of("prox_", name)(*given, step=real(step), weight=real(weight))
+        tau = min(step * weight, largest / y)
+        if tau == 0:  # x is v, which the twin's bisection cannot bracket
+            assert x == v
+            continue
+        expected = twins.prox(name, *given, step=tau)
+        allowed = np.abs(expected) + abs(v) + (abs(np.log(tau)) if tau else 0)
+        error = np.abs(x - expected)
+        assert error <= 8 * np.finfo(real).eps * allowed + 1e-60, (v, y, step, weight)

@@ -442,3 +442,13 @@ def test_errors_name_the_argument():
         kernels.prox_linf_norm(v, out=np.zeros(3, np.float32))
     with raises(ValueError, match=r"out has shape \(2,\): expected \(3,\)"):
         kernels.project_nonnegative(v, out=np.zeros(2))
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_tiny_balls_around_huge_points(real):
+    """The factor radius / |v| vanishes, the projection does not."""
+    large, tiny = (1e20, 1e-30) if real == np.float32 else (1e180, 1e-200)
+    v = np.array([[3 * large, -4 * large]], real)
+    x = kernels.project_l2_ball(v, tiny)
+    np.testing.assert_allclose(x, [[0.6 * tiny, -0.8 * tiny]], rtol=1e-6)
+    np.testing.assert_array_equal(kernels.project_l2_ball(v, 0.0), [[0, 0]])

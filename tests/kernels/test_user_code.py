@@ -58,6 +58,69 @@ def results(tmp_path_factory):
     return [np.load(folder / f"{run}.npz") for run in range(2)]
 
 
+PLAIN = """
+import sys
+import numpy as np
+from cases.calls import CALLS
+from numba import njit
+from fastadmm import kernels
+np.seterr(all="ignore")
+results = {}
+for name, call in CALLS.items():
+    arguments, function = call(), njit(getattr(kernels, name))
+    value = function(*arguments)
+    results[name + " value"] = np.nan if value is None else value
+    for i, argument in enumerate(arguments):
+        if argument is not None:
+            results[f"{name} {i}"] = argument
+np.savez(sys.argv[1], **results)
+"""
+
+
+def test_without_a_compiler_public_names_are_the_kernels(results, tmp_path):
+    """NUMBA_DISABLE_JIT=1: a call with the kernel's arguments returns what the kernel does."""
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "NUMBA_DISABLE_JIT": "1",
+    }
+    subprocess.run(
+        [sys.executable, "-c", PLAIN, tmp_path / "plain.npz"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    plain = np.load(tmp_path / "plain.npz")
+    assert {key for key in plain if key.endswith(" value")} == {f"{name} value" for name in CALLS}
+    for key in plain:
+        np.testing.assert_allclose(plain[key], results[0][key], rtol=1e-11, atol=1e-13, err_msg=key)
+
+
+TRAIN = """
+import numpy as np
+from fastadmm import RNN, fit
+from fastadmm.kernels import blas, prox_l1
+assert not hasattr(blas.gemm, "py_func")
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(12, 4, 3)), rng.integers(0, 2, 12)
+for solver in ("condensed", "block", "admmirnn"):
+    net = RNN(3, 4, 2, dtype="float64")
+    fit(net, X, y, epochs=2, solver=solver, verbose=0)
+    assert np.isfinite(net.predict(X)).all()
+v = np.array([3.0, -0.2])
+np.testing.assert_array_equal(prox_l1(v, 0.5, out=v), [2.5, 0.0])
+"""
+
+
+def test_without_a_compiler_training_and_a_slice_of_the_tests_run():
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    slice_of_tests = [
+        Path(__file__).with_name(f"test_{name}.py") for name in ("nonconvex", "grams")
+    ]
+    for command in (["-c", TRAIN], ["-m", "pytest", "-q", *slice_of_tests]):
+        done = subprocess.run(
+            [sys.executable, *command], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_kernel_is_called():
     """All but conjugate gradients, whose tests have user code of their own."""
     compiled = {name for name in kernels.__all__ if hasattr(getattr(kernels, name), "kernel")}
