@@ -200,31 +200,32 @@ TINY_PENALTY = 1e-30
 
 
 @jit(internal=True)
-def _step_unit(weights, average, m, solved_m, rho, momentum_left, alpha):
-    """Move one unit and its average; returns the squared rms change of its pre-activation."""
+def _step_unit(weights, average, solved_m, rho, momentum_left, alpha):
+    """Move one unit and its average."""
     real = weights.dtype.type
-    change = 0.0
     if rho >= TINY_PENALTY:
         length = real(1 / (rho * momentum_left))
-        change = length * (length * dot(m, solved_m))
         for j in range(len(weights)):
             weights[j] -= length * solved_m[j]
     keep, take = real(alpha), real(1 - alpha)
     for j in range(len(weights)):
         average[j] = keep * average[j] + take * weights[j]
-    return change
 
 
 @jit(internal=True)
 def step_units(
-    weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, rho,
-    change, start, stop,
+    weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, others,
+    rho, change, start, stop,
 ):  # fmt: skip
     """One proximal linear-system update of some units, and of their average.
 
     ``m <- momentum m + (1 - momentum) g``, ``v_i <- beta2 v_i + (1 - beta2) g_i R̃⁻¹ g_iᵀ``,
-    ``ρ_i = sqrt(v_i / (1 - beta2^k)) / eta``, ``Θ_i <- Θ_i - m_i R̃⁻¹ / (ρ_i (1 - momentum^k))``,
-    ``average <- alpha average + (1 - alpha) Θ``.
+    ``m̂ = m / (1 - momentum^k)``, ``ρ_i = sqrt(max(v_i / (1 - beta2^k), m̂_i R̃⁻¹ m̂_iᵀ)) / eta``,
+    ``Θ_i <- Θ_i - m̂_i R̃⁻¹ / ρ_i``, ``average <- alpha average + (1 - alpha) Θ``.
+
+    The mean square v_i alone would let multipliers that grow from step to step move a unit by up to
+    ``(1 - momentum) / sqrt((1 - beta2) (1 - momentum^2 / beta2))`` times eta, 2.345 with the
+    defaults (Cauchy-Schwarz). The square of the mean beside it makes eta the bound.
 
     Limited by flops: one product with the inverse, 2 units n^2, and a second one after the inverse
     was renewed; in between ``m R̃⁻¹`` is averaged like m itself.
@@ -248,9 +249,12 @@ def step_units(
         Workspace.
     solved_m : ndarray, (units, n)
         ``m R̃⁻¹``, kept from step to step.
+    others : ndarray, (units,), float64
+        What other columns of the same units, with a metric of their own and without momentum, add
+        to ``g_i R̃⁻¹ g_iᵀ`` and to ``m̂_i R̃⁻¹ m̂_iᵀ``.
     rho : ndarray, (units,), float64; overwritten
     change : ndarray, (units,), float64; overwritten
-        ``ΔΘ_i R̃ ΔΘ_iᵀ``, the squared rms change of the unit's pre-activation.
+        ``ΔΘ_i R̃ ΔΘ_iᵀ <= eta^2``, the squared rms change of the unit's pre-activation.
     start, stop : int
         The units to update.
     """
@@ -263,8 +267,8 @@ def step_units(
     else:
         _average(solved_m[start:stop], solved[start:stop], momentum)
     for i in range(start, stop):
-        v[i] = beta2 * v[i] + (1 - beta2) * dot(solved[i], g[i])
-        rho[i] = math.sqrt(v[i] / beta2_left) / eta
-        change[i] = _step_unit(
-            weights[i], average[i], m[i], solved_m[i], rho[i], momentum_left, alpha
-        )
+        v[i] = beta2 * v[i] + (1 - beta2) * (dot(solved[i], g[i]) + others[i])
+        size = max(0.0, float(dot(m[i], solved_m[i])) / momentum_left**2) + others[i]
+        rho[i] = math.sqrt(max(v[i] / beta2_left, size)) / eta
+        change[i] = size / rho[i] ** 2 if rho[i] >= TINY_PENALTY else 0.0
+        _step_unit(weights[i], average[i], solved_m[i], rho[i], momentum_left, alpha)

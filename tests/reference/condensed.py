@@ -102,8 +102,8 @@ class Block:
         self.weights, self.average, self.eta = weights.copy(), weights.copy(), eta
         self.gram, self.m, self.v, self.k = 0.0, 0.0, 0.0, 0
 
-    def step(self, g, gram, decay):
-        """One update; see algorithm 2.3."""
+    def step(self, g, gram, decay, others=0.0):
+        """One update; ``others`` is what the units' columns outside this block add to squares."""
         self.k += 1
         k = self.k
         beta = min(0.95, 1 - 1 / k)
@@ -112,11 +112,18 @@ class Block:
             n = len(gram)
             self.inverse = np.linalg.inv(self.gram + 0.3 * np.trace(self.gram) / n * np.eye(n))
         self.m = 0.9 * self.m + 0.1 * g
-        self.v = 0.99 * self.v + 0.01 * ((g @ self.inverse) * g).sum(1)
-        rho = np.sqrt(self.v / (1 - 0.99**k)) / (self.eta * decay)
-        self.weights = self.weights - (self.m / (1 - 0.9**k)) @ self.inverse / rho[:, None]
-        alpha = min(0.98, 1 - 1 / k)
-        self.average = alpha * self.average + (1 - alpha) * self.weights
+        self.v = 0.99 * self.v + 0.01 * (((g @ self.inverse) * g).sum(1) + others)
+        m = self.m / (1 - 0.9**k)
+        size = ((m @ self.inverse) * m).sum(1) + others
+        self.rho = np.sqrt(np.maximum(self.v / (1 - 0.99**k), size)) / (self.eta * decay)
+        self.weights = self.weights - m @ self.inverse / self.rho[:, None]
+        self.alpha = min(0.98, 1 - 1 / k)
+        self.average = self.alpha * self.average + (1 - self.alpha) * self.weights
+
+
+def guard(growth, k, total):
+    """Factor of the recurrent weights before step k of so many."""
+    return 1 - min(0.02, 0.1 * max(0.0, growth))
 
 
 def train(theta, phi, activation, X, y, loss, readout, batches):
@@ -127,7 +134,7 @@ def train(theta, phi, activation, X, y, loss, readout, batches):
         of_theta, of_phi, growth = sums(
             theta.weights, phi.weights, activation, X[cases], y[cases], loss, readout, True
         )
-        theta.weights[:, inputs:-1] *= 1 - min(0.02, 0.1 * max(0.0, growth))
+        theta.weights[:, inputs:-1] *= guard(growth, k, len(batches))
         decay = 1 - k / (len(batches) + 1)
         theta.step(*of_theta, decay)
         phi.step(*of_phi, decay)
