@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ class RNN:
 
     Notes
     -----
-    U and V start normal with variance 1/D and 1/H, b and c at zero.
+    U and V start normal with variance 1/D and 1/H, b and c at zero: a start for inputs and targets
+    of mean 0 and size 1, to which `fastadmm.fit` brings data of any units.
     """
 
     def __init__(
@@ -59,12 +61,21 @@ class RNN:
         read = rng.standard_normal((outputs, hidden)) / hidden**0.5
         self.theta = np.concatenate([drive, recurrent, np.zeros((hidden, 1))], 1, dtype=self.dtype)
         self.phi = np.concatenate([read, np.zeros((outputs, 1))], 1, dtype=self.dtype)
+        self._start = self._digest()
 
     def __repr__(self):
         return (
             f"RNN(inputs={self.inputs}, hidden={self.hidden}, outputs={self.outputs}, "
             f"activation={self.activation!r}, dtype={self.dtype.name!r})"
         )
+
+    @property
+    def is_new(self):
+        """Whether it has the weights that it was made with: nothing trained, loaded or set."""
+        return self._start == self._digest()
+
+    def _digest(self):
+        return zlib.crc32(self.phi.tobytes(), zlib.crc32(self.theta.tobytes()))
 
     @property
     def parameters(self):

@@ -10,6 +10,7 @@ from fastadmm.network import RNN
 from fastadmm.problem import Problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.threads import check_threads, compute_threads
+from fastadmm.units import Units
 
 ENOUGH = 0.5
 """Efficiency under which more ranks do not pay."""
@@ -93,7 +94,7 @@ def _cycles(work, steps, batch, threads):
     rng = np.random.default_rng(0)
     net = RNN(work.inputs, work.hidden, work.outputs, dtype=f"float{8 * work.itemsize}")
     readout = "all" if work.every else "last"
-    problem = Problem("softmax_cross_entropy", readout, work.tokens)
+    problem = Problem("softmax_cross_entropy", readout, work.tokens, Units.raw(net, work.tokens))
     if work.tokens:
         X = rng.integers(0, work.inputs, (batch, steps))
     else:

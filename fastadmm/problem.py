@@ -7,6 +7,7 @@ import numpy as np
 
 from fastadmm import validation
 from fastadmm.unfolded import Unfolded
+from fastadmm.units import Units
 
 LOSSES = ("softmax_cross_entropy", "squared")
 READOUTS = ("last", "all")
@@ -26,11 +27,14 @@ class Problem:
         Which outputs have a target.
     tokens : bool
         Inputs are token ids.
+    units : Units
+        Of the data; the network's weights are for inputs and targets in them.
     """
 
     loss: str
     readout: str
     tokens: bool
+    units: Units
 
     @property
     def classifies(self):
@@ -39,7 +43,9 @@ class Problem:
 
     def reported(self, total, terms, width):
         """Loss as reported, from the kernels' sum over so many terms of so many components."""
-        return total / terms if self.classifies else 2 * total / (terms * width)
+        if self.classifies:
+            return total / terms
+        return 2 * total * self.units.target_scale**2 / (terms * width)
 
     def scores(self, sums, width):
         """Loss as reported and accuracy, None without labels, from what `score` returns."""
@@ -50,7 +56,9 @@ class Problem:
         """Mean loss, as the kernels define it, of a network whose outputs are all zero."""
         if y.size == 0:
             return 0.0
-        return math.log(width) if self.classifies else float(np.square(y).sum(-1).mean() / 2)
+        if self.classifies:
+            return math.log(width)
+        return float(np.square(self.units.targets(y)).sum(-1).mean() / 2)
 
     def outputs_of(self, steps, is_last=True):
         """Number L of outputs with a target in so many steps, which may be the sequence's last."""
@@ -59,9 +67,11 @@ class Problem:
     def targets_of(self, y, cases, first, steps):
         """Targets of a window, one row a loss term, in the order of the unfolded rows."""
         if self.readout == "last":
-            return y[cases]
-        window = y[cases, first : first + steps].swapaxes(0, 1)
-        return np.ascontiguousarray(window).reshape(-1, *y.shape[2:])
+            found = y[cases]
+        else:
+            window = y[cases, first : first + steps].swapaxes(0, 1)
+            found = np.ascontiguousarray(window).reshape(-1, *y.shape[2:])
+        return found if self.classifies else self.units.targets(found)
 
 
 def make_problem(net, X, y, loss=None, readout="last", empty=False):
@@ -79,7 +89,7 @@ def make_problem(net, X, y, loss=None, readout="last", empty=False):
     validation.one_of(loss, LOSSES, "loss")
     X = validation.inputs(net, X, empty=empty)
     y = validation.targets(net, X, y, loss, readout)
-    return Problem(loss, readout, X.ndim == 2), X, y
+    return Problem(loss, readout, X.ndim == 2, Units.raw(net, X.ndim == 2)), X, y
 
 
 def score(net, problem, X, y, threads, steps=256, batch=512):
@@ -107,7 +117,7 @@ def score(net, problem, X, y, threads, steps=256, batch=512):
     if n_cases == 0:
         return sums
     steps, batch = min(steps, n_timepoints), min(batch, n_cases)
-    unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
+    unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
     kernel = getattr(losses, problem.loss)
     for cases, first, window in unfolded.windows(X, net.theta, steps, batch):
         length = len(window.z) - 1

@@ -4,7 +4,7 @@ import copy
 import math
 import signal
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 import numpy as np
@@ -20,9 +20,10 @@ from fastadmm.on_disk import OnDisk
 from fastadmm.problem import evaluate, make_problem, score
 from fastadmm.progress import make_reporter
 from fastadmm.report import finite_or_none
-from fastadmm.shares import Plan, Share
+from fastadmm.shares import Plan, Share, count
 from fastadmm.solvers import SOLVERS
 from fastadmm.threads import check_threads, compute_threads
+from fastadmm.units import SCALES, Units
 from fastadmm.validation import asarray
 
 SIGNALS = (signal.SIGINT, *signals.STOPPING)
@@ -46,7 +47,8 @@ class Result:
         ``validation_accuracy`` (of the weights that are returned; None without validation data or
         labels), and what the solver measures. None where there is none, or it is not finite.
         `condensed`: ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``,
-        ``rho_max`` (at the last step), ``growth`` (mean γ). `block` and `admmirnn`: see
+        ``rho_max`` (at the last step), ``growth`` (mean γ), ``shrinkage`` (mean, of the recurrent
+        weights in a step by the growth guard). `block` and `admmirnn`: see
         `fastadmm.solvers.splitting.SplittingRecord`; there ``train_loss`` is the loss at the
         output variables. With ``staleness``: ``age_mean`` and ``age_max``, lists with an entry per
         rank, of how many iterations old what it used was.
@@ -83,6 +85,7 @@ def fit(
     epochs=10,
     batch_size=64,
     steps=None,
+    scale="standard",
     validation=None,
     callbacks=(),
     time_limit=None,
@@ -100,7 +103,8 @@ def fit(
     Parameters
     ----------
     net : RNN
-        Trained in place, from the weights it has.
+        Trained in place, from the weights it has. Those of a new network are taken to be for
+        standardised data, see ``scale``; later ones for data as they are.
     X : array_like, (n_cases, n_timepoints, n_channels), or (n_cases, n_timepoints) token ids
     y : array_like
         ``readout="last"``: labels (n_cases,) or values (n_cases, C). ``"all"``: labels
@@ -113,16 +117,23 @@ def fit(
     epochs : int
         Passes over the data.
     batch_size : int or None
-        Sequences in a mini-batch; None for all of them. `block` and `admmirnn` go on from their
+        Most sequences in a mini-batch; None for all of them. Sizes differ by one at most: 65 cases
+        make mini-batches of 33 and 32, not of 64 and 1. `block` and `admmirnn` go on from their
         states and multipliers where every mini-batch holds all of the data, so that an epoch is
         an iteration; otherwise each mini-batch starts from simulated states.
     steps : int, optional
-        With ``readout="all"``: train on windows of so many time points, carrying the state from
-        one to the next (long streams). None: whole sequences.
+        With ``readout="all"``: train on windows of at most so many time points, carrying the state
+        from one to the next (long streams). None: whole sequences.
+    scale : {"standard", None}
+        Training sees every channel of the inputs between about -1 and 1, and targets of a
+        regression with mean 0 in every output and variance 1; the units are folded into the
+        weights, so that the network takes and predicts raw data (`fastadmm.units`). None: train on
+        raw data.
     validation : (Xv, yv), optional
         Evaluated after every epoch.
     callbacks : sequence of callables
-        Called with the record after every epoch; one that returns True ends training.
+        Called with the record after every epoch, when the network has the weights that were scored;
+        one that returns True ends training.
     time_limit : float, optional
         Seconds of training, checked after every mini-batch.
     verbose : int
@@ -185,10 +196,11 @@ def fit(
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
     n_cases, n_timepoints = X.shape[:2]
     batch_size = min(batch_size or n_cases, n_cases)
+    _one_of(scale, SCALES, "scale")
     plan = Plan(n_cases, n_timepoints, batch_size, _window(steps, n_timepoints, readout), epochs)
     staleness = _staleness(staleness, comm, plan, options)
     work = Work(
-        n_cases, n_timepoints, batch_size, plan.steps, net.inputs, net.hidden, net.outputs,
+        n_cases, n_timepoints, plan.batch_size, plan.steps, net.inputs, net.hidden, net.outputs,
         every=readout == "all", tokens=X.ndim == 2, itemsize=net.dtype.itemsize,
     )  # fmt: skip
     domain = _domain(comm, grid, micro_batches, work, solver, staleness)
@@ -201,6 +213,8 @@ def fit(
         if validation is not None:
             validation = _own_cases(net, *validation, problem, domain)
     net.task.update(loss=problem.loss, readout=readout)
+    if scale == "standard":
+        problem = replace(problem, units=Units.of(net, problem, X, y, share))
     run = _Run(net, problem, X, y, plan, share, validation, threads, np.random.default_rng(seed))
     verbose = verbose if domain.is_root else 0
     with compute_threads(threads), make_reporter(verbose, plan, problem) as reporter:
@@ -292,14 +306,23 @@ def warm_up(kind, net, problem, X, y, threads):
 
 
 class _Run:
-    """One call of fit: the moving parts of the epoch loop."""
+    """One call of fit: the moving parts of the epoch loop.
+
+    The solver moves weights of its own, for data in the problem's units; the network gets the
+    averaged iterate, for raw data, after every epoch and at the end.
+    """
 
     def __init__(self, net, problem, X, y, plan, share, validation, threads, rng):
         self.net, self.problem, self.X, self.y = net, problem, X, y
         self.plan, self.share, self.domain = plan, share, share.domain
         self.validation, self.threads, self.rng = validation, threads, rng
         self.result = Result(threads=threads)
-        self.best_loss, self.best = math.inf, (net.theta.copy(), net.phi.copy())
+        self.moving = copy.copy(net)
+        self.moving.theta, self.moving.phi = net.theta.copy(), net.phi.copy()
+        if not net.is_new:
+            problem.units.enter(self.moving)
+        self.raw = replace(problem, units=Units.raw(net, problem.tokens))
+        self.best_loss, self.best = math.inf, (self.moving.theta.copy(), self.moving.phi.copy())
         self.loss_of_zero = self.domain.largest(problem.loss_of_zero(y, net.outputs))
         self.limit, self.is_first_step = None, True
         self.status, self.last_iteration = None, math.inf
@@ -308,7 +331,7 @@ class _Run:
         """Run all epochs, or until there is a reason to stop."""
         plan = self.plan
         solver = kind(
-            self.net, self.problem, options, self.share.batch, self.share.steps,
+            self.moving, self.problem, options, self.share.batch, self.share.steps,
             plan.epochs * plan.batches, self.threads, self.domain,
         )  # fmt: skip
         try:
@@ -325,8 +348,7 @@ class _Run:
         if not diverged:
             self.result.kkt = solver.kkt()
         self.result.certificate = solver.certificate
-        weights = self.best if diverged else solver.average
-        self.net.theta[:], self.net.phi[:] = weights
+        self._hand_over(self.best if diverged else solver.average)
 
     def _epoch(self, solver, epoch, time_limit, reporter):
         """One pass over the data; sets the status where training has to end."""
@@ -336,14 +358,16 @@ class _Run:
             own, first, steps = self.share.cut(cases, window)
             initial = carried if window else None
             again = plan.batches == 1 and not self.is_first_step
-            record = solver.step(self.X, self.y, own, first, steps, initial, again)
+            n_cases = count(cases)
+            weight = plan.weight(n_cases, window, self.problem.readout)
+            record = solver.step(self.X, self.y, own, first, steps, initial, again, weight)
             self.is_first_step = False
             if window + 1 < plan.n_windows:
                 carried = domain.carry(solver.final_state(steps, len(own)))
             records.append(record)
             self.result.train_seconds = before + time.perf_counter() - started
             wishes = self._wishes(time_limit)
-            domain.reduce((wishes,), partial(self._judge, record, wishes, reporter, len(cases)))
+            domain.reduce((wishes,), partial(self._judge, record, wishes, reporter, n_cases))
             domain.end_iteration()
             if domain.iteration >= self.last_iteration:
                 break
@@ -394,13 +418,12 @@ class _Run:
 
     def _record(self, solver, epoch, seconds, records):
         """Append the epoch to the history, and keep the iterate if it is the best so far."""
-        averaged = copy.copy(self.net)
-        averaged.theta, averaged.phi = solver.average
+        self._hand_over(solver.average)
         loss, accuracy = None, None
         if self.validation is not None:
-            sums = score(averaged, self.problem, *self.validation, self.threads)
+            sums = score(self.net, self.raw, *self.validation, self.threads)
             self.domain.sum(sums)
-            loss, accuracy = self.problem.scores(sums, self.net.outputs)
+            loss, accuracy = self.raw.scores(sums, self.net.outputs)
         train_loss = self._mean_loss(records)
         measured = {
             "train_loss": train_loss,
@@ -415,6 +438,10 @@ class _Run:
         if merit < self.best_loss:
             self.best_loss = merit
             self.best = tuple(w.copy() for w in solver.average)
+
+    def _hand_over(self, weights):
+        """Give the network weights of the solver's, for raw data."""
+        self.problem.units.leave(*weights, self.net)
 
     def _ages(self):
         """Entries of the history of a run whose ranks may lag behind."""

@@ -8,6 +8,7 @@ import numpy as np
 from fastadmm.kernels import states
 from fastadmm.mpi.partition import bounds
 from fastadmm.mpi.serial import Serial
+from fastadmm.units import Units
 
 
 @dataclass
@@ -70,14 +71,17 @@ class Unfolded:
         Inputs are token ids instead of channels.
     steps, batch : int
     threads : int
+    units : fastadmm.units.Units, optional
+        Of the inputs; by default the weights take them as they are.
     """
 
-    def __init__(self, net, tokens, steps, batch, threads):
+    def __init__(self, net, tokens, steps, batch, threads, units=None):
         self.inputs, self.hidden, self.dtype = net.inputs, net.hidden, net.dtype
         self.is_tokens, self.threads = tokens, threads
         self.left = 0 if tokens else net.inputs
         self.width = self.left + net.hidden + 1
         self.activation = net.activation_code
+        self.units = units or Units.raw(net, tokens)
         self._z = np.zeros((steps + 1) * batch * self.width, self.dtype)
         self._tokens = np.zeros(steps * batch if tokens else 0, np.int64)
         self.theta_t = np.empty((net.inputs + net.hidden + 1, net.hidden), self.dtype)
@@ -104,7 +108,11 @@ class Unfolded:
         if self.is_tokens:
             states.load_tokens(X, cases, first, window.z, window.tokens, window.sequence_bounds)
         else:
-            states.load(X, cases, first, window.z, window.sequence_bounds)
+            units = self.units
+            states.load(
+                X, cases, first, units.input_shift, units.input_scale, window.z,
+                window.sequence_bounds,
+            )  # fmt: skip
         window.states[0] = 0 if initial is None else initial
         return window
 

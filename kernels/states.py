@@ -25,8 +25,10 @@ SEQUENCES = 32
 
 
 @jit(parallel=True)
-def load(x, cases, first, z, bounds):
-    """Gather a window of dense inputs, ``z[t, i, :D] <- x[cases[i], first + t]``; set the ones.
+def load(x, cases, first, shift, scale, z, bounds):
+    """Gather a window of dense inputs, and set the ones.
+
+    ``z[t, i, :D] <- (x[cases[i], first + t] - shift) / scale``
 
     Parameters
     ----------
@@ -34,6 +36,7 @@ def load(x, cases, first, z, bounds):
     cases : ndarray, (B,), int64
     first : int
         First time point of the window.
+    shift, scale : ndarray, (D,)
     z : ndarray, (T + 1, B, D + H + 1); its states are left alone
     bounds : ndarray, (chunks + 1,), int64
     """
@@ -42,7 +45,7 @@ def load(x, cases, first, z, bounds):
         for i in range(bounds[chunk], bounds[chunk + 1]):
             for t in range(z.shape[0] - 1):
                 for d in range(width):
-                    z[t, i, d] = x[cases[i], first + t, d]
+                    z[t, i, d] = (x[cases[i], first + t, d] - shift[d]) / scale[d]
             for t in range(z.shape[0]):
                 z[t, i, z.shape[2] - 1] = 1
 

@@ -145,8 +145,8 @@ def visit(rows, sums, distinct, total, ridge, log_kept, log_alpha):
     rows : TokenRows
         Its ``counts`` and ``log_kept`` are updated.
     sums : TokenSums
-        Its ``scales`` are overwritten: for each entry 1 / E, and the weight of the past in the
-        average over the steps before.
+        Its ``scales`` are overwritten: for each entry 1 / E, and the weight in the average of the
+        steps in which the token stayed.
     distinct : int
         Entries of ``sums``.
     total : float
@@ -160,7 +160,7 @@ def visit(rows, sums, distinct, total, ridge, log_kept, log_alpha):
         token = sums.ids[e]
         rows.counts[token] += sums.counts[e]
         sums.scales[0, e] = 1 / (rows.counts[token] / total + ridge)
-        sums.scales[1, e] = math.exp(log_kept - rows.log_kept[token])
+        sums.scales[1, e] = -math.expm1(log_kept - rows.log_kept[token])
         rows.log_kept[token] = log_kept + log_alpha
 
 
@@ -195,12 +195,11 @@ def step(rows, sums, distinct, alpha, rho, start, stop):
     for i in range(len(lengths)):
         lengths[i] = 1 / rho[start + i] if rho[start + i] >= TINY_PENALTY else 0.0
     for e in range(distinct):
-        token, inverse, past = sums.ids[e], sums.scales[0, e], sums.scales[1, e]
-        before, since = real(past), real(1 - past)
+        token, inverse, since = sums.ids[e], sums.scales[0, e], real(sums.scales[1, e])
         g, values = sums.g[e, start:stop], rows.values[token, start:stop]
         average = rows.average[token, start:stop]
         for i in range(len(g)):
-            mean = before * average[i] + since * values[i]
+            mean = average[i] + since * (values[i] - average[i])
             values[i] -= real(lengths[i] * inverse) * g[i]
             average[i] = keep * mean + take * values[i]
 
@@ -210,12 +209,11 @@ def _catch_up(rows, log_kept, start, stop):
     """`catch_up` of some tokens. Apart, since Numba drops stores to fields within a prange."""
     real = rows.values.dtype.type
     for token in range(start, stop):
-        past = math.exp(log_kept - rows.log_kept[token])
+        since = real(-math.expm1(log_kept - rows.log_kept[token]))
         rows.log_kept[token] = log_kept
-        before, since = real(past), real(1 - past)
         average, values = rows.average[token], rows.values[token]
         for i in range(len(values)):
-            average[i] = before * average[i] + since * values[i]
+            average[i] += since * (values[i] - average[i])
 
 
 @jit(parallel=True)

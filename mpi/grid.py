@@ -51,17 +51,16 @@ class Grid(Serial):
         self._mail = Mailbox(self.comm)
 
     def cut(self, n_cases, n_steps, batch):
-        """Own part of a window's sequences and time steps; sets the neighbours along time."""
+        """Own part of a window's places and time steps; sets the neighbours along time."""
         self.n_cases, self.n_steps = n_cases, n_steps
-        start, stop = partition(batch, self.batch_size, self.batch_index)
-        cases = slice(min(start, n_cases), min(stop, n_cases))
+        places = slice(*partition(batch, self.batch_size, self.batch_index))
         steps = slice(*partition(n_steps, self.time_size, self.time_index))
         owns, self.stop = steps.stop > steps.start, steps.stop
         self.is_first = owns and steps.start == 0
         self.is_last = owns and steps.stop == n_steps
         self._left = self.rank - 1 if owns and steps.start > 0 else None
         self._right = self.rank + 1 if owns and steps.stop < n_steps else None
-        return cases, steps
+        return places, steps
 
     def send_right(self, array):
         if self._right is not None and array.size:
@@ -95,7 +94,10 @@ class Grid(Serial):
         return bool(found[0] > 0)
 
     def largest(self, value):
-        return max(self.comm.allgather(value))
+        return np.maximum.reduce(self.comm.allgather(value))
+
+    def gather(self, array):
+        return self.comm.allgather(array)
 
     def carry(self, state):
         last = min(self.time_size, self.n_steps) - 1

@@ -41,12 +41,12 @@ class Serial:
         self.iteration = 0
 
     def cut(self, n_cases, n_steps, batch):
-        """Own part of a window's sequences and time steps, two slices.
+        """Own places in a mini-batch of ``batch`` places, and own time steps of a window: slices.
 
-        Places in a mini-batch of ``batch`` are owned, so that a smaller last one has fewer owners.
+        Places are owned, not sequences: some may be empty, with ``n_cases`` sequences in all.
         """
         self.n_cases, self.n_steps, self.stop = n_cases, n_steps, n_steps
-        return slice(0, n_cases), slice(0, n_steps)
+        return slice(0, batch), slice(0, n_steps)
 
     def send_right(self, array):
         """Send an edge to the owner of the next steps; returns before it has arrived."""
@@ -90,8 +90,12 @@ class Serial:
         return bool(flag)
 
     def largest(self, value):
-        """The largest of all processes' numbers."""
+        """The largest of all processes' numbers, or of each entry of their arrays."""
         return value
+
+    def gather(self, array):
+        """Arrays of all processes, in the order of their ranks."""
+        return [array]
 
     def carry(self, state):
         """State after a window's last step, from its owner to that of the first step."""

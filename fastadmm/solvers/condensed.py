@@ -38,21 +38,23 @@ class CondensedOptions:
     gram_memory : float
         Weight of the past in the averaged Gram, per step.
     gram_every : int
-        Only every so many mini-batches enter the averaged Gram (and each of the first nine); the
-        Gram is worth its cost in every mini-batch only where mini-batches differ a lot.
+        Of so many mini-batches one enters the averaged Gram (and each of the first nine), see
+        `is_due`; the Gram is worth its cost in every mini-batch only where mini-batches differ a
+        lot.
     momentum : float
         Weight of the past in the averaged multiplier sums.
     penalty_memory : float
         Weight of the past in the mean squares that set the penalties.
     refactor_every : int
-        Steps between two factorisations of the Gram (each of the first nine has its own).
+        Of so many steps one factors the Gram anew (and each of the first nine).
     average : float
         Weight of the past in the averaged iterate, which is what training returns.
     safeguard : bool
         Keep the multiplier recurrence from expanding.
     guard : float
-        Largest relative shrinkage of the recurrent weights in one step while multipliers explode;
-        0 switches the growth guard off.
+        Largest relative shrinkage of the recurrent weights in one step while multipliers explode,
+        at the start; it falls linearly to zero over the first half of the run, so that the step
+        length, which falls to the end, can make up for it. 0 switches the growth guard off.
     """
 
     eta: float = 0.03
@@ -65,7 +67,7 @@ class CondensedOptions:
     refactor_every: int = 5
     average: float = 0.98
     safeguard: bool = True
-    guard: float = 0.02
+    guard: float = 0.04
 
     def __post_init__(self):
         memories = "gram_memory", "momentum", "penalty_memory", "average"
@@ -93,6 +95,8 @@ class StepRecord:
         Extreme penalties over the hidden units.
     growth : float
         γ, mean logarithm of the multipliers' growth over one step back in time.
+    shrinkage : float
+        Of the recurrent weights by the growth guard, relative; not part of the step length.
     """
 
     loss: float
@@ -102,6 +106,7 @@ class StepRecord:
     rho_min: float = math.nan
     rho_max: float = math.nan
     growth: float = math.nan
+    shrinkage: float = math.nan
 
     @property
     def finite(self):
@@ -123,15 +128,24 @@ class StepRecord:
             "rho_min": last.rho_min,
             "rho_max": last.rho_max,
             "growth": np.mean([r.growth for r in records]),
+            "shrinkage": np.mean([r.shrinkage for r in records]),
         }
 
 
 def is_due(k, every):
-    """Whether what happens in each of the first nine steps, then every so many, is due in step k.
+    """Whether step k, from 1, is one of the first nine, or the one of its ``every`` steps.
 
-    Steps count from 1.
+    Which one of them changes from group to group, evenly (multiples of the golden ratio), so that
+    it does not always meet the same mini-batch of an epoch.
     """
-    return k < 10 or k % every == 0
+    group, place = divmod(k, every)
+    return k < 10 or place == int(every * (group * GOLDEN % 1))
+
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+LAG = 8
+"""The averaged iterate forgets its first steps as a polynomial of this degree (Shamir and Zhang,
+2013, section 4), so that it is not stale where training ends early."""
 
 
 class WeightBlock:
@@ -200,7 +214,7 @@ class Condensed:
         self.domain = domain or Serial()
         self.total, self.k, self.measured, self._averaged = total, 0, 0, 0
         real, hidden = net.dtype, net.hidden
-        self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
+        self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
         self.theta = WeightBlock(self._dense_columns(), threads)
         self.phi = WeightBlock(net.phi, threads)
         self.blocks = self.theta, self.phi
@@ -239,7 +253,7 @@ class Condensed:
     def kkt(self):
         """None: the constraints hold at every step, and the rest is in the history."""
 
-    def step(self, X, y, cases, first, steps, initial=None, again=False):
+    def step(self, X, y, cases, first, steps, initial=None, again=False, weight=1.0):
         """One mini-batch: `measure` it, and `move` the weights where all is finite.
 
         The weights move when the sums over all owners have arrived: at once, or, with a domain that
@@ -256,6 +270,9 @@ class Condensed:
             State before the window.
         again : bool
             Same window as in the last step, on all owners.
+        weight : float
+            Of the mini-batch: its loss terms over the mean of all mini-batches, so that every case
+            counts the same.
 
         Returns
         -------
@@ -263,24 +280,25 @@ class Condensed:
             Complete when the weights have moved. Where it is not finite, training has to stop.
         """
         self.domain.edges_may_age = again
-        record = self.measure(X, y, cases, first, steps, initial)
+        record = self.measure(X, y, cases, first, steps, initial, weight)
         sums = [self.own_sums, self.theta.g, self.phi.g]
         if self._is_gram_due:
             sums += [block.batch_gram for block in self.blocks]
         if self.tokens is not None:
             sums += self.tokens.to_reduce()
-        self.domain.reduce(sums, partial(self._apply, record, self.own_sums, self._places))
+        own, places = self.own_sums, self._places
+        self.domain.reduce(sums, partial(self._apply, record, own, places, weight))
         return record
 
-    def _apply(self, record, sums, places, due):
+    def _apply(self, record, sums, places, weight, due):
         """What follows when the sums over all owners have arrived."""
-        self._complete(record, sums, places)
+        self._complete(record, sums, places, weight)
         if self.tokens is not None:
             self.tokens.merge(places)
         if math.isfinite(record.loss):
             self.move(record)
 
-    def measure(self, X, y, cases, first, steps, initial=None):
+    def measure(self, X, y, cases, first, steps, initial=None, weight=1.0):
         """States, loss and multipliers of a mini-batch, and their sums over own steps and cases."""
         problem, domain, batch = self.problem, self.domain, len(cases)
         self.measured += 1
@@ -296,7 +314,7 @@ class Condensed:
             steps, batch, net.hidden
         )
         sweep = self._sweep_in_passes if domain.acts_between_passes else self._sweep
-        self.own_sums = sweep(window, targets, 1 / record.terms, delta)
+        self.own_sums = sweep(window, targets, weight / record.terms, delta)
         is_gram_due = self._is_gram_due
         distinct = condensed_step.window_sums(
             window.z, self.multipliers, delta, window.tokens, is_gram_due, window.row_bounds,
@@ -309,7 +327,7 @@ class Condensed:
         if is_gram_due and domain.size > 1:  # Grams are means over rows, own ones and all
             self.theta.batch_gram *= steps * batch / self._places
             self.phi.batch_gram *= outputs * batch / record.terms
-        self._complete(record, self.own_sums, self._places)
+        self._complete(record, self.own_sums, self._places, weight)
         return record
 
     def _sweep(self, window, targets, scale, delta):
@@ -353,20 +371,24 @@ class Condensed:
         """
         options = self.options
         self.k += 1
+        left = 1 - self.k / (self.total + 1)
+        early = max(0.0, 1 - 2 * self.k / (self.total + 1))
+        record.shrinkage = early * min(options.guard, 0.2 * max(0.0, record.growth))
         memory = 1.0
         if is_due(self.k, options.gram_every):
             gap = self.k - self._averaged
             memory = min(options.gram_memory**gap, 1 - gap / self.k)
             self._averaged = self.k
-        alpha, tokens = min(options.average, 1 - 1 / self.k), NO_TOKENS
+        alpha = min(options.average, 1 - (LAG + 1) / (self.k + LAG))
+        tokens = NO_TOKENS
         if self.tokens is not None:
             tokens = self.tokens.to_move(self.k, options.token_damping, alpha)
         found = condensed_step.move(
             self.theta.arrays, self.phi.arrays, *tokens, self.unfolded.left,
-            1 - min(options.guard, 0.1 * max(0.0, record.growth)), memory,
+            1 - record.shrinkage, memory,
             is_due(self.k, options.refactor_every), float(options.damping),
             (float(options.momentum), float(options.penalty_memory)), self.k,
-            options.eta * (1 - self.k / (self.total + 1)), alpha, self._statuses,
+            options.eta * left, alpha, self._statuses,
         )  # fmt: skip
         record.step_length, record.rho_min, record.rho_max = found
 
@@ -375,11 +397,12 @@ class Condensed:
         """Whether the Grams of the mini-batch measured last enter the averages."""
         return is_due(self.measured, self.options.gram_every)
 
-    def _complete(self, record, sums, places):
+    def _complete(self, record, sums, places, weight):
         """Loss, growth and mean square of the multipliers, from their sums."""
         record.loss, growth, counted, square = sums.tolist()
         record.growth = growth / max(counted, 1)
-        record.multiplier_square = square * record.terms**2 / (places * self.net.hidden)
+        square *= (record.terms / weight) ** 2
+        record.multiplier_square = square / (places * self.net.hidden)
 
     def final_state(self, steps, batch):
         """State after the last step's window, (B, H), to carry into the next one."""

@@ -152,7 +152,7 @@ class Splitting:
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         self.net, self.problem, self.options = net, problem, options
         self.domain = domain or Serial()
-        self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads)
+        self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
         real, hidden, classes = net.dtype, net.hidden, net.outputs
         outputs = problem.outputs_of(steps)
         self._large = np.zeros((4, steps * batch * hidden), real)
@@ -182,10 +182,11 @@ class Splitting:
         self.k, self.consensus = 0, None
         self.certificate = Certificate() if options.certify else None
 
-    def step(self, X, y, cases, first, steps, initial=None, again=False):
+    def step(self, X, y, cases, first, steps, initial=None, again=False, weight=1.0):
         """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`.
 
-        Where it is the window of the last step ``again``, they go on from its states.
+        The weight of the mini-batch is not used: sub-problems are solved, not stepped along. Where
+        it is the window of the last step ``again``, they go on from its states.
         """
         domain = self.domain
         domain.edges_may_age = again

@@ -14,7 +14,8 @@ WORLD = np.arange(T * B * H, dtype=float).reshape(T, B, H)
 def check(grid_shape):
     grid = Grid(COMM, *grid_shape)
     for n_cases, n_steps in ((B, T), (3, 2), (1, 1)):
-        cases, steps = grid.cut(n_cases, n_steps, B)
+        places, steps = grid.cut(n_cases, n_steps, B)
+        cases = slice(*(min(place, n_cases) for place in (places.start, places.stop)))
         own = WORLD[:n_steps, :n_cases][steps, cases].copy()
         left, right = np.full((2, own.shape[1], H), -1.0)
         if len(own):

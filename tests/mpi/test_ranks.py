@@ -24,9 +24,9 @@ class Virtual:
         self.time, self.rank = time, rank
 
     def cut(self, n_cases, n_steps, batch):
-        start, stop = self.partition(batch, self.size // self.time, self.rank // self.time)
+        places = self.partition(batch, self.size // self.time, self.rank // self.time)
         steps = self.partition(n_steps, self.time, self.rank % self.time)
-        return slice(min(start, n_cases), min(stop, n_cases)), slice(*steps)
+        return slice(*places), slice(*steps)
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,46 @@ def test_every_step_of_every_sequence_is_trained_on_once(n, T, batch, window, ti
     assert sorted(seen) == list(range(n * T))
 
 
-@pytest.mark.parametrize(("n", "batch"), [(10, 3), (9, 3), (4, 4), (1, 1)])
+@pytest.mark.parametrize(
+    ("n", "batch"), [(10, 3), (9, 3), (4, 4), (1, 1), (65, 64), (100, 14), (7, 2), (99, 2)]
+)
 def test_an_epoch_has_every_case_once_and_even_batches(n, batch):
     plan = Plan(n, 2, batch, 2, 1)
     rng = np.random.default_rng(0)
-    epochs = [[cases for cases, _ in plan.windows(rng)] for _ in range(2)]
+    epochs = [[cases[cases >= 0] for cases, _ in plan.windows(rng)] for _ in range(4)]
     for epoch in epochs:
         assert sorted(np.concatenate(epoch)) == list(range(n))
-        assert [len(cases) for cases in epoch[:-1]] == [batch] * (len(epoch) - 1)
-        assert len(epoch) == plan.batches
+        sizes = [len(cases) for cases in epoch]
+        assert max(sizes) - min(sizes) <= 1
+        assert max(sizes) == plan.batch_size <= batch
+        assert len(epoch) == plan.batches == -(-n // batch)
+        weights = [plan.weight(size, 0, "last") for size in sizes]
+        assert np.mean(weights) == pytest.approx(1)
     if n > batch:
-        assert any((a != b).any() for a, b in zip(*epochs, strict=True))
+        assert any(set(a) != set(b) for a, b in zip(*epochs[:2], strict=True))
+
+
+@pytest.mark.parametrize(("n", "batch"), [(65, 64), (129, 128), (1025, 256), (1001, 64)])
+def test_no_case_weighs_more_than_another(n, batch):
+    """Every term of a gradient counts weight / size of its mini-batch, here over 200 epochs."""
+    plan, rng = Plan(n, 1, batch, 1, 1), np.random.default_rng(0)
+    weights, small = np.zeros(n), np.zeros(n)
+    for _ in range(200):
+        for cases, window in plan.windows(rng):
+            own = cases[cases >= 0]
+            weights[own] += plan.weight(len(own), window, "last") / len(own)
+            small[own] += len(own) < plan.batch_size
+    np.testing.assert_allclose(weights, weights.mean(), rtol=1e-12)
+    if small.any():  # smaller mini-batches are met by all cases alike, too
+        assert small.std() < 2 * np.sqrt(small.mean())
+
+
+def test_windows_are_even_and_weighed_by_their_length():
+    plan = Plan(4, 101, 4, 25, 1)
+    lengths = [plan.length(window) for window in range(plan.n_windows)]
+    assert lengths == [21, 20, 20, 20, 20]
+    weights = [plan.weight(4, window, "all") for window in range(5)]
+    np.testing.assert_allclose(weights, np.array(lengths) / 20.2, rtol=1e-12)
 
 
 @needs_mpirun

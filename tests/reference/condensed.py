@@ -102,13 +102,16 @@ class Block:
         self.weights, self.average, self.eta = weights.copy(), weights.copy(), eta
         self.gram, self.m, self.v, self.k = 0.0, 0.0, 0.0, 0
 
-    def step(self, g, gram, decay, others=0.0):
-        """One update; ``others`` is what the units' columns outside this block add to squares."""
+    def step(self, g, gram, decay, shrinkage=0.0, columns=slice(0, 0), others=0.0):
+        """One update; the growth guard shrinks some columns first.
+
+        ``others`` is what the units' columns outside this block add to the squares.
+        """
         self.k += 1
         k = self.k
         beta = min(0.95, 1 - 1 / k)
         self.gram = beta * self.gram + (1 - beta) * gram
-        if k < 10 or k % 5 == 0:
+        if k < 10 or k % 5 == int(5 * (k // 5 * (5**0.5 - 1) / 2 % 1)):
             n = len(gram)
             self.inverse = np.linalg.inv(self.gram + 0.3 * np.trace(self.gram) / n * np.eye(n))
         self.m = 0.9 * self.m + 0.1 * g
@@ -116,26 +119,29 @@ class Block:
         m = self.m / (1 - 0.9**k)
         size = ((m @ self.inverse) * m).sum(1) + others
         self.rho = np.sqrt(np.maximum(self.v / (1 - 0.99**k), size)) / (self.eta * decay)
+        self.weights[:, columns] *= 1 - shrinkage
         self.weights = self.weights - m @ self.inverse / self.rho[:, None]
-        self.alpha = min(0.98, 1 - 1 / k)
+        self.alpha = min(0.98, 1 - 9 / (k + 8))
         self.average = self.alpha * self.average + (1 - self.alpha) * self.weights
 
 
-def guard(growth, k, total):
-    """Factor of the recurrent weights before step k of so many."""
-    return 1 - min(0.02, 0.1 * max(0.0, growth))
+def guard(growth, decay):
+    """Relative shrinkage of the recurrent weights in one step."""
+    return max(0.0, 2 * decay - 1) * min(0.04, 0.2 * max(0.0, growth))
 
 
 def train(theta, phi, activation, X, y, loss, readout, batches):
     """Averaged weights after the given mini-batches (a list of arrays of cases)."""
     theta, phi = Block(theta), Block(phi)
     inputs = X.shape[2]
+    mean_size = np.mean([len(cases) for cases in batches])
     for k, cases in enumerate(batches, 1):
         of_theta, of_phi, growth = sums(
             theta.weights, phi.weights, activation, X[cases], y[cases], loss, readout, True
         )
-        theta.weights[:, inputs:-1] *= guard(growth, k, len(batches))
         decay = 1 - k / (len(batches) + 1)
-        theta.step(*of_theta, decay)
-        phi.step(*of_phi, decay)
+        weight = len(cases) / mean_size
+        (g, gram), (g_phi, gram_phi) = of_theta, of_phi
+        theta.step(weight * g, gram, decay, guard(growth, decay), slice(inputs, -1))
+        phi.step(weight * g_phi, gram_phi, decay)
     return theta.average, phi.average

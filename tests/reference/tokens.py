@@ -30,18 +30,21 @@ def train(theta, phi, activation, X, y, loss, readout, batches):
     size = theta.shape[1] - len(theta) - 1
     tokens, dense = TokenBlock(theta[:, :size]), condensed.Block(theta[:, size:])
     phi = condensed.Block(phi)
+    mean_size = np.mean([len(cases) for cases in batches])
     for k, cases in enumerate(batches, 1):
-        (g, gram), of_phi, growth = condensed.sums(
+        (g, gram), (g_phi, gram_phi), growth = condensed.sums(
             np.hstack([tokens.weights, dense.weights]), phi.weights, activation,
             condensed.one_hot(X[cases], size), y[cases], loss, readout, True,
         )  # fmt: skip
-        dense.weights[:, :-1] *= condensed.guard(growth, k, len(batches))
         decay = 1 - k / (len(batches) + 1)
+        weight = len(cases) / mean_size
+        g *= weight
         metric = tokens.metric(np.bincount(X[cases].ravel(), minlength=size))
         squares = (g[:, :size] ** 2 / metric).sum(1)
-        dense.step(g[:, size:], gram[size:, size:], decay, squares)
+        shrinkage = condensed.guard(growth, decay)
+        dense.step(g[:, size:], gram[size:, size:], decay, shrinkage, slice(-1), squares)
         tokens.step(g[:, :size], metric, dense.rho, dense.alpha)
-        phi.step(*of_phi, decay)
+        phi.step(weight * g_phi, gram_phi, decay)
     return np.hstack([tokens.average, dense.average]), phi.average
 
 

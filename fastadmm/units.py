@@ -1,0 +1,160 @@
+"""Units of the data: training sees inputs and targets of like size, the network raw data.
+
+With x' = (x − m) / d for every channel and y' = (y − n) / e, an affine map of x' is one of x:
+``U' x' + b' = (U'/d) x + b' − U' (m/d)`` and ``y = e (V' s + c') + n``. So training moves weights
+for x' and y', and folds the units into the weights that it returns.
+
+m is the value at which a channel rests (the background of an image, the zeros around a mark or of
+a padding), which must not drive the network, or the mean where there is none. d is the largest
+deviation from it, but at most 4 times the root mean square of those values that do not rest, so
+that an outlier cannot hide all others. n is the mean, and e^2 the mean variance of the outputs: one
+number, so that the squared loss weighs the outputs as before.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SCALES = ("standard", None)
+RESTING = 0.1
+"""Share of a channel's values that are one number where the channel rests there."""
+LARGEST = 4.0
+"""Largest deviation that sets the unit of a channel, over the root mean square."""
+_BLOCK = 1 << 20  # numbers read at a time
+
+
+@dataclass(frozen=True)
+class Units:
+    """Shift and scale of the inputs' channels and of the targets.
+
+    Attributes
+    ----------
+    input_shift, input_scale : ndarray
+        m and d, (D,) in the network's dtype; (0,) for tokens.
+    target_shift : ndarray, (C,)
+        n, in the network's dtype; zero for labels.
+    target_scale : float
+        e; 1 for labels.
+    """
+
+    input_shift: np.ndarray
+    input_scale: np.ndarray
+    target_shift: np.ndarray
+    target_scale: float = 1.0
+
+    @classmethod
+    def raw(cls, net, tokens):
+        """Units in which nothing changes."""
+        inputs = 0 if tokens else net.inputs
+        return cls(
+            np.zeros(inputs, net.dtype),
+            np.ones(inputs, net.dtype),
+            np.zeros(net.outputs, net.dtype),
+        )
+
+    @classmethod
+    def of(cls, net, problem, X, y, share):
+        """Units of the data of all owners.
+
+        Parameters
+        ----------
+        net : RNN
+        problem : Problem
+        X, y : ndarray
+            Own part, as `make_problem` returns it.
+        share : fastadmm.shares.Share
+        """
+        raw, domain = cls.raw(net, problem.tokens), share.domain
+        m, d, n, e = raw.input_shift, raw.input_scale, raw.target_shift, 1.0
+        if not problem.tokens:
+            m = _resting(X, _mean(X, domain), share)
+            d = _positive(_size(X, m, domain), m, net.dtype)
+        if not problem.classifies:
+            n = _mean(y, domain)
+            e = np.sqrt(np.mean(_squares(y, n, domain)[0]))
+            e = float(_positive(e, np.abs(n).max(), net.dtype))
+        return cls(m, d.astype(net.dtype), n.astype(net.dtype), e)
+
+    def targets(self, y):
+        """y' of some targets."""
+        return (y - self.target_shift) * y.dtype.type(1 / self.target_scale)
+
+    def enter(self, net):
+        """Turn weights for x and y into weights for x' and y', in place."""
+        width = len(self.input_shift)
+        drive = net.theta[:, :width].astype(float)
+        net.theta[:, -1] += drive @ self.input_shift
+        net.theta[:, :width] = drive * self.input_scale
+        net.phi[:, -1] -= self.target_shift
+        net.phi /= self.target_scale
+
+    def leave(self, theta, phi, net):
+        """Write weights for x' and y' into a network that takes x and predicts y."""
+        width = len(self.input_shift)
+        drive = theta[:, :width] / self.input_scale.astype(float)
+        net.theta[:], net.phi[:] = theta, phi
+        net.theta[:, :width] = drive
+        net.theta[:, -1] = theta[:, -1] - drive @ self.input_shift
+        net.phi *= self.target_scale
+        net.phi[:, -1] += self.target_shift
+
+
+def _blocks(values):
+    """Rows (r, channels) of an array, some at a time."""
+    rows = values.reshape(-1, values.shape[-1])
+    size = max(1, _BLOCK // rows.shape[1])
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _mean(values, domain):
+    """Mean of every channel, over all owners."""
+    count, total = np.zeros(1), np.zeros(values.shape[-1])
+    for block in _blocks(values):
+        count += len(block)
+        total += block.sum(0, dtype=float)
+    domain.sum(count, total)
+    return total / count
+
+
+def _squares(values, centre, domain):
+    """Mean square, number of other values, and largest deviation from a centre, by channel."""
+    count = np.zeros(1)
+    square, others, largest = np.zeros((3, values.shape[-1]))
+    for block in _blocks(values):
+        deviation = block - centre
+        count += len(block)
+        square += np.square(deviation).sum(0, dtype=float)
+        others += (deviation != 0).sum(0)
+        np.maximum(largest, np.abs(deviation).max(0), out=largest)
+    domain.sum(count, square, others)
+    return square / count, others / count, domain.largest(largest)
+
+
+def _size(X, m, domain):
+    """Size of every channel's deviations from m, 0 where there are none."""
+    square, moving, largest = _squares(X, m, domain)
+    return np.minimum(largest, LARGEST * np.sqrt(square / np.maximum(moving, 1e-300)))
+
+
+def _resting(X, mean, share):
+    """Value at which a channel rests, in the dtype of X, or its mean.
+
+    A sample of cases and time points decides, the same however they are shared.
+    """
+    cases, times = share.sample(256, 4096)
+    rows = X[np.ix_(cases, times)].reshape(-1, X.shape[-1])
+    rows = np.sort(np.concatenate(share.domain.gather(rows)), axis=0)
+    centre = mean.astype(X.dtype)
+    length = max(1, int(RESTING * len(rows)))  # of a run of equal numbers
+    for values, channel in zip(rows.T, range(len(centre)), strict=True):
+        runs = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
+        longest = np.diff(runs, append=len(values))
+        if longest.max() > length:
+            centre[channel] = values[runs[longest.argmax()]]
+    return centre
+
+
+def _positive(size, centre, dtype):
+    """Size in a dtype; 1 where it is nothing beside the rounding of the centre: a constant."""
+    noise = np.maximum(4 * np.finfo(dtype).eps * np.abs(centre), np.finfo(dtype).tiny)
+    return np.where(size > noise, size, 1.0).astype(dtype)
