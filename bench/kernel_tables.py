@@ -213,7 +213,9 @@ def _if_stored(make):
     return table
 
 
-BLOCKS = ("states", "weights", "condensed_step", "state_blocks", "linearised_blocks")
+BLOCKS = (
+    "states", "weights", "token_weights", "condensed_step", "state_blocks", "linearised_blocks",
+)  # fmt: skip
 """Modules of the blocks that the solvers are made of."""
 
 

@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from fastadmm import RNN
 from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, is_due
+from fastadmm.solvers.tokens import NO_TOKENS
 from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H
@@ -95,8 +96,8 @@ def phases_of(solver, X, y, cases):
     def move(with_inverse):
         memory, eta = 0.95 if with_inverse else 1.0, 1e-12
         condensed_step.move(
-            theta, phi, net.inputs, 1.0, memory, with_inverse, 0.3, (0.9, 0.99), k, eta, 0.98,
-            solver._statuses,
+            theta, phi, *NO_TOKENS, net.inputs, 1.0, memory, with_inverse, 0.3, (0.9, 0.99), k,
+            eta, 0.98, solver._statuses,
         )  # fmt: skip
 
     return {

@@ -172,6 +172,12 @@ def fit(
 
     Notes
     -----
+    Alphabets of token ids: with `condensed` memory is a few times that of Θ, and a step takes as
+    long as its mini-batch's tokens need, whatever their number D; once an epoch all D rows are
+    averaged. `block` and `admmirnn` form D x D Grams: they are for characters, not for words. With
+    ``readout="all"`` every output has C numbers, so that a mini-batch's outputs, which are held at
+    once, may outgrow the memory where C is a vocabulary.
+
     Ctrl-C, SIGTERM and SIGUSR1 end training with status ``interrupted`` and keep the model so far;
     the two latter at the end of a mini-batch, and only where the program has no handler of its own
     (`fastadmm.signals`). Where training diverges, the network gets the best finite iterate back.

@@ -78,7 +78,8 @@ class Unfolded:
     def __init__(self, net, tokens, steps, batch, threads, units=None):
         self.inputs, self.hidden, self.dtype = net.inputs, net.hidden, net.dtype
         self.is_tokens, self.threads = tokens, threads
-        self.width = net.hidden + 1 + (0 if tokens else net.inputs)
+        self.left = 0 if tokens else net.inputs
+        self.width = self.left + net.hidden + 1
         self.activation = net.activation_code
         self.units = units or Units.raw(net, tokens)
         self._z = np.zeros((steps + 1) * batch * self.width, self.dtype)
@@ -116,8 +117,11 @@ class Unfolded:
         return window
 
     def simulate(self, window, theta, domain=SERIAL):
-        """Fill the window's states under the weights ``theta``, in a pipeline over time."""
-        self.theta_t[:] = theta.T
+        """Fill the window's states under the weights ``theta``, in a pipeline over time.
+
+        The last columns alone leave the first rows of ``theta_t`` as they are.
+        """
+        self.theta_t[len(self.theta_t) - theta.shape[1] :] = theta.T
         for part in pipeline(window, domain):
             edge = window.states[0, part[0] : part[-1]]
             domain.receive_left(edge)

@@ -4,17 +4,10 @@ import math
 
 from numba import prange
 
+from . import token_weights
 from .jit import jit
 from .rows import row
-from .weights import (
-    add_parts,
-    add_tokens,
-    average_gram,
-    invert_damped,
-    step_units,
-    sum_part,
-    token_part,
-)
+from .weights import add_parts, average_gram, invert_damped, step_units, sum_part
 
 
 @jit(internal=True)
@@ -25,7 +18,7 @@ def _rows(steps):
 
 @jit(parallel=True)
 def window_sums(
-    z, lambda_, delta, tokens, with_gram, row_bounds, output_bounds, theta_sums, token_parts,
+    z, lambda_, delta, tokens, with_gram, row_bounds, output_bounds, theta_sums, token_sums,
     phi_sums,
 ):  # fmt: skip
     """Multiplier sums and Grams of both weight blocks over a window.
@@ -44,34 +37,34 @@ def window_sums(
         Cuts of the T B rows and of the L B outputs.
     theta_sums, phi_sums : tuple of ndarray
         ``g, gram, g_parts, gram_parts`` of `weights.sums`; the first two are overwritten.
-    token_parts : tuple of ndarray, or None for dense inputs
-        ``g_parts, cross_parts`` of `weights.token_sums`.
+    token_sums : TokenSums, or None for dense inputs
+        Of a capacity of at least T B; overwritten with the sums of ``lambda_``.
+
+    Returns
+    -------
+    int
+        The number of distinct tokens.
     """
     rows, output_rows = _rows(z[: len(lambda_)]), _rows(z[len(z) - len(delta) :])
-    lambda_rows, delta_rows, tokens = _rows(lambda_), _rows(delta), tokens.reshape(tokens.size)
+    lambda_rows, delta_rows = _rows(lambda_), _rows(delta)
     g, gram, g_parts, gram_parts = theta_sums
-    width = g.shape[1] - rows.shape[1]  # of the tokens
     phi_g, phi_gram, phi_g_parts, phi_gram_parts = phi_sums
-    for chunk in prange(len(row_bounds) - 1):
+    chunks, distinct = len(row_bounds) - 1, 0
+    if token_sums is not None:
+        distinct = token_weights.group(tokens.reshape(tokens.size), None, token_sums)
+    for chunk in prange(chunks):
         own = slice(row_bounds[chunk], row_bounds[chunk + 1])
         sum_part(rows[own], lambda_rows[own], with_gram, g_parts[chunk], gram_parts[chunk])
-        if token_parts is not None:
-            token_part(
-                tokens[own], rows[own], lambda_rows[own], with_gram, token_parts[0][chunk],
-                token_parts[1][chunk],
-            )  # fmt: skip
+        if token_sums is not None:
+            token_weights.sum_groups(lambda_rows, distinct, token_sums, chunk, chunks)
         own = slice(output_bounds[chunk], output_bounds[chunk + 1])
         sum_part(
             output_rows[own], delta_rows[own], with_gram, phi_g_parts[chunk], phi_gram_parts[chunk]
         )
-    for chunk in prange(len(row_bounds) - 1):
-        add_parts(rows, with_gram, g_parts, gram_parts, g[:, width:], gram[width:, width:], chunk)
-        add_parts(
-            output_rows, with_gram, phi_g_parts, phi_gram_parts, phi_g[:, 0:], phi_gram[0:, 0:],
-            chunk,
-        )  # fmt: skip
-    if token_parts is not None:
-        add_tokens(rows, with_gram, token_parts[0], token_parts[1], g, gram)
+    for chunk in prange(chunks):
+        add_parts(rows, with_gram, g_parts, gram_parts, g, gram, chunk)
+        add_parts(output_rows, with_gram, phi_g_parts, phi_gram_parts, phi_g, phi_gram, chunk)
+    return distinct
 
 
 @jit(internal=True)
@@ -94,17 +87,22 @@ def _summary(change, rho):
 
 @jit(parallel=True)
 def move(
-    theta, phi, inputs, kept, gram_memory, renewed, damping, memories, k, eta, alpha, statuses
-):
+    theta, phi, token_rows, token_sums, visits, inputs, kept, gram_memory, renewed, damping,
+    memories, k, eta, alpha, statuses,
+):  # fmt: skip
     """The proximal step of both weight blocks, after the growth guard.
 
     Parameters
     ----------
     theta, phi : tuple of ndarray
-        ``weights, average, gram, batch_gram, inverse, g, m, solved, solved_m, v, rho, change,
-        bounds``, see `weights.step_units`; all but ``g`` and ``bounds`` are updated.
+        ``weights, average, gram, batch_gram, inverse, g, m, solved, solved_m, others, v, rho,
+        change, bounds``, see `weights.step_units`; all but ``g`` and ``bounds`` are updated.
+    token_rows, token_sums : TokenRows and TokenSums, or None for dense inputs
+        The first is updated.
+    visits : (int, float, float, float, float)
+        Arguments of `token_weights.visit`: ``distinct, total, ridge, log_kept, log_alpha``.
     inputs : int
-        Columns of Θ before the recurrent weights.
+        Columns of ``theta`` before the recurrent weights.
     kept : float
         The growth guard's factor of the recurrent weights.
     gram_memory : float
@@ -122,10 +120,13 @@ def move(
         Root mean square change of the pre-activations, and the extreme penalties of the hidden
         units; NaN where a Gram is not positive definite, and then the weights stay.
     """
-    weights, average, gram, fresh, inverse, g, m, solved, solved_m, v, rho, change, bounds = theta
+    (
+        weights, average, gram, fresh, inverse, g, m, solved, solved_m, others, v, rho, change,
+        bounds,
+    ) = theta  # fmt: skip
     (
         phi_weights, phi_average, phi_gram, phi_fresh, phi_inverse, phi_g, phi_m, phi_solved,
-        phi_solved_m, phi_v, phi_rho, phi_change, phi_bounds,
+        phi_solved_m, phi_others, phi_v, phi_rho, phi_change, phi_bounds,
     ) = phi  # fmt: skip
     if gram_memory < 1:
         average_gram(gram, fresh, gram_memory)
@@ -138,14 +139,25 @@ def move(
             return math.nan, math.nan, math.nan
     if kept < 1:
         _scale(weights[:, inputs : weights.shape[1] - 1], kept)
+    distinct, total, ridge, log_kept, log_alpha = visits
+    if token_rows is not None:
+        token_weights.visit(token_rows, token_sums, distinct, total, ridge, log_kept, log_alpha)
     for chunk in prange(len(bounds) - 1):
+        if token_rows is not None:
+            token_weights.add_squares(
+                token_sums, distinct, others, bounds[chunk], bounds[chunk + 1]
+            )
         step_units(
             weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m,
-            rho, change, bounds[chunk], bounds[chunk + 1],
+            others, rho, change, bounds[chunk], bounds[chunk + 1],
         )  # fmt: skip
+        if token_rows is not None:
+            token_weights.step(
+                token_rows, token_sums, distinct, alpha, rho, bounds[chunk], bounds[chunk + 1]
+            )
         step_units(
             phi_weights, phi_average, phi_inverse, renewed, phi_g, phi_m, phi_v, memories, k, eta,
-            alpha, phi_solved, phi_solved_m, phi_rho, phi_change, phi_bounds[chunk],
+            alpha, phi_solved, phi_solved_m, phi_others, phi_rho, phi_change, phi_bounds[chunk],
             phi_bounds[chunk + 1],
         )  # fmt: skip
     return _summary(change, rho)

@@ -282,7 +282,7 @@ def sweep(
     transposed weights, ``delta`` is (L, B, C) with ``targets`` in the order of its rows, and all
     four columns of ``totals`` are overwritten.
     """
-    transpose(theta, theta_t)
+    transpose(theta, theta_t[len(theta_t) - theta.shape[1] :])
     transpose(phi, phi_t)
     steps, batch, hidden = lambda_.shape
     outputs, left = len(delta), z.shape[2] - 1 - hidden

@@ -214,8 +214,8 @@ def _step_unit(weights, average, solved_m, rho, momentum_left, alpha):
 
 @jit(internal=True)
 def step_units(
-    weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, rho,
-    change, start, stop,
+    weights, average, inverse, renewed, g, m, v, memories, k, eta, alpha, solved, solved_m, others,
+    rho, change, start, stop,
 ):  # fmt: skip
     """One proximal linear-system update of some units, and of their average.
 
@@ -249,6 +249,9 @@ def step_units(
         Workspace.
     solved_m : ndarray, (units, n)
         ``m R̃⁻¹``, kept from step to step.
+    others : ndarray, (units,), float64
+        What other columns of the same units, with a metric of their own and without momentum, add
+        to ``g_i R̃⁻¹ g_iᵀ`` and to ``m̂_i R̃⁻¹ m̂_iᵀ``.
     rho : ndarray, (units,), float64; overwritten
     change : ndarray, (units,), float64; overwritten
         ``ΔΘ_i R̃ ΔΘ_iᵀ <= eta^2``, the squared rms change of the unit's pre-activation.
@@ -264,8 +267,8 @@ def step_units(
     else:
         _average(solved_m[start:stop], solved[start:stop], momentum)
     for i in range(start, stop):
-        v[i] = beta2 * v[i] + (1 - beta2) * dot(solved[i], g[i])
-        size = max(0.0, float(dot(m[i], solved_m[i])) / momentum_left**2)
+        v[i] = beta2 * v[i] + (1 - beta2) * (dot(solved[i], g[i]) + others[i])
+        size = max(0.0, float(dot(m[i], solved_m[i])) / momentum_left**2) + others[i]
         rho[i] = math.sqrt(max(v[i] / beta2_left, size)) / eta
         change[i] = size / rho[i] ** 2 if rho[i] >= TINY_PENALTY else 0.0
         _step_unit(weights[i], average[i], solved_m[i], rho[i], momentum_left, alpha)

@@ -110,16 +110,18 @@ def _sums(work):
 
 
 def _condensed(work):
-    h, c, n, d = work.hidden, work.outputs, work.columns, work.dense
-    sums, grams = _sums(work)
+    h, c, d = work.hidden, work.outputs, work.dense
+    grams = (d * (d + 1) + (h + 1) * (h + 2)) / 2
+    entries = min(work.inputs, work.batch * work.steps) if work.tokens else 0
     return Counts(
         sweep=2 * h * d + 2 * h * h + ELEMENTWISE * h,
         rows=2 * h * d + d * d / GRAM_EVERY,
         sweep_output=4 * c * (h + 1) + ELEMENTWISE * c,
         rows_output=2 * c * (h + 1) + (h + 1) ** 2 / GRAM_EVERY,
-        weights=(n**3 + (h + 1) ** 3) / GRAM_EVERY
-        + 2 * (1 + 1 / GRAM_EVERY) * (h * n**2 + c * (h + 1) ** 2),
-        reduced=sums + grams / GRAM_EVERY,
+        weights=(d**3 + (h + 1) ** 3) / GRAM_EVERY
+        + 2 * (1 + 1 / GRAM_EVERY) * (h * d**2 + c * (h + 1) ** 2)
+        + 10 * entries * h,
+        reduced=h * d + c * (h + 1) + entries * (h + 1) + grams / GRAM_EVERY,
         pipelined=True,
     )
 
@@ -284,7 +286,11 @@ def _memory(work, cost, layout, steps, batch, ends):
     states = (steps + 1) * batch * work.dense + steps * batch * h
     if not cost.pipelined:  # a, s and the multipliers of three constraints are kept
         states += steps * batch * (4 * h + 2 * c)
+    if cost.pipelined:
+        n = work.dense
     weights = 4 * (n * n + (h + 1) ** 2) + 7 * (h * n + c * (h + 1))
+    if cost.pipelined and work.tokens:  # rows, average and network; sums of a mini-batch
+        weights += 3 * work.inputs * h + steps * batch * h
     return share * channels + targets + (states + weights) * work.itemsize
 
 

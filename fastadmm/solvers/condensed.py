@@ -19,6 +19,7 @@ from fastadmm import validation
 from fastadmm.kernels import condensed_step, states
 from fastadmm.mpi.partition import bounds
 from fastadmm.mpi.serial import Serial
+from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
 from fastadmm.unfolded import Unfolded, pipeline
 
 
@@ -33,6 +34,9 @@ class CondensedOptions:
         linearly to zero over the run.
     damping : float
         Ridge on the Gram, as a multiple of its mean diagonal.
+    token_damping : float
+        Ridge on the frequencies of tokens, as a multiple of the mean frequency of the tokens of a
+        mini-batch; without meaning for dense inputs.
     gram_memory : float
         Weight of the past in the averaged Gram, per step.
     gram_every : int
@@ -57,6 +61,7 @@ class CondensedOptions:
 
     eta: float = 0.03
     damping: float = 0.3
+    token_damping: float = 0.1
     gram_memory: float = 0.95
     gram_every: int = 5
     momentum: float = 0.9
@@ -69,7 +74,7 @@ class CondensedOptions:
     def __post_init__(self):
         memories = "gram_memory", "momentum", "penalty_memory", "average"
         validation.check_fields(self, memories, lambda value: 0 <= value < 1, "0 <= {name} < 1")
-        validation.positive_fields(self, "eta", "damping")
+        validation.positive_fields(self, "eta", "damping", "token_damping")
         validation.counting_fields(self, "gram_every", "refactor_every")
         validation.check_fields(self, ("guard",), lambda value: 0 <= value <= 1, "0 <= {name} <= 1")
 
@@ -152,8 +157,6 @@ class WeightBlock:
     ----------
     values : ndarray, (units, n)
         Updated in place.
-    dense : int
-        Columns that are multiplied; those before them are tokens.
     threads : int
 
     Attributes
@@ -164,23 +167,25 @@ class WeightBlock:
         The averaged iterate.
     rho, change : ndarray, (units,)
         Penalties of the last move, and the squared rms change of each unit's pre-activation.
+    others : ndarray, (units,)
+        What the units' columns in other blocks add, see `fastadmm.kernels.weights.step_units`.
     sums, arrays : tuple of ndarray
         As `fastadmm.kernels.condensed_step` takes them.
     """
 
-    def __init__(self, values, dense, threads):
+    def __init__(self, values, threads):
         units, n = values.shape
         real = values.dtype
-        self.average = values.copy()
-        v, self.rho, self.change = (np.zeros(units) for _ in range(3))
+        self.values, self.average = values, values.copy()
+        v, self.rho, self.change, self.others = (np.zeros(units) for _ in range(4))
         gram, self.batch_gram, inverse = (np.zeros((n, n), real) for _ in range(3))
         self.g, m, solved, solved_m = (np.zeros((units, n), real) for _ in range(4))
-        g_parts = np.empty((threads, units, dense), real)
-        gram_parts = np.zeros((threads, dense, dense), real)
+        g_parts = np.empty((threads, units, n), real)
+        gram_parts = np.zeros((threads, n, n), real)
         self.sums = self.g, self.batch_gram, g_parts, gram_parts
         self.arrays = (
             values, self.average, gram, self.batch_gram, inverse, self.g, m, solved, solved_m,
-            v, self.rho, self.change, bounds(units, threads),
+            self.others, v, self.rho, self.change, bounds(units, threads),
         )  # fmt: skip
 
 
@@ -190,7 +195,8 @@ class Condensed:
     Parameters
     ----------
     net : RNN
-        Its weights move with every step; `average` is what training returns.
+        Dense inputs: its weights move with every step. Tokens: those of Θ stay, and `weights` has
+        the moving ones. `average` is what training returns.
     problem : Problem
     options : CondensedOptions
     batch, steps : int
@@ -211,9 +217,8 @@ class Condensed:
         self.total, self.k, self.measured, self._averaged = total, 0, 0, 0
         real, hidden = net.dtype, net.hidden
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
-        dense = self.unfolded.width
-        self.theta = WeightBlock(net.theta, dense, threads)
-        self.phi = WeightBlock(net.phi, hidden + 1, threads)
+        self.theta = WeightBlock(self._dense_columns(), threads)
+        self.phi = WeightBlock(net.phi, threads)
         self.blocks = self.theta, self.phi
         self.totals, self._statuses = np.zeros((threads, 4)), np.zeros(2, np.int64)
         self._lambda = np.empty(steps * batch * hidden, real)
@@ -221,17 +226,31 @@ class Condensed:
         self._carried, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
         self._edge = np.empty((batch, hidden), real)
         self._phi_t = np.empty((hidden + 1, net.outputs), real)
-        self._token_parts = None
+        self.tokens = None
         if problem.tokens:
-            self._token_parts = (
-                np.empty((threads, net.inputs, hidden), real),
-                np.empty((threads, net.inputs, dense), real),
-            )
+            values = self.unfolded.theta_t[: net.inputs]
+            values[:] = net.theta[:, : net.inputs].T
+            self.tokens = TokenBlock(values, steps * batch, threads, self.domain)
+
+    def _dense_columns(self):
+        """Columns of Θ that are multiplied: of tokens the others, (H, H + 1)."""
+        if not self.problem.tokens:
+            return self.net.theta
+        return self.net.theta[:, self.net.inputs :].copy()
+
+    @property
+    def weights(self):
+        """The moving iterate (theta, phi)."""
+        if self.tokens is None:
+            return self.net.theta, self.net.phi
+        return np.hstack([self.tokens.rows.values.T, self.theta.values]), self.net.phi
 
     @property
     def average(self):
         """The averaged iterate (theta, phi): the weights that training returns."""
-        return self.theta.average, self.phi.average
+        if self.tokens is None:
+            return self.theta.average, self.phi.average
+        return np.hstack([self.tokens.average().T, self.theta.average]), self.phi.average
 
     def kkt(self):
         """None: the constraints hold at every step, and the rest is in the history."""
@@ -267,6 +286,8 @@ class Condensed:
         sums = [self.own_sums, self.theta.g, self.phi.g]
         if self._is_gram_due:
             sums += [block.batch_gram for block in self.blocks]
+        if self.tokens is not None:
+            sums += self.tokens.to_reduce()
         own, places = self.own_sums, self._places
         self.domain.reduce(sums, partial(self._apply, record, own, places, weight))
         return record
@@ -274,6 +295,8 @@ class Condensed:
     def _apply(self, record, sums, places, weight, due):
         """What follows when the sums over all owners have arrived."""
         self._complete(record, sums, places, weight)
+        if self.tokens is not None:
+            self.tokens.merge(places)
         if math.isfinite(record.loss):
             self.move(record)
 
@@ -295,11 +318,14 @@ class Condensed:
         sweep = self._sweep_in_passes if domain.acts_between_passes else self._sweep
         self.own_sums = sweep(window, targets, weight / record.terms, delta)
         is_gram_due = self._is_gram_due
-        condensed_step.window_sums(
+        distinct = condensed_step.window_sums(
             window.z, self.multipliers, delta, window.tokens, is_gram_due, window.row_bounds,
-            window.output_bounds(outputs), self.theta.sums, self._token_parts, self.phi.sums,
+            window.output_bounds(outputs), self.theta.sums,
+            None if self.tokens is None else self.tokens.sums, self.phi.sums,
         )  # fmt: skip
         self._places = domain.n_steps * domain.n_cases
+        if self.tokens is not None:
+            self.tokens.distinct, self.tokens.places = distinct, self._places
         if is_gram_due and domain.size > 1:  # Grams are means over rows, own ones and all
             self.theta.batch_gram *= steps * batch / self._places
             self.phi.batch_gram *= outputs * batch / record.terms
@@ -310,7 +336,7 @@ class Condensed:
         """States, outputs and multipliers in one call; returns the sums of the record."""
         net = self.net
         states.sweep(
-            window.z, window.tokens, net.theta, self.unfolded.theta_t, net.phi, self._phi_t,
+            window.z, window.tokens, self.theta.values, self.unfolded.theta_t, net.phi, self._phi_t,
             net.activation_code, targets, scale, self.options.safeguard, delta, self.multipliers,
             self._carried, self._squares, self.totals, window.sequence_bounds,
         )  # fmt: skip
@@ -319,7 +345,7 @@ class Condensed:
     def _sweep_in_passes(self, window, targets, scale, delta):
         """The same pass by pass, with messages between them."""
         net, domain, lambda_ = self.net, self.domain, self.multipliers
-        self.unfolded.simulate(window, net.theta, domain)
+        self.unfolded.simulate(window, self.theta.values, domain)
         self._phi_t[:] = net.phi.T
         self.totals[:] = 0
         states.read_out(
@@ -332,7 +358,7 @@ class Condensed:
             own = slice(part[0], part[-1])
             domain.receive_right(edge[own])
             states.multipliers(
-                window.z, delta, edge, net.theta, net.phi, net.activation_code,
+                window.z, delta, edge, self.theta.values, net.phi, net.activation_code,
                 self.options.safeguard, lambda_, self._carried, self._squares, self.totals, part,
             )  # fmt: skip
             sums[1:] += np.add.reduce(self.totals)[1:]
@@ -355,12 +381,16 @@ class Condensed:
             gap = self.k - self._averaged
             memory = min(options.gram_memory**gap, 1 - gap / self.k)
             self._averaged = self.k
+        alpha = min(options.average, 1 - (LAG + 1) / (self.k + LAG))
+        tokens = NO_TOKENS
+        if self.tokens is not None:
+            tokens = self.tokens.to_move(self.k, options.token_damping, alpha)
         found = condensed_step.move(
-            self.theta.arrays, self.phi.arrays, self.net.inputs, 1 - record.shrinkage, memory,
+            self.theta.arrays, self.phi.arrays, *tokens, self.unfolded.left,
+            1 - record.shrinkage, memory,
             is_due(self.k, options.refactor_every), float(options.damping),
             (float(options.momentum), float(options.penalty_memory)), self.k,
-            options.eta * left, min(options.average, 1 - (LAG + 1) / (self.k + LAG)),
-            self._statuses,
+            options.eta * left, alpha, self._statuses,
         )  # fmt: skip
         record.step_length, record.rho_min, record.rho_max = found
 

@@ -15,9 +15,13 @@ D, H, C = 3, 5, 4
 EPOCHS = {"condensed": 7, "block": 5, "admmirnn": 5}
 
 
+ALPHABETS = {"tokens": D, "words": 200}
+"""Of `condensed`, the second is larger than a mini-batch, the first is not."""
+
+
 def data(kind, T, n, rng):
-    if kind == "tokens":
-        X = rng.integers(0, D, (n, T))
+    if kind in ALPHABETS:
+        X = rng.integers(0, ALPHABETS[kind], (n, T))
         return X, rng.integers(0, C, (n, T))
     X = rng.standard_normal((n, T, D))
     if kind == "values":
@@ -38,13 +42,14 @@ def cases():
         yield solver, "last", 7, 6, None, None
         yield solver, "values", 7, 9, 4, None
         yield solver, "tokens", 8, 5, 5, 3
+    yield "condensed", "words", 8, 5, 2, 3
 
 
 def train(case, **distributed):
     solver, kind, T, n, batch, window = case
     rng = np.random.default_rng(T)
     X, y = data(kind, T, n, rng)
-    net = RNN(D, H, C, seed=1, dtype="float64")
+    net = RNN(ALPHABETS.get(kind, D), H, C, seed=1, dtype="float64")
     readout = "last" if kind == "last" else "all"
     result = fit(
         net, X, y, solver=solver, readout=readout, epochs=EPOCHS[solver], batch_size=batch,

@@ -46,7 +46,7 @@ def history(name, threads):
         key: [getattr(record, key) for record in records]
         for key in ("loss", "growth", "step_length", "multiplier_square", "rho_min", "rho_max")
     }
-    for block, weights in zip(("theta", "phi"), (net.theta, net.phi), strict=True):
+    for block, weights in zip(("theta", "phi"), solver.weights, strict=True):
         waves = np.cos(np.arange(weights.size)).reshape(weights.shape)
         measured[block] = (weights * waves).sum(1).tolist()
     return measured

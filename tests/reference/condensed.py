@@ -102,8 +102,11 @@ class Block:
         self.weights, self.average, self.eta = weights.copy(), weights.copy(), eta
         self.gram, self.m, self.v, self.k = 0.0, 0.0, 0.0, 0
 
-    def step(self, g, gram, decay, shrinkage=0.0, columns=slice(0, 0)):
-        """One update; the growth guard shrinks some columns first."""
+    def step(self, g, gram, decay, shrinkage=0.0, columns=slice(0, 0), others=0.0):
+        """One update; the growth guard shrinks some columns first.
+
+        ``others`` is what the units' columns outside this block add to the squares.
+        """
         self.k += 1
         k = self.k
         beta = min(0.95, 1 - 1 / k)
@@ -112,14 +115,19 @@ class Block:
             n = len(gram)
             self.inverse = np.linalg.inv(self.gram + 0.3 * np.trace(self.gram) / n * np.eye(n))
         self.m = 0.9 * self.m + 0.1 * g
-        self.v = 0.99 * self.v + 0.01 * ((g @ self.inverse) * g).sum(1)
+        self.v = 0.99 * self.v + 0.01 * (((g @ self.inverse) * g).sum(1) + others)
         m = self.m / (1 - 0.9**k)
-        size = np.maximum(self.v / (1 - 0.99**k), ((m @ self.inverse) * m).sum(1))
-        rho = np.sqrt(size) / (self.eta * decay)
+        size = ((m @ self.inverse) * m).sum(1) + others
+        self.rho = np.sqrt(np.maximum(self.v / (1 - 0.99**k), size)) / (self.eta * decay)
         self.weights[:, columns] *= 1 - shrinkage
-        self.weights = self.weights - m @ self.inverse / rho[:, None]
-        alpha = min(0.98, 1 - 9 / (k + 8))
-        self.average = alpha * self.average + (1 - alpha) * self.weights
+        self.weights = self.weights - m @ self.inverse / self.rho[:, None]
+        self.alpha = min(0.98, 1 - 9 / (k + 8))
+        self.average = self.alpha * self.average + (1 - self.alpha) * self.weights
+
+
+def guard(growth, decay):
+    """Relative shrinkage of the recurrent weights in one step."""
+    return max(0.0, 2 * decay - 1) * min(0.04, 0.2 * max(0.0, growth))
 
 
 def train(theta, phi, activation, X, y, loss, readout, batches):
@@ -134,7 +142,6 @@ def train(theta, phi, activation, X, y, loss, readout, batches):
         decay = 1 - k / (len(batches) + 1)
         weight = len(cases) / mean_size
         (g, gram), (g_phi, gram_phi) = of_theta, of_phi
-        shrinkage = max(0.0, 2 * decay - 1) * min(0.04, 0.2 * max(0.0, growth))
-        theta.step(weight * g, gram, decay, shrinkage, slice(inputs, -1))
+        theta.step(weight * g, gram, decay, guard(growth, decay), slice(inputs, -1))
         phi.step(weight * g_phi, gram_phi, decay)
     return theta.average, phi.average
