@@ -111,8 +111,9 @@ class Certificate:
     checks : int
         Block updates checked so far, each with the multipliers of before.
     violation : dict or None
-        The first one that failed: iteration, block, and the Lagrangian before and after. Where the
-        block is a multiplier, the norms of ``ρ r`` and of what the ascent has really added.
+        The first one that failed: iteration, block, the quantity that tells, and its value before
+        and after. That is the augmented Lagrangian, or, where the block is a multiplier, the norms
+        of ``ρ r`` and of what the ascent has really added.
     """
 
     checks: int = 0
@@ -127,19 +128,20 @@ class Certificate:
         self.checks += 1
         slack = 64 * np.finfo(dtype).eps * max(size, self.size)
         if not value <= self.value + slack:
-            self.report(iteration, block, self.value, value)
+            self.report(iteration, block, "augmented Lagrangian", self.value, value)
 
     def check_ascent(self, iteration, block, norms, dtype):
         """``λ_new = λ + ρ r``, from the norms of difference, ρ r, λ_new − λ and all terms' sum."""
         difference, expected, found, size = norms
         if not difference <= 64 * np.finfo(dtype).eps * size:
-            self.report(iteration, block, expected, found)
+            self.report(iteration, block, "norm of the ascent", expected, found)
 
-    def report(self, iteration, block, before, after):
+    def report(self, iteration, block, quantity, before, after):
         """Keep the first violation."""
         if self.violation is None:
             self.violation = {
-                "iteration": iteration, "block": block, "before": before, "after": after,
+                "iteration": iteration, "block": block, "quantity": quantity, "before": before,
+                "after": after,
             }  # fmt: skip
 
 
