@@ -514,8 +514,9 @@ def test_regression_reports_the_simulated_network_and_keeps_it_on_its_way():
     error = np.square(net.predict(X, readout="all") - y).mean()
     losses = [record["train_loss"] for record in result.history]
     assert error <= 1.1 * min(losses)
-    assert error < 0.6
-    assert result.history[-1]["gap"] < 0.5
+    # with the penalties of the cross-entropy, and no way back: error 3.7, loss at the outputs 0.03
+    assert error < 0.2
+    assert result.history[-1]["gap"] < 0.2
 
 
 @pytest.mark.parametrize("solver", ["block", "admmirnn"])
