@@ -141,7 +141,7 @@ def _write_results(net, loaded, result, folder, set_up, task, solver, seed, quie
         "test_accuracy": accuracy,
         "threads": result.threads,
         "seed": seed,
-        "kkt": result.kkt,
+        "kkt": result.kkt and {n: report.finite_or_none(v) for n, v in result.kkt.items()},
         "certificate": result.certificate and asdict(result.certificate),
         "versions": report.versions(),
     }
@@ -211,7 +211,8 @@ def _print_summary(summary, folder, picture):
     if summary["test_accuracy"] is not None:
         print(f"test accuracy {summary['test_accuracy']:.2%}")
     if summary["kkt"] is not None:
-        print("kkt residuals " + ", ".join(f"{n} {v:.1e}" for n, v in summary["kkt"].items()))
+        found = {n: "too large" if v is None else f"{v:.1e}" for n, v in summary["kkt"].items()}
+        print("kkt residuals " + ", ".join(f"{n} {text}" for n, text in found.items()))
     if summary["certificate"] is not None:
         _print_certificate(**summary["certificate"])
     drawn = "convergence.png" if picture else "no picture: pip install 'fastadmm[plot]'"
@@ -224,7 +225,7 @@ def _print_certificate(checks, violation):
     else:
         print(
             "certificate: VIOLATED first in iteration {iteration} by block {block}: "
-            "augmented Lagrangian {before!r} -> {after!r}".format(**violation)
+            "{quantity} {before!r} -> {after!r}".format(**violation)
         )
 
 

@@ -77,7 +77,7 @@ def draw_convergence(folder):
             axis.plot(epochs, values, label=label, **few, **style)
 
     splits = bool(history) and "primal" in history[0]
-    curve(axes[0, 0], "train_loss", "at the output variables" if splits else "training")
+    curve(axes[0, 0], "train_loss", "training")
     curve(axes[0, 0], "validation_loss", "held out")
     axes[0, 0].set(ylabel="loss")
     if splits:
@@ -108,7 +108,8 @@ def _draw_condensed(axes, curve):
 
 
 def _draw_splitting(axes, curve):
-    curve(axes[0, 0], "objective", "with regulariser", linestyle="--")
+    curve(axes[0, 0], "output_loss", "at the output variables")
+    curve(axes[0, 0], "objective", "there, with regulariser", linestyle="--")
     curve(axes[0, 0], "lagrangian", "augmented Lagrangian", linestyle=":")
     axes[0, 0].set(yscale="log")
     curve(axes[0, 1], "validation_accuracy", "held out", color="C1")

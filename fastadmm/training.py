@@ -49,16 +49,16 @@ class Result:
         `condensed`: ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``,
         ``rho_max`` (at the last step), ``growth`` (mean γ), ``shrinkage`` (mean, of the recurrent
         weights in a step by the growth guard). `block` and `admmirnn`: see
-        `fastadmm.solvers.splitting.SplittingRecord`; there ``train_loss`` is the loss at the
-        output variables. With ``staleness``: ``age_mean`` and ``age_max``, lists with an entry per
-        rank, of how many iterations old what it used was.
+        `fastadmm.solvers.splitting.SplittingRecord`; there ``train_loss`` is the loss of the
+        simulated network at the start of each step. With ``staleness``: ``age_mean`` and
+        ``age_max``, lists with an entry per rank, of how many iterations old what it used was.
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
     signal : int
         Number of the signal that ended training, 0 where none did.
     kkt : dict or None
-        Residuals of the optimality conditions at the returned point, see
+        Conditions of optimality at the returned point, also of the simulated network, see
         `fastadmm.solvers.splitting.Splitting.kkt`; None for `condensed`.
     certificate : fastadmm.solvers.splitting.Certificate or None
         Of ``certify=True``.

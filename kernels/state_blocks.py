@@ -13,7 +13,10 @@ Arrays are those of `fastadmm.kernels.states`: ``z`` (T + 1, B, n) holds inputs,
 a, λ1, λ2 are (T, B, H), outputs o and λ3 (L, B, C) with L = T or 1 (the last step only). ``bounds``
 (chunks + 1,) cuts the B sequences, one chunk a thread. Each kernel adds up what the stopping rules
 need: ``sums[chunk, c]`` for constraint c holds |r|², |left|², |right|², |λ|², <λ, r>, the squared
-change of the left side's variables (left is a, s, o) and ρ/2 |r|², with the new multipliers.
+change of a, f(a) and o, and ρ/2 |r|², with the new multipliers. States come before pre-activations
+and outputs, so those changes are what is left of the states' condition of optimality,
+``λ2 − λ1 W − λ3 V = −ρ2 Δf(a) − ρ1 Δa W − ρ3 Δo V``, with λ1 and Δa of the next step; all other
+conditions but those of the weights hold exactly.
 """
 
 from numba import prange
@@ -126,24 +129,10 @@ def _begin_states(a, lambda_, rho, activation, rhs):
             values[j] = factor * values[j] - dual[j]
 
 
-@jit(reassociate=True)
-def _replace(states, fresh):
-    """Write states, and return the sum of squared changes."""
-    total = 0.0
-    for i in range(len(fresh)):
-        old, new = row(states, i), row(fresh, i)
-        change = fresh.dtype.type(0)
-        for j in range(len(new)):
-            change += (new[j] - old[j]) * (new[j] - old[j])
-            old[j] = new[j]
-        total += change
-    return total
-
-
 @jit(parallel=True)
 def update_states(
-    z, a, lambda2, pulled, edge, output_pull, theta, phi, inner, last, rho2, activation,
-    work, sums, bounds,
+    z, a, lambda2, pulled, edge, output_pull, theta, phi, inner, last, rho2, activation, work,
+    bounds,
 ):  # fmt: skip
     """All states, ``s_t = (ρ2 f(a_t) − λ2 + pulled_{t+1} W + output_pull_t V) K⁻¹``.
 
@@ -168,16 +157,15 @@ def update_states(
         K⁻¹ of all steps but the sequence's last, and of that one.
     rho2 : float
     activation : int
-    work : ndarray, (2, B, H)
-    sums : ndarray, (chunks, 3, 7), float64
+    work : ndarray, (1, B, H) or longer
     bounds : ndarray, (chunks + 1,), int64
     """
     steps, _, hidden = a.shape
     left, first_output = z.shape[2] - 1 - hidden, steps - len(output_pull)
     recurrent = theta[:, theta.shape[1] - 1 - hidden : theta.shape[1] - 1]
     for chunk in prange(len(bounds) - 1):
-        part, change = slice(bounds[chunk], bounds[chunk + 1]), 0.0
-        rhs, fresh = work[0, part], work[1, part]
+        part = slice(bounds[chunk], bounds[chunk + 1])
+        rhs = work[0, part]
         for t in range(steps):
             _begin_states(a[t, part], lambda2[t, part], rho2, activation, rhs)
             is_last = t == steps - 1 and len(edge) == 0
@@ -187,9 +175,7 @@ def update_states(
             if t >= first_output:
                 pull = output_pull[t - first_output, part]
                 gemm(1.0, pull, False, phi[:, :hidden], False, 1.0, rhs)
-            multiply(rhs, last if is_last else inner, fresh)
-            change += _replace(z[t + 1, part, left : left + hidden], fresh)
-        sums[chunk, 1, CHANGE] = change
+            multiply(rhs, last if is_last else inner, z[t + 1, part, left : left + hidden])
 
 
 @jit(reassociate=True)
@@ -221,21 +207,25 @@ def _add_row_sums(residual, left, right, multiplier, aligned, rho, sums):
 
 
 @jit(reassociate=True)
-def _ascend(fresh, value, driven, states, a, lambda1, lambda2, targets, rho1, rho2, sums):
+def _ascend(
+    fresh, value, old_value, driven, states, a, lambda1, lambda2, targets, rho1, rho2, sums
+):
     """Take the new a, and from the aims the multipliers ``ρ1 (a − m)`` and ``ρ2 (σ − f(a))``."""
     real = a.dtype.type
     factor1, factor2, inverse1 = real(rho1), real(rho2), real(1 / rho1)
     zero = real(0)
     for i in range(len(a)):
         new, f, d, s = row(fresh, i), row(value, i), row(driven, i), row(states, i)
+        old_f = row(old_value, i)
         old, l1, l2, target = row(a, i), row(lambda1, i), row(lambda2, i), row(targets, i)
         r1, r2, a2, d2, s2, f2 = zero, zero, zero, zero, zero, zero
-        m1, m2, al1, al2, change = zero, zero, zero, zero, zero
+        m1, m2, al1, al2, change1, change2 = zero, zero, zero, zero, zero, zero
         for j in range(len(new)):
             l1[j] = factor1 * (new[j] - l1[j])
             l2[j] = factor2 * (l2[j] - f[j])
             target[j] = new[j] + l1[j] * inverse1
-            gap1, gap2, moved = new[j] - d[j], s[j] - f[j], new[j] - old[j]
+            gap1, gap2 = new[j] - d[j], s[j] - f[j]
+            moved1, moved2 = new[j] - old[j], f[j] - old_f[j]
             old[j] = new[j]
             r1 += gap1 * gap1
             r2 += gap2 * gap2
@@ -247,10 +237,12 @@ def _ascend(fresh, value, driven, states, a, lambda1, lambda2, targets, rho1, rh
             m2 += l2[j] * l2[j]
             al1 += l1[j] * gap1
             al2 += l2[j] * gap2
-            change += moved * moved
+            change1 += moved1 * moved1
+            change2 += moved2 * moved2
         _add_row_sums(r1, a2, d2, m1, al1, rho1, sums[0])
         _add_row_sums(r2, s2, f2, m2, al2, rho2, sums[1])
-        sums[0, CHANGE] += change
+        sums[0, CHANGE] += change1
+        sums[1, CHANGE] += change2
 
 
 @jit(parallel=True)
@@ -277,32 +269,31 @@ def update_preactivations(
         α in (0, 2); 1 leaves the sub-problem as it is.
     activation : int
     targets : ndarray, (T, B, H); overwritten with ``a + λ1/ρ1``
-    work : ndarray, (3, B, H)
-    sums : ndarray, (chunks, 3, 7), float64; the first two constraints, without the change of s
+    work : ndarray, (4, B, H)
+    sums : ndarray, (chunks, 3, 7), float64; the first two constraints
     bounds : ndarray, (chunks + 1,), int64
     """
     steps, _, hidden = a.shape
     left = z.shape[2] - 1 - hidden
     for chunk in prange(len(bounds) - 1):
         part = slice(bounds[chunk], bounds[chunk + 1])
-        driven, fresh, value = work[0, part], work[1, part], work[2, part]
-        sums[chunk, 0, :] = 0
-        sums[chunk, 1, :CHANGE] = 0
-        sums[chunk, 1, PENALTY] = 0
+        driven, fresh = work[0, part], work[1, part]
+        value, old_value = work[2, part], work[3, part]
+        sums[chunk, :2, :] = 0
         for t in range(steps):
             old, l1, l2 = a[t, part], lambda1[t, part], lambda2[t, part]
             states = z[t + 1, part, left : left + hidden]
             drive(z, tokens, theta_t, t, part, driven)
-            value[:] = old
-            if relaxation != 1.0:
-                activate(activation, value)
-            _aim(driven, states, old, value, l1, l2, rho1, rho2, relaxation)
+            old_value[:] = old
+            activate(activation, old_value)
+            _aim(driven, states, old, old_value, l1, l2, rho1, rho2, relaxation)
             prox_of(activation, l1.reshape(-1), l2.reshape(-1), rho1, rho2, fresh.reshape(-1))
             value[:] = fresh
             activate(activation, value)
             _ascend(
-                fresh, value, driven, states, old, l1, l2, targets[t, part], rho1, rho2, sums[chunk]
-            )
+                fresh, value, old_value, driven, states, old, l1, l2, targets[t, part], rho1, rho2,
+                sums[chunk],
+            )  # fmt: skip
 
 
 @jit(reassociate=True)

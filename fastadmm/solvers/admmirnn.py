@@ -88,7 +88,7 @@ class Admmirnn(Splitting):
 
     def effective_multipliers(self):
         """λ + w r: a penalty without a multiplier pulls like one."""
-        r1, r2, r3 = self.residuals()
+        r1, r2, r3 = self.residuals(self.net.theta, self.net.phi)
         return (
             self.lambda1 + self.w1[:-1, None, None].astype(r1.dtype) * r1,
             self.lambda2 + self.w2[:-1, None, None].astype(r2.dtype) * r2,
@@ -110,8 +110,18 @@ class Admmirnn(Splitting):
         self._move_outputs()
         record = SplittingRecord(math.nan, self.terms, rho=tuple(self.rho.tolist()))
         self._measure()
+        kept = self.multipliers_kept()
         self._ascend(before, record)
+        self.check_ascents(kept, self._ascending())
         return record
+
+    def _ascending(self):
+        """Penalties that multipliers ascend with: those of the last step, zero before it."""
+        late = np.zeros((self.steps, 1, 1))
+        late[self.steps - 1 :] = self.domain.is_last
+        late_rows = np.zeros((len(self.o), 1))
+        late_rows[len(late_rows) - self.batch :] = 1
+        return self.rho[0] * late, self.rho[1] * late, self.rho[2] * late_rows
 
     def _last_cell(self):
         """a, λ1, s, λ2, o, λ3 of the last step: views."""
@@ -154,6 +164,7 @@ class Admmirnn(Splitting):
 
     def _step_read_out(self, weigh):
         gram = weigh(self.phi.gram)
+        self.weights_dual[1] = np.linalg.norm(_residual(self.phi, gram))
         self._exact_step(self.phi, gram, "c")
         self._linearised_step(self.phi, gram, slice(0, -1), "V")
 
@@ -169,6 +180,7 @@ class Admmirnn(Splitting):
 
     def _step_recurrent(self, weigh):
         gram, d = weigh(self.theta.gram), self.net.inputs
+        self.weights_dual[0] = np.linalg.norm(_residual(self.theta, gram))
         blocks = (("b", None), ("W", slice(d, -1)), ("U", slice(0, d)))
         for name, columns in (*blocks, *blocks[::-1]):
             if columns is None:

@@ -1,7 +1,7 @@
 """ADMM with exact sub-problems and multipliers on every constraint (algorithm 2.2).
 
-One iteration: all states given the pre-activations; all pre-activations given the states, and all
-outputs, each followed by its multipliers; then both weight systems. Within each of these phases
+One iteration: both weight systems; all states given the pre-activations; all pre-activations given
+the states, and all outputs, each followed by its multipliers. Within each of these phases
 nothing depends on another time step or sequence, so the phases are parallel in time by nature.
 """
 
@@ -13,9 +13,15 @@ import numpy as np
 
 from fastadmm import validation
 from fastadmm.kernels import factor_cholesky, solve_cholesky, state_blocks
-from fastadmm.kernels.state_blocks import CHANGE, PENALTY
 from fastadmm.solvers.regularisers import Consensus, check_regulariser
 from fastadmm.solvers.splitting import Splitting, SplittingRecord
+
+RHO3 = {"softmax_cross_entropy": 0.3, "squared": 3.0}
+"""Default penalty of the outputs; the curvatures of the losses are at most 1/2 and 1."""
+WORSE = 1.1
+"""The simulated network has lost its way where its objective is so many times its best."""
+RECOVERY = 0.95
+"""What penalties that were raised come down by, while the network keeps its way."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class BlockOptions:
     ----------
     rho1, rho2, rho3 : float
         Penalties of pre-activations, states and outputs at the start, for losses that count 1 a
-        term.
+        term. ρ3, where not given, is 0.3 for the cross-entropy and 3 for the squared loss, whose
+        curvature is larger.
     tau_theta, tau_phi : float
         Proximal weights of recurrent and read-out weights, relative to a Gram that is a mean.
     adapt_every : int
@@ -37,7 +44,7 @@ class BlockOptions:
         Over-relaxation α in (0, 2).
     guard : float
         Largest relative shrinkage of the recurrent weights before an iteration while multipliers
-        explode, see `Block.shrink`; 0 switches the growth guard off.
+        explode, at the start of the run, see `Block.shrink`; 0 switches the growth guard off.
     sweeps : int
         Iterations on each mini-batch.
     regulariser : {None, "l1", "l2", "elastic_net", "group", "nonneg"}
@@ -56,7 +63,7 @@ class BlockOptions:
 
     rho1: float = 10.0
     rho2: float = 10.0
-    rho3: float = 0.3
+    rho3: float | None = None
     tau_theta: float = 0.1
     tau_phi: float = 1.0
     adapt_every: int = 0
@@ -72,7 +79,9 @@ class BlockOptions:
     certify: bool = False
 
     def __post_init__(self):
-        validation.positive_fields(self, "rho1", "rho2", "rho3", "rho_weights")
+        validation.positive_fields(self, "rho1", "rho2", "rho_weights")
+        if self.rho3 is not None:
+            validation.positive_fields(self, "rho3")
         validation.nonnegative_fields(
             self, "tau_theta", "tau_phi", "strength", "eps_abs", "eps_rel"
         )
@@ -92,12 +101,15 @@ class Block(Splitting):
     """Solver state over a run; parameters as of `fastadmm.solvers.splitting.Splitting`."""
 
     Options = BlockOptions
-    WORK = 3
+    WORK = 4
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         super().__init__(net, problem, options, batch, steps, total, threads, domain)
-        self.rho = np.array([options.rho1, options.rho2, options.rho3], float)
+        rho3 = RHO3[problem.loss] if options.rho3 is None else options.rho3
+        self.rho = np.array([options.rho1, options.rho2, rho3], float)
+        self.least_rho = self.rho[:2].copy()
         if options.regulariser is not None:
+            self.weights_dual = np.zeros(3)
             self.consensus = Consensus(
                 net.theta, net.phi, options.regulariser, options.strength, options.rho_weights
             )
@@ -106,6 +118,48 @@ class Block(Splitting):
     def average(self):
         """The weights that training returns: those of the consensus copy where there is one."""
         return self.consensus.copies if self.consensus else (self.net.theta, self.net.phi)
+
+    def _enter(self, X, y, cases, first, steps, initial):
+        super()._enter(X, y, cases, first, steps, initial)
+        self._keep()
+
+    def _keep(self):
+        """Remember the weights with the objective of the network simulated with them."""
+        blocks = [self.net.theta, self.net.phi]
+        if self.consensus:
+            blocks += [*self.consensus.copies, *self.consensus.scaled]
+        self._best = self.simulated[0], self._penalty(), [(b, b.copy()) for b in blocks]
+
+    def _penalty(self):
+        return self.terms * self.consensus.penalty() if self.consensus else 0.0
+
+    def _look_back(self):
+        """Go back to the best weights where the simulated network has lost what they had.
+
+        Variables can fit targets that the network does not: every state may be off by little, in
+        favour of the outputs, while simulated states drift away. So ρ1 and ρ2 double, and states
+        and multipliers start anew from simulation. While the network keeps its way, penalties come
+        down again to what they were. Not with staleness: its ranks do not wait for the loss.
+        """
+        self._simulate()
+        if self.domain.staleness:
+            return
+        best, penalty, blocks = self._best
+        now = np.array([self.simulated[0], best])
+        self.domain.sum(now)
+        now += self._penalty(), penalty
+        if now[0] < now[1]:
+            self._keep()
+        if now[0] <= WORSE * now[1]:
+            rho = np.maximum(RECOVERY * self.rho[:2], self.least_rho)
+        else:
+            rho = 2 * self.rho[:2]
+            for block, kept in blocks:
+                block[:] = kept
+            self._start()
+        if (rho != self.rho[:2]).any():
+            self.rho[:2] = rho
+            self.prepare()
 
     def prepare(self):
         """What the weight systems fit: pre-activations and outputs plus scaled multipliers."""
@@ -127,37 +181,49 @@ class Block(Splitting):
         self._move_phi()
         self._move_states()
         self._certify("states")
+        kept = self.multipliers_kept()
         self._move_preactivations()
-        self._certify("preactivations", 0, 1)
+        self._certify("preactivations", kept, 0, 1)
         self.move_outputs(self.rho[2], self.options.relaxation)
-        self._certify("outputs", 2)
+        self._certify("outputs", kept, 2)
         record = SplittingRecord(math.nan, self.terms, rho=tuple(self.rho.tolist()))
         self.collect(partial(self._end, record, self.sizes, self.k))
         return record
 
     def shrink(self):
-        """Growth guard, ``W <- (1 − min(guard, 0.1 max(0, γ))) W``.
+        """Growth guard, ``W <- (1 − (1 − k / (K + 1)) min(guard, 0.1 max(0, γ))) W``.
 
         γ is the mean logarithm of the growth of the multipliers over one step back in time: of
         their norms at the first step and the last. It is the prox of a squared norm that exploding
-        multipliers switch on, as in `condensed`.
+        multipliers switch on, as in `condensed`. It falls to zero over the K iterations of the run,
+        since weights that it pulls at are no point where the objective is stationary.
         """
         ends = np.zeros(2)
         for place, owns, row in ((0, self.domain.is_first, slice(1)), (1, self.domain.is_last, -1)):
             ends[place] = np.square(self.lambda1[row], dtype=float).sum() if owns else 0.0
-        self.domain.reduce((ends,), partial(self._shrink, ends, self.domain.n_steps))
+        left = 1 - self.k / (self.total + 1)
+        self.domain.reduce((ends,), partial(self._shrink, ends, self.domain.n_steps, left))
 
-    def _shrink(self, ends, steps, due):
+    def _shrink(self, ends, steps, left, due):
         first, last = np.sqrt(ends)
         if first > last > 0:
             growth = math.log(first / last) / (steps - 1)
-            self.net.theta[:, self.net.inputs : -1] *= 1 - min(self.options.guard, 0.1 * growth)
+            shrinkage = left * min(self.options.guard, 0.1 * growth)
+            self.net.theta[:, self.net.inputs : -1] *= 1 - shrinkage
 
     def _solve(self, system, rows, tau, copy_weight, aim):
-        """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``."""
-        rhs = system.cross / rows + tau * system.values + copy_weight * aim
+        """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``.
+
+        Returns
+        -------
+        float
+            ``τ |Θ − Θ_k|``.
+        """
+        before = system.values.copy()
+        rhs = system.cross / rows + tau * before + copy_weight * aim
         factor = factor_cholesky(system.gram, tau + copy_weight)
         solve_cholesky(factor, rhs, out=system.values)
+        return tau * float(np.linalg.norm(system.values - before))
 
     def _move_theta(self):
         rows = self.domain.n_steps * self.domain.n_cases
@@ -168,7 +234,8 @@ class Block(Splitting):
         if self.consensus:
             weight = float(terms * self.consensus.rho / (self.rho[0] * rows))
             aim = self.consensus.aims()[0]
-        self._solve(self.theta, rows, self.options.tau_theta, weight, aim)
+        moved = self._solve(self.theta, rows, self.options.tau_theta, weight, aim)
+        self.weights_dual[0] = self.rho[0] * rows * moved
         self.theta_t[:] = self.net.theta.T
         self._certify("theta")
 
@@ -180,10 +247,11 @@ class Block(Splitting):
         if self.consensus:
             weight = float(self.consensus.rho / self.rho[2])
             aim = self.consensus.aims()[1]
-        self._solve(self.phi, terms, self.options.tau_phi, weight, aim)
+        moved = self._solve(self.phi, terms, self.options.tau_phi, weight, aim)
+        self.weights_dual[1] = self.rho[2] * terms * moved
         self._certify("phi")
         if self.consensus:
-            self.consensus.update()
+            self.weights_dual[2] = terms * self.consensus.rho * self.consensus.update()
             self._certify("consensus")
 
     def _move_states(self):
@@ -204,8 +272,7 @@ class Block(Splitting):
         state_blocks.update_states(
             window.z, self.a, self.lambda2, self.targets, self.edge,
             self.by_step(self.output_targets), net.theta, net.phi, np.linalg.inv(inner),
-            np.linalg.inv(last), rho2, net.activation_code, self.work, self.sums,
-            window.sequence_bounds,
+            np.linalg.inv(last), rho2, net.activation_code, self.work, window.sequence_bounds,
         )  # fmt: skip
         if self.steps:
             self.domain.send_right(window.states[-1])
@@ -222,27 +289,41 @@ class Block(Splitting):
     def _measured_merit(self):
         """The augmented Lagrangian with regulariser, and the sizes of its terms."""
         rho1, rho2, rho3 = (np.full(self.steps, rho) for rho in self.rho)
-        changes = self.sums[:, :, CHANGE].copy()
         self.measure(rho1, rho2, rho3[: len(self.by_step(self.o))])
-        self.sums[:, :, CHANGE] = changes
         value, size = self.merit()
         extra = self.terms * self.consensus.merit() if self.consensus else 0.0
         return value + extra, size + abs(extra)
 
-    def _certify(self, block, *ascended):
-        """Check an update; what the ascent of multipliers added to the Lagrangian is taken off."""
+    def _certify(self, block, kept=None, *ascended):
+        """Check an update with the multipliers of before it, and then their ascent.
+
+        A multiplier's own wrong sign makes the Lagrangian of the new multipliers no larger.
+        """
         if self.certificate is None:
             return
-        value, size = self._measured_merit()
-        gained = sum(2 * self.totals[c, PENALTY] for c in ascended)
-        self.certificate.check(self.k, block, value - gained, size, self.net.dtype)
-        self.certificate.begin(value, size)
+        if ascended:
+            self._swap(kept, ascended)
+        merit = self._measured_merit()
+        self.certificate.check(self.k, block, *merit, self.net.dtype)
+        if ascended:
+            self._swap(kept, ascended)
+            self.check_ascents(kept, self.rho, ascended)
+            merit = self._measured_merit()
+        self.certificate.begin(*merit)
+
+    def _swap(self, kept, constraints):
+        """Exchange multipliers with their copies."""
+        duals = self.lambda1, self.lambda2, self.lambda3
+        for c in constraints:
+            kept[c][:], duals[c][:] = duals[c].copy(), kept[c].copy()
 
     def _end(self, record, sizes, k):
         """Multipliers of the copy, residuals, objective and Lagrangian; adapted penalties."""
         extra, tied = 0.0, True
         if self.consensus:
-            self.consensus.ascend()
+            norms = self.consensus.ascend()
+            if self.certificate:
+                self.certificate.check_ascent(k, "consensus multiplier", norms, self.net.dtype)
             extra, tied = self.consensus.penalty(), self.consensus.gap <= self.options.eps_rel
         self.complete(record, sizes, self.totals, extra)
         record.solved &= tied
@@ -254,4 +335,5 @@ class Block(Splitting):
         primal, dual = np.array(record.primal), np.array(record.dual)
         self.rho[primal > self.options.adapt_ratio * dual] *= 2
         self.rho[dual > self.options.adapt_ratio * primal] /= 2
+        self.least_rho = self.rho[:2].copy()
         self.prepare()

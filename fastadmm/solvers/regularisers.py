@@ -1,5 +1,7 @@
 """Regularisers of the weights, applied through a consensus copy of both weight blocks."""
 
+import math
+
 import numpy as np
 
 from fastadmm import kernels
@@ -41,6 +43,10 @@ REGULARISERS = {
 """By name: the prox ``(theta, phi, step)``, in place, and the value ``(theta, phi)``."""
 
 
+def _norm(*blocks):
+    return math.hypot(*(float(np.linalg.norm(block)) for block in blocks))
+
+
 def check_regulariser(name):
     """Refuse a name that is none of `REGULARISERS`, or None."""
     if name is not None and name not in REGULARISERS:
@@ -74,19 +80,39 @@ class Consensus:
         return tuple(c - u for c, u in zip(self.copies, self.scaled, strict=True))
 
     def update(self):
-        """The copy, ``Ψ = prox_{strength g / ρ}((Θ, Φ) + u)``."""
+        """The copy, ``Ψ <- prox_{strength g / ρ}((Θ, Φ) + u)``; returns the norm of its change."""
+        before = [copy.copy() for copy in self.copies]
         for copy, own, u in zip(self.copies, self.own, self.scaled, strict=True):
             np.add(own, u, out=copy)
         self.prox(*self.copies, self.strength / self.rho)
+        return _norm(*(copy - old for copy, old in zip(self.copies, before, strict=True)))
+
+    def mapped(self, *gradients):
+        """``ρ (Ψ − prox_{strength g / ρ}(Ψ − ∇ / ρ))`` of gradients with respect to both blocks.
+
+        Zero where ``0 ∈ ∇ + strength ∂g(Ψ)``; without g, the gradients.
+        """
+        moved = [c - g / self.rho for c, g in zip(self.copies, gradients, strict=True)]
+        self.prox(*moved, self.strength / self.rho)
+        return [self.rho * (c - m) for c, m in zip(self.copies, moved, strict=True)]
 
     def ascend(self):
-        """The scaled multiplier; keeps the relative primal residual as ``gap``."""
-        gap, size = 0.0, 0.0
-        for copy, own, u in zip(self.copies, self.own, self.scaled, strict=True):
-            u += own - copy
-            gap += float(np.square(own - copy).sum())
-            size += float(np.square(own).sum())
-        self.gap = (gap / max(size, np.finfo(float).tiny)) ** 0.5
+        """The scaled multiplier, ``u <- u + (Θ, Φ) − Ψ``; keeps the relative residual as ``gap``.
+
+        Returns
+        -------
+        tuple of float
+            What `fastadmm.solvers.splitting.Certificate.check_ascent` compares, but for the ρ.
+        """
+        before = [u.copy() for u in self.scaled]
+        residuals = [own - copy for own, copy in zip(self.own, self.copies, strict=True)]
+        for u, residual in zip(self.scaled, residuals, strict=True):
+            u += residual
+        self.gap = _norm(*residuals) / max(_norm(*self.own), np.finfo(float).tiny)
+        added = [u - old for u, old in zip(self.scaled, before, strict=True)]
+        difference = _norm(*(a - r for a, r in zip(added, residuals, strict=True)))
+        size = _norm(*self.own) + _norm(*self.copies) + _norm(*before)
+        return difference, _norm(*residuals), _norm(*added), size
 
     def penalty(self):
         """strength g(Ψ)."""

@@ -8,9 +8,13 @@ and keep pre-activations, states, outputs and multipliers from one iteration to 
 as they are given the same window (full batch). A new window (mini-batch) starts from simulated
 states and the multipliers that make the Lagrangian stationary there, bounded where their recurrence
 backward in time expands.
+
+Output variables may fit targets that the network itself does not: what a run reports as its loss is
+therefore that of the simulated network, and only where both agree can it be solved.
 """
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,13 +46,27 @@ class SplittingRecord:
     Attributes
     ----------
     loss : float
-        Sum of the losses at the output variables, as the kernels define them.
+        Sum of the losses, as the kernels define them, of the network simulated with the weights
+        that the step began with.
     terms : int
+    output_loss : float
+        Loss at the output variables after the iteration, as histories report it.
+    gap : float
+        Distance of the output variables to the simulated network's outputs before the step,
+        relative to the larger of both; NaN in a window that is new.
     objective, lagrangian : float
-        Mean loss plus regulariser, and the augmented Lagrangian over the number of terms.
-    primal, dual : tuple of float
-        Norms of the residuals of the three constraints, relative to the larger side and to the
-        multiplier.
+        Mean loss at the output variables plus regulariser, and the augmented Lagrangian over the
+        number of terms.
+    primal : tuple of float
+        Norms of the residuals of the three constraints, relative to the larger side.
+    dual : tuple of float
+        ``ρ1 |Δa|``, ``ρ2 |Δf(a)|``, ``ρ3 |Δo|`` over the iteration, relative to the constraints'
+        multipliers. In `block` all that is left of the states' condition of optimality, see
+        `fastadmm.kernels.state_blocks`; `admmirnn` has Δs in place of Δf(a).
+    weights_dual : tuple of float
+        What is left of the conditions of recurrent and read-out weights, relative to their
+        gradients at the start of the run. `block`: the proximal terms ``τ ΔΘ`` and ``τ ΔΦ``; with a
+        regulariser also ``ρ ΔΨ`` of the copy. `admmirnn`: the gradients before their last steps.
     rho : tuple of float
         Penalties of the three constraints.
     solved : bool
@@ -57,17 +75,20 @@ class SplittingRecord:
 
     loss: float
     terms: int
+    output_loss: float = math.nan
+    gap: float = math.nan
     objective: float = math.nan
     lagrangian: float = math.nan
     primal: tuple = (math.nan,) * 3
     dual: tuple = (math.nan,) * 3
+    weights_dual: tuple = (math.nan,) * 2
     rho: tuple = (math.nan,) * 3
     solved: bool = False
 
     @property
     def finite(self):
         """False where training has diverged."""
-        return math.isfinite(self.lagrangian)
+        return math.isfinite(self.lagrangian) and math.isfinite(self.loss)
 
     @staticmethod
     def describe(records):
@@ -75,20 +96,25 @@ class SplittingRecord:
         last = records[-1]
         return {
             name: getattr(last, name)
-            for name in ("objective", "lagrangian", "primal", "dual", "rho")
-        }
+            for name in (
+                "output_loss", "gap", "objective", "lagrangian", "primal", "dual", "weights_dual",
+                "rho",
+            )
+        }  # fmt: skip
 
 
 @dataclass
 class Certificate:
-    """Checks that no block update raises the augmented Lagrangian.
+    """Checks that no block update raises the augmented Lagrangian, and every multiplier's ascent.
 
     Attributes
     ----------
     checks : int
-        Block updates checked so far.
+        Block updates checked so far, each with the multipliers of before.
     violation : dict or None
-        The first one that rose: iteration, block, and the Lagrangian before and after.
+        The first one that failed: iteration, block, the quantity that tells, and its value before
+        and after. That is the augmented Lagrangian, or, where the block is a multiplier, the norms
+        of ``ρ r`` and of what the ascent has really added.
     """
 
     checks: int = 0
@@ -102,9 +128,21 @@ class Certificate:
         """The Lagrangian after an update; it may rise by what rounding does to its terms."""
         self.checks += 1
         slack = 64 * np.finfo(dtype).eps * max(size, self.size)
-        if self.violation is None and not value <= self.value + slack:
+        if not value <= self.value + slack:
+            self.report(iteration, block, "augmented Lagrangian", self.value, value)
+
+    def check_ascent(self, iteration, block, norms, dtype):
+        """``λ_new = λ + ρ r``, from the norms of difference, ρ r, λ_new − λ and all terms' sum."""
+        difference, expected, found, size = norms
+        if not difference <= 64 * np.finfo(dtype).eps * size:
+            self.report(iteration, block, "norm of the ascent", expected, found)
+
+    def report(self, iteration, block, quantity, before, after):
+        """Keep the first violation."""
+        if self.violation is None:
             self.violation = {
-                "iteration": iteration, "block": block, "before": self.value, "after": value,
+                "iteration": iteration, "block": block, "quantity": quantity, "before": before,
+                "after": after,
             }  # fmt: skip
 
 
@@ -162,6 +200,7 @@ class Splitting:
         self._output_work = np.empty(2 * outputs * batch * classes, real)
         self._edge = np.empty((batch, hidden), real)
         self._squares, self._totals = np.empty((2, batch)), np.zeros((threads, 4))
+        self._kept = np.empty((steps + 1) * batch * hidden, real)
         self.theta_t = np.empty((net.theta.shape[1], hidden), real)
         self.losses, self.sums = np.zeros(threads), np.zeros((threads, 3, SUMS))
         self.theta, self.phi = WeightSystem(net.theta, threads), WeightSystem(net.phi, threads)
@@ -180,7 +219,9 @@ class Splitting:
         self._prox_outputs = (
             state_blocks.update_outputs_softmax if softmax else state_blocks.update_outputs_squared
         )
-        self.k, self.consensus = 0, None
+        self.k, self.total = 0, total * options.sweeps
+        self.consensus, self.start = None, None
+        self.weights_dual = np.zeros(2)
         self.certificate = Certificate() if options.certify else None
 
     def step(self, X, y, cases, first, steps, initial=None, again=False, weight=1.0):
@@ -190,10 +231,12 @@ class Splitting:
         it is the window of the last step ``again``, they go on from its states.
         """
         domain = self.domain
-        domain.edges_may_age = again
-        if not again:
+        domain.edges_may_age = False
+        if again:
+            self._look_back()
+        else:
             self._enter(X, y, cases, first, steps, initial)
-            domain.end_iteration()
+        domain.end_iteration()
         for sweep in range(self.options.sweeps):
             if sweep:
                 domain.end_iteration()
@@ -202,7 +245,15 @@ class Splitting:
             record = self.iterate()
             if not domain.staleness and (record.solved or not record.finite):
                 break
+        # a window that will not come back says nothing about the run
+        record.solved = record.solved and again and self._is_optimal()
+        if again and self.k == self.total and not (record.solved or domain.staleness):
+            self._look_back()
         return record
+
+    def _look_back(self):
+        """Simulate the network with the weights that iterations have led to."""
+        self._simulate()
 
     def final_state(self, steps, batch):
         """State after the last step's window, (B, H), to carry into the next one."""
@@ -231,34 +282,45 @@ class Splitting:
         self.output_bounds = window.output_bounds(outputs)
         self.output_rows = window.output_rows(outputs)
         self.y = problem.targets_of(y, cases[: batch if outputs else 0], first, steps)
+        if self.start is None:
+            self.start = {"gradient": self._gradient()}
         self._start()
         self.prepare()
+        if "theta" not in self.start:
+            self.start |= self._gradients_of_weights(self.lambda1, self.lambda3)
 
     def by_step(self, rows):
         """Rows of outputs as (L, B, C)."""
         outputs = self.problem.outputs_of(self.steps, self.domain.is_last)
         return rows.reshape(outputs, self.batch, self.net.outputs)
 
+    def _pull_back(self, theta, phi, safeguard, delta, lambda_):
+        """Simulated states; gradients of the loss at outputs and pre-activations; own losses."""
+        net, window = self.net, self.window
+        self.unfolded.simulate(window, theta, self.domain)
+        self._totals[:] = 0
+        states.read_out(
+            self.output_rows, np.ascontiguousarray(phi.T), self.y, 1.0, delta, self._totals,
+            self.output_bounds,
+        )  # fmt: skip
+        self.domain.receive_right(self.edge)
+        states.multipliers(
+            window.z, self.by_step(delta), self.edge, theta, phi, net.activation_code, safeguard,
+            lambda_, self.work[0], self._squares, self._totals, window.sequence_bounds,
+        )  # fmt: skip
+        self.domain.send_left(lambda_[:1])
+        return self._totals[:, 0].sum()
+
     def _start(self):
         """Simulated states, and the multipliers of `condensed`: stationary there, or bounded."""
         net, window = self.net, self.window
-        self.unfolded.simulate(window, net.theta, self.domain)
+        loss = self._pull_back(net.theta, net.phi, True, self.lambda3, self.lambda1)
+        self.simulated = np.array([loss, math.nan, math.nan, math.nan])
         self.theta_t[:] = net.theta.T
         state_blocks.preactivations(
             window.z, window.tokens, self.theta_t, self.a, window.sequence_bounds
         )
         np.matmul(self.output_rows[:, window.left :], net.phi.T, out=self.o)
-        states.read_out(
-            self.output_rows, np.ascontiguousarray(net.phi.T), self.y, 1.0, self.lambda3,
-            self._totals, self.output_bounds,
-        )  # fmt: skip
-        self.domain.receive_right(self.edge)
-        states.multipliers(
-            window.z, self.by_step(self.lambda3), self.edge, net.theta, net.phi,
-            net.activation_code, True, self.lambda1, self.work[0], self._squares,
-            self._totals, window.sequence_bounds,
-        )  # fmt: skip
-        self.domain.send_left(self.lambda1[:1])
         self.lambda1 *= -1
         self.lambda3 *= -1
         W = net.theta[:, net.inputs : -1]
@@ -266,6 +328,63 @@ class Splitting:
         self.lambda2[-1:] = 0 if self.domain.is_last else -self.edge @ W
         outputs = self.by_step(self.lambda3)
         self.lambda2[self.steps - len(outputs) :] += outputs @ net.phi[:, :-1]
+
+    @contextmanager
+    def _states_kept(self):
+        """The network may be simulated within; the state variables come back afterwards."""
+        kept = self._kept[: self.window.states.size].reshape(self.window.states.shape)
+        kept[:] = self.window.states
+        yield
+        self.window.states[:] = kept
+
+    def _simulate(self):
+        """Own sums over the outputs of the network that training would return, for `collect`.
+
+        They are its loss, and the squared norms of distance to the output variables, of these, and
+        of the outputs.
+        """
+        theta, phi = self.average
+        outputs = self.output_work[0]
+        with self._states_kept():
+            self.unfolded.simulate(self.window, theta, self.domain)
+            np.matmul(self.output_rows[:, self.window.left :], phi.T, out=outputs)
+        squares = [np.square(x, dtype=float).sum() for x in (self.o - outputs, self.o, outputs)]
+        loss = getattr(losses, self.problem.loss)(outputs, self.y, 1.0, outputs)
+        self.simulated = np.array([loss, *squares])
+
+    def _gradient(self):
+        """Gradient of the simulated network's mean loss at the weights that training returns.
+
+        One pass back through time over the window, without safeguard. With a regulariser, what its
+        proximal step would change, times the penalty: zero where the whole objective is stationary.
+
+        Returns
+        -------
+        float
+            Norm over all weights.
+        """
+        theta, phi = self.average
+        delta, lambda_ = np.empty_like(self.o), np.empty_like(self.a)
+        with self._states_kept():
+            self._pull_back(theta, phi, False, delta, lambda_)
+            sums = self._sums(lambda_, delta)
+        gradients = [total / self.terms for total in sums]
+        if self.consensus:
+            gradients = self.consensus.mapped(*gradients)
+        return math.hypot(*map(np.linalg.norm, gradients))
+
+    def _is_optimal(self):
+        """Where all residuals are small: the network agrees, and its weights are stationary."""
+        self._simulate()
+        self.domain.sum(self.simulated)
+        distance, *sides = np.sqrt(self.simulated[1:])
+        mu1, _, mu3 = self.effective_multipliers()
+        left = self._gradients_of_weights(mu1, mu3)
+        eps_abs, eps_rel = self.options.eps_abs, self.options.eps_rel
+        return bool(
+            distance <= eps_abs * self.sizes[2] + eps_rel * max(sides)
+            and all(v <= eps_abs * self.terms + eps_rel * self.start[k] for k, v in left.items())
+        )
 
     def sum_theta(self, targets, then):
         """Mean Gram of z, and the sum of products of targets (T, B, H) and z.
@@ -332,11 +451,14 @@ class Splitting:
         self.collect(then)
 
     def collect(self, then):
-        """Sums of all constraints and the loss over all owners: ``totals`` and ``loss``; then()."""
-        measured = np.append(self.sums.sum(0).ravel(), self.losses.sum())
+        """Sums over all owners, then(): ``totals`` of the constraints, ``loss`` at the output
+        variables, and ``network``, see `_simulate`.
+        """
+        measured = np.concatenate([self.sums.sum(0).ravel(), [self.losses.sum()], self.simulated])
 
         def have_arrived(due):
-            self.totals, self.loss = measured[:-1].reshape(3, SUMS), float(measured[-1])
+            self.totals = measured[: 3 * SUMS].reshape(3, SUMS)
+            self.loss, self.network = float(measured[3 * SUMS]), measured[3 * SUMS + 1 :]
             then()
 
         self.domain.reduce((measured,), have_arrived)
@@ -367,53 +489,71 @@ class Splitting:
         eps_abs, eps_rel = self.options.eps_abs * sizes, self.options.eps_rel
         near = norms[:, RESIDUAL] <= eps_abs + eps_rel * side
         still = moved <= eps_abs + eps_rel * norms[:, MULTIPLIER]
-        record.loss = self.loss
+        start = np.array([self.start["theta"], self.start["phi"]])
+        start = np.append(start, math.hypot(*start))[: len(self.weights_dual)]
+        resting = self.weights_dual <= self.options.eps_abs * record.terms + eps_rel * start
+        loss, *squares = self.network.tolist()
+        distance, *sides = np.sqrt(squares)
+        record.loss = loss
+        record.gap = float(distance / max(*sides, TINY))
+        record.output_loss = float(self.problem.reported(self.loss, record.terms, self.net.outputs))
+        record.weights_dual = tuple((self.weights_dual / np.maximum(start, TINY)).tolist())
         record.objective = self.loss / record.terms + regulariser
         record.lagrangian = (self.merit()[0] + gained) / record.terms + regulariser
         record.primal = tuple((norms[:, RESIDUAL] / np.maximum(side, TINY)).tolist())
         record.dual = tuple((moved / np.maximum(norms[:, MULTIPLIER], TINY)).tolist())
         # with staleness, states may rest only because weights are under way
-        record.solved = bool((near & still).all()) and not self.domain.staleness
+        is_still = (near & still).all() and resting.all()
+        record.solved = bool(is_still) and not self.domain.staleness
 
     def kkt(self):
-        """Residuals of the optimality conditions, with the multipliers that the solver holds.
+        """Conditions of optimality at the weights that training returns, over the last window.
 
         Returns
         -------
         dict of float
-            ``theta``, ``phi``, ``preactivation``, ``state``, ``output``: norm of the gradient of
-            the Lagrangian with respect to these variables, relative to the sum of the norms of its
-            terms. ``feasibility``: largest residual of the constraints, relative to its larger
-            side.
+            ``gradient``: norm of the gradient of the simulated network's mean loss, see
+            `_gradient`; it needs none of the solver's variables. ``gradient_relative``: relative to
+            that at the start of the run. Others are of the Lagrangian, with the multipliers that
+            the solver holds. ``theta``, ``phi``: norm of its gradient relative to that at the
+            start. ``preactivation``, ``state``, ``output``: norm of the gradient with respect to
+            these variables, relative to the sum of the norms of its terms. ``feasibility``: largest
+            residual of the constraints, relative to its larger side; with a regulariser of the copy
+            too.
         """
         net, window = self.net, self.window
+        theta, phi = self.average
         mu1, mu2, mu3 = self.effective_multipliers()
-        residuals = self.residuals()
+        residuals = self.residuals(theta, phi)
         value = window.states[1:] - residuals[1]
         slope = np.ones_like(value)
         flat = (array.reshape(-1, net.hidden) for array in (slope, value))
         times_derivative(net.activation_code, *flat)
         by_next, by_output = np.zeros_like(mu2), np.zeros_like(mu2)
-        W = net.theta[:, net.inputs : -1]
+        W = theta[:, net.inputs : -1]
         self.domain.send_left(mu1[:1])
         self.domain.receive_right(self.edge)
         by_next[:-1] = mu1[1:] @ W
         by_next[-1:] = 0 if self.domain.is_last else self.edge @ W
         outputs = self.by_step(mu3)
-        by_output[len(mu2) - len(outputs) :] = outputs @ net.phi[:, :-1]
+        by_output[len(mu2) - len(outputs) :] = outputs @ phi[:, :-1]
         gradient = np.empty_like(self.o)
         getattr(losses, self.problem.loss)(self.o, self.y, 1.0, gradient)
         sides = (self.a, window.states[1:], self.o)
+        gaps = [
+            self._norm(r) / max(self._norm(x), self._norm(x - r), TINY)
+            for r, x in zip(residuals, sides, strict=True)
+        ]
+        of_weights = self._gradients_of_weights(mu1, mu3)
         found = {
-            **self._kkt_of_weights(mu1, mu3),
+            **{name: norm / max(self.start[name], TINY) for name, norm in of_weights.items()},
             "preactivation": self._relative(mu1, -mu2 * slope),
             "state": self._relative(mu2, -by_next, -by_output),
             "output": self._relative(gradient, mu3),
-            "feasibility": max(
-                self._norm(r) / max(self._norm(x), self._norm(x - r), TINY)
-                for r, x in zip(residuals, sides, strict=True)
-            ),
+            "feasibility": max(*gaps, self.consensus.gap if self.consensus else 0.0),
+            "gradient": self._gradient(),
         }
+        found["gradient_relative"] = found["gradient"] / max(self.start["gradient"], TINY)
         self.domain.drain()
         return found
 
@@ -427,20 +567,19 @@ class Splitting:
         """Norm of a sum, relative to the sum of the norms of its terms."""
         return self._norm(sum(terms)) / max(sum(map(self._norm, terms)), TINY)
 
-    def _kkt_of_weights(self, mu1, mu3):
-        """Gradients with respect to the weights, relative to the largest that they could be."""
-        copy, inputs = self.consensus, self.inputs()
-        rows = inputs.reshape(-1, inputs.shape[2])
-        read = self.output_rows[:, self.window.left :]
-        found = {}
-        for c, (name, mu, x) in enumerate(
-            (("theta", mu1.reshape(-1, self.net.hidden), rows), ("phi", mu3, read))
-        ):
+    def _sums(self, mu1, mu3):
+        """``Σ μ1 zᵀ`` and ``Σ μ3 [s; 1]ᵀ`` over all owners."""
+        self.sum_theta(mu1, lambda: None)
+        self.sum_phi(mu3, lambda: None)
+        self.domain.drain()
+        return self.theta.cross.astype(float), self.phi.cross.astype(float)
+
+    def _gradients_of_weights(self, mu1, mu3):
+        """Norms of the Lagrangian's gradients with respect to the weights that training returns."""
+        copy, found = self.consensus, {}
+        for c, (name, pull) in enumerate(zip(("theta", "phi"), self._sums(mu1, mu3), strict=True)):
             force = 0.0 if copy is None else self.terms * copy.rho * copy.scaled[c]
-            size = self._norm(mu) * self._norm(x) + np.linalg.norm(force)
-            pull = np.asarray(mu.T @ x, dtype=float)
-            self.domain.sum(pull)
-            found[name] = float(np.linalg.norm(force - pull) / max(size, TINY))
+            found[name] = float(np.linalg.norm(force - pull))
         return found
 
     def inputs(self, steps=slice(None)):
@@ -451,10 +590,30 @@ class Splitting:
         one_hot = np.eye(self.net.inputs, dtype=z.dtype)[self.window.tokens[steps]]
         return np.concatenate([one_hot, z], axis=-1)
 
-    def residuals(self):
-        """r1 and r2, (T, B, H), and r3, (terms, C)."""
+    def residuals(self, theta, phi):
+        """r1 and r2, (T, B, H), and r3, (terms, C), with these weights."""
         value = self.a.copy()
         activate(self.net.activation_code, value.reshape(-1, self.net.hidden))
-        outputs = self.output_rows[:, self.window.left :] @ self.net.phi.T
-        driven = self.inputs() @ self.net.theta.T
+        outputs = self.output_rows[:, self.window.left :] @ phi.T
+        driven = self.inputs() @ theta.T
         return self.a - driven, self.window.states[1:] - value, self.o - outputs
+
+    def multipliers_kept(self):
+        """Copies of λ1, λ2, λ3 for `check_ascents`; None where nothing is certified."""
+        if self.certificate is None:
+            return None
+        return [array.copy() for array in (self.lambda1, self.lambda2, self.lambda3)]
+
+    def check_ascents(self, kept, penalties, constraints=(0, 1, 2)):
+        """Check ``λ_c = kept_c + penalty_c r_c`` with residuals computed apart from the kernels."""
+        if kept is None:
+            return
+        sides = self.a, self.window.states[1:], self.o
+        residuals = self.residuals(self.net.theta, self.net.phi)
+        duals = self.lambda1, self.lambda2, self.lambda3
+        for c in constraints:
+            force, added = penalties[c] * residuals[c], duals[c] - kept[c]
+            left, right = penalties[c] * sides[c], penalties[c] * (sides[c] - residuals[c])
+            size = sum(map(self._norm, (kept[c], left, right)))
+            norms = [self._norm(x) for x in (added - force, force, added)]
+            self.certificate.check_ascent(self.k, f"lambda{c + 1}", (*norms, size), self.net.dtype)
