@@ -97,6 +97,14 @@ class Grid(Serial):
     def largest(self, value):
         return max(self.comm.allgather(value))
 
+    @property
+    def waited(self):
+        """Seconds spent waiting for messages and sums."""
+        return self._mail.waited
+
+    def gather(self, facts):
+        return self.comm.allgather(facts)
+
     def carry(self, state):
         last = min(self.time_size, self.n_steps) - 1
         if last == 0 or self.time_index > last:
