@@ -184,7 +184,9 @@ def draw_convergence(history, summary, path):
             axis.text(0.5, 0.5, "none for this task", ha="center", transform=axis.transAxes)
             continue
         if best is not None:
-            axis.axvline(best, color="0.5", linewidth=0.8, linestyle="--", label=f"best: {best}")
+            axis.axvline(
+                best, color="0.5", linewidth=0.8, linestyle="--", label=f"best epoch: {best}"
+            )
         axis.legend(fontsize="small")
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in axes[1]:

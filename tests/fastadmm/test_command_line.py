@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from cases.launcher import LAUNCHER, mpirun
 
 import fastadmm
 from fastadmm import RNN
@@ -356,7 +357,8 @@ def test_compiling_is_said_through_logging(tmp_path):
 
 def test_doctor(tmp_path):
     shown = run("doctor", cwd=tmp_path).stdout
-    for fact in ("versions", "cores", "BLAS", "threading layer", "SVML", "cache", "MPI"):
+    facts = "versions", "cores", "BLAS", "threading layer", "idle threads", "SVML", "cache", "MPI"
+    for fact in facts:
         assert re.search(rf"^{fact} +\S", shown, re.MULTILINE), fact
 
 
@@ -368,6 +370,13 @@ def test_warmup_fills_the_cache(tmp_path):
     assert len(compiled) > 10
     run("train", "digits", "--epochs", 1, "--quiet", cwd=tmp_path, FASTADMM_CACHE=cache)
     assert sorted((tmp_path / "cache").rglob("*.nbc")) == sorted(compiled)  # nothing was missing
+    if LAUNCHER is not None:
+        code, _, err, _ = mpirun(
+            2, "-m", "fastadmm", "train", "digits", "--epochs", 1, "--grid", "2x1", "--threads", 1,
+            "--out", tmp_path / "out", FASTADMM_CACHE=cache,
+        )  # fmt: skip
+        assert code == 0, err
+        assert sorted((tmp_path / "cache").rglob("*.nbc")) == sorted(compiled)
 
 
 def test_unwritable_cache_is_one_warning(tmp_path):
