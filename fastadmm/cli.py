@@ -4,25 +4,46 @@ import time
 
 STARTED = time.perf_counter()
 
+import contextlib  # noqa: E402
+import datetime  # noqa: E402
 import json  # noqa: E402
+import platform  # noqa: E402
 import re  # noqa: E402
+import shlex  # noqa: E402
 import sys  # noqa: E402
 from dataclasses import asdict  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Annotated  # noqa: E402
 
 import typer  # noqa: E402
+import typer.core  # noqa: E402
 
-from fastadmm import signals, tasks  # noqa: E402
+from fastadmm import __version__, signals, tasks  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
 
-DIVERGED, VIOLATED, INTERRUPTED = 3, 4, 130
-"""Exit codes, beside 0 for success, 1 for a failure, 2 for a user's mistake, and 128 plus the
-signal's number where one ended training: 130 after Ctrl-C, 143 SIGTERM, 138 SIGUSR1 on Linux."""
+FAILED, DIVERGED, VIOLATED, INTERRUPTED = 1, 3, 4, 130
+"""Exit codes, beside 0 for success, 2 for a user's mistake, and 128 plus the signal's number where
+one ended training: 130 after Ctrl-C, 143 SIGTERM, 138 SIGUSR1 on Linux."""
+
+UNTRAINED = "interrupted before training began: nothing was written"
 
 MISTAKES = (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError, launch.LaunchError)
 
+
+class Commands(typer.core.TyperGroup):
+    """The commands; Typer itself lets Ctrl-C end them without a word."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            is_train = ctx.invoked_subcommand == "train"
+            print(UNTRAINED if is_train else "interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Train recurrent networks with ADMM, fast, on CPUs.",
     add_completion=False,
     no_args_is_help=True,
@@ -42,6 +63,22 @@ Threads = Annotated[
 ]
 Model = Annotated[Path, typer.Argument(help="A model.safetensors written by train.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
+
+
+def _show_version(wanted: bool):
+    if wanted:
+        print(f"fastadmm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show it and exit."),
+    ] = False,
+):
+    """Options of no command."""
 
 
 @app.command()
@@ -88,6 +125,7 @@ def train(
     from fastadmm import RNN, fit, report
     from fastadmm.threads import check_threads
 
+    started = datetime.datetime.now().astimezone()
     comm = launch.world()
     is_root = comm is None or comm.rank == 0
     if comm is None and (grid, micro_batches, staleness) != (None, None, 0):
@@ -101,54 +139,86 @@ def train(
     batch_size = defaults.batch_size if batch_size is None else batch_size
     lazy = comm is not None  # each rank reads its own part only
     loaded = tasks.load(task, data, steps, pixels, seed, batch_size or 64, lazy=lazy)
-    folder = Path(out or Path("runs") / Path(task).stem)
-    if is_root:
-        report.open_folder(folder)
     net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
     net.task = {"name": loaded.name, **loaded.about}
-    set_up = time.perf_counter() - STARTED
-    if comm is not None and not quiet:
-        limit = check_threads(threads, launch.cores_per_rank(comm))
-        print(launch.placement(comm, limit), flush=True)
-    result = fit(
-        net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
-        epochs=epochs, batch_size=batch_size, steps=loaded.steps,
-        validation=loaded.held_out, time_limit=time_limit, verbose=0 if quiet else 1,
-        threads=threads, seed=seed, comm=comm, grid=_grid(grid), micro_batches=micro_batches,
-        staleness=staleness, **settings,
-    )  # fmt: skip
-    if is_root:
-        _write_results(net, loaded, result, folder, set_up, task, solver, seed, quiet)
+    out = out or Path("runs") / Path(task).stem
+    with _folder(out, is_root) as folder:
+        about = {
+            "task": task, "solver": solver, "cell": "elman", "hidden": hidden,
+            "activation": activation, "gain": gain, "seed": seed, "dtype": dtype,
+            "parameters": net.parameters, "command": shlex.join(["fastadmm", *sys.argv[1:]]),
+            "started": started.isoformat(timespec="seconds"), "host": platform.node(),
+            "source": report.source_digest(), "versions": report.versions(),
+            "setup_seconds": time.perf_counter() - STARTED,
+        }  # fmt: skip
+        if comm is not None and not quiet:
+            limit = check_threads(threads, launch.cores_per_rank(comm))
+            print(launch.placement(comm, limit), flush=True)
+        result = fit(
+            net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
+            epochs=epochs, batch_size=batch_size, steps=loaded.steps,
+            validation=loaded.held_out, callbacks=[folder.append] if is_root else (),
+            time_limit=time_limit, verbose=0 if quiet else 1, threads=threads, seed=seed,
+            comm=comm, grid=_grid(grid), micro_batches=micro_batches, staleness=staleness,
+            **settings,
+        )  # fmt: skip
+        if result.status == "interrupted" and not result.train_seconds:
+            print(UNTRAINED, file=sys.stderr)
+            raise typer.Exit(128 + result.signal)
+        failures = []
+        if is_root:
+            failures = _write_results(net, loaded, result, folder, about, quiet)
+    if comm is not None:
+        failures = comm.bcast(failures)
+    if failures:
+        print(f"error: {out}: {'; '.join(failures)}", file=sys.stderr)
+        raise typer.Exit(FAILED)
     _exit(result)
 
 
-def _write_results(net, loaded, result, folder, set_up, task, solver, seed, quiet):
-    """Summary, history, model and picture of a run; printed too."""
+@contextlib.contextmanager
+def _folder(path, is_root):
+    """The folder to write, on rank 0; where nothing is written in the end, none is left behind."""
+    from fastadmm import report
+
+    folder = report.Folder(path) if is_root else None
+    try:
+        yield folder
+    finally:
+        if folder is not None:
+            folder.leave()
+
+
+@signals.stop_requests(keyboard=True)  # what has been trained is written
+def _write_results(net, loaded, result, folder, about, quiet):
+    """Summary, history, model and picture of a run; printed too. Returns what has failed."""
     from fastadmm import report
 
     loss, accuracy = _score(net, loaded, result.threads)
+    settings = dict(result.settings)
     summary = {
-        "task": task,
-        "solver": solver,
+        "task": about.pop("task"),
+        "solver": about.pop("solver"),
         "status": result.status,
-        "setup_seconds": set_up,
+        "setup_seconds": about.pop("setup_seconds"),
         "compile_seconds": result.compile_seconds,
         "train_seconds": result.train_seconds,
         "epochs": len(result.history),
-        "parameters": net.parameters,
+        "epochs_asked": settings.pop("epochs"),
         "train_loss": result.history[-1]["train_loss"] if result.history else None,
         "test_loss": report.finite_or_none(loss),
         "test_accuracy": accuracy,
-        "threads": result.threads,
-        "seed": seed,
         "kkt": result.kkt and {n: report.finite_or_none(v) for n, v in result.kkt.items()},
         "certificate": result.certificate and asdict(result.certificate),
-        "versions": report.versions(),
+        "threads": result.threads,
+        **about,
+        **settings,
+        "per_rank": result.ranks,
     }
-    report.write_report(folder, net, summary, result.history)
-    picture = report.draw_convergence(folder)
+    picture, failures = folder.write(net, summary, result.history)
     if not quiet:
-        _print_summary(summary, folder, picture)
+        _print_summary(summary, folder.path, picture, failures)
+    return failures
 
 
 def _exit(result):
@@ -200,7 +270,7 @@ def _score(net, loaded, threads):
         return evaluate(net, problem, X, y, threads)
 
 
-def _print_summary(summary, folder, picture):
+def _print_summary(summary, folder, picture, failures):
     print(f"{summary['task']}: {summary['status']} after {summary['epochs']} epochs")
     print(
         f"set-up {summary['setup_seconds']:.2f} s, compile {summary['compile_seconds']:.2f} s, "
@@ -215,6 +285,8 @@ def _print_summary(summary, folder, picture):
         print("kkt residuals " + ", ".join(f"{n} {text}" for n, text in found.items()))
     if summary["certificate"] is not None:
         _print_certificate(**summary["certificate"])
+    if failures:
+        return
     drawn = "convergence.png" if picture else "no picture: pip install 'fastadmm[plot]'"
     print(f"{folder}: summary.json, history.jsonl, model.safetensors, {drawn}")
 
@@ -239,15 +311,18 @@ def evaluate(
     seed: Seed = 0,
     threads: Threads = None,
 ):
-    """Loss and accuracy of a model on the held-out part of a task, as JSON."""
+    """Loss and accuracy of a model on the held-out part of a task, as JSON.
+
+    Of a .npz on Xv and yv where it has them, else on X and y.
+    """
     from fastadmm import RNN
 
     net = RNN.load(model)
     steps = steps or net.task.get("steps")
     pixels = pixels or net.task.get("pixels", False)
-    loaded = tasks.load(task, data, steps, pixels, seed, alphabet=net.task.get("alphabet"))
-    if loaded.held_out is None:
-        raise ValueError(f"{task} has no held-out part: expected Xv and yv")
+    loaded = tasks.load(task, data, steps, pixels, seed, known=net.task)
+    if loaded.held_out is None:  # a file of its own for testing
+        loaded.held_out = loaded.X, loaded.y
     loss, accuracy = _score(net, loaded, threads)
     print(json.dumps({"task": task, "test_loss": loss, "test_accuracy": accuracy}))
 
@@ -273,7 +348,9 @@ def predict(
     )
     content = {"outputs": outputs}
     if net.task.get("loss") == "softmax_cross_entropy":
-        content["labels"] = outputs.argmax(-1)
+        labels = outputs.argmax(-1)
+        classes = net.task.get("classes")
+        content["labels"] = labels if classes is None else np.array(classes)[labels]
     out = out or file.with_suffix(".predictions.npz")
     np.savez(out, **content)
     print(f"{out}: {', '.join(f'{name} {a.shape}' for name, a in content.items())}")
@@ -370,6 +447,3 @@ def main():
     except MISTAKES as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted before training began: nothing was written", file=sys.stderr)
-        sys.exit(INTERRUPTED)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastadmm.on_disk import Mapped, Streams, TextFile, map_npz
+from fastadmm.on_disk import Mapped, OnDisk, Streams, TextFile, map_npz
 
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
 TEXT_STREAMS = 8
@@ -220,14 +220,27 @@ def adding(steps=100, cases=19_200, held_out=2_000, seed=0):
     return Task("adding", *draw(cases), held, 2, 1, about={"steps": steps, "seed": seed})
 
 
-def arrays(path, steps=None, lazy=False):
+def arrays(path, steps=None, lazy=False, classes=None):
     """A user's own ``.npz`` with X, y and optionally Xv, yv; ``lazy`` leaves them on disk.
 
-    The read-out follows from the shape of ``y``: integers (n_cases,) or values (n_cases[, C]) are
-    targets of the last time point; integers (n_cases, n_timepoints) or values
-    (n_cases, n_timepoints, C) of every one.
+    The read-out follows from the shape of ``y``: labels (n_cases,) or values (n_cases[, C]) are
+    targets of the last time point; labels (n_cases, n_timepoints) or values
+    (n_cases, n_timepoints, C) of every one. Labels are integers of any value, strings or booleans;
+    the network has an output for each that occurs, in their order, which the model file keeps as
+    ``classes``. Only where every token of a sequence of tokens has a target, targets are tokens.
+
+    Parameters
+    ----------
+    path : path
+    steps : int, optional
+    lazy : bool
+    classes : list, optional
+        Those of a trained model, which the labels must be among.
     """
     content = read_npz(path, ("X", "y"), lazy)
+    held_out = ("Xv", "yv") if {"Xv", "yv"} <= set(content) else ()
+    if not held_out and {"Xv", "yv"} & set(content):
+        raise ValueError(f"{path} has one of Xv and yv: expected both or none")
     X, y = content["X"], content["y"]
     tokens = X.ndim == 2 and X.dtype.kind in "iu"
     if X.ndim != 3 and not tokens:
@@ -235,22 +248,65 @@ def arrays(path, steps=None, lazy=False):
             f"X in {path} has shape {X.shape}: expected 3-D (n_cases, n_timepoints, n_channels), "
             "or 2-D (n_cases, n_timepoints) of integers for token ids"
         )
-    if X.size == 0 or X.shape[1] < 2:
+    if X.size == 0:
+        raise ValueError(f"X in {path} has shape {X.shape}: expected at least one of each")
+    if X.shape[1] < 2:
         raise ValueError(f"X in {path} has shape {X.shape}: sequences shorter than two steps")
-    labels = y.dtype.kind in "iu"
-    held_out = (content["Xv"], content["yv"]) if {"Xv", "yv"} <= set(content) else None
-    if held_out is None and {"Xv", "yv"} & set(content):
-        raise ValueError(f"{path} has one of Xv and yv: expected both or none")
-    every = [y] if held_out is None else [y, held_out[1]]
-    tokens_in = [X] if held_out is None else [X, held_out[0]]
-    inputs = max(int(part.max()) for part in tokens_in) + 1 if tokens else X.shape[2]
-    if labels:
-        outputs = max(int(part.max()) for part in every) + 1
-        readout = "all" if y.ndim == 2 else "last"
+    labels = y.dtype.kind in "iubU"
+    every = [name for name in ("y", *held_out[1:]) if content[name].size]
+    about = {}
+    if labels and not (tokens and y.ndim == 2):
+        if classes is None:
+            found = [_classes(content[name]) for name in every]
+            classes = np.unique(np.concatenate(found)).tolist()
+        about["classes"] = classes
+        content |= {name: Labels(content[name], classes, f"{name} in {path}") for name in every}
+        if not lazy:
+            content |= {name: content[name][:] for name in every}
+        outputs = len(classes)
+    elif labels:
+        outputs = max(int(content[name].max()) for name in every) + 1
     else:
-        readout = "all" if y.ndim == 3 else "last"
         outputs = y.shape[-1] if y.ndim > 1 else 1
-    return Task(Path(path).name, X, y, held_out, inputs, outputs, readout, steps)
+    readout = "all" if y.ndim == (2 if labels else 3) else "last"
+    every = [name for name in ("X", *held_out[:1]) if content[name].size]
+    inputs = max(int(content[name].max()) for name in every) + 1 if tokens else X.shape[2]
+    held_out = tuple(content[name] for name in held_out) or None
+    return Task(Path(path).name, X, content["y"], held_out, inputs, outputs, readout, steps, about)
+
+
+def _classes(labels):
+    """Different labels of an array, sorted; of one on disk a part at a time."""
+    if not isinstance(labels, OnDisk):
+        return np.unique(labels)
+    return np.unique(np.concatenate([np.unique(part) for part in labels.parts()]))
+
+
+class Labels(OnDisk):
+    """Places of labels among the classes, int64.
+
+    Parameters
+    ----------
+    source : ndarray or OnDisk
+    classes : list
+        Sorted.
+    name : str
+        Of the labels, for messages.
+    """
+
+    def __init__(self, source, classes, name):
+        super().__init__(source.shape, np.int64)
+        self.source, self.classes, self.name = source, np.array(classes), name
+
+    def __getitem__(self, index):
+        part = np.asarray(self.source[index])
+        places = np.searchsorted(self.classes, part)
+        unknown = self.classes[np.minimum(places, len(self.classes) - 1)] != part
+        if unknown.any():
+            expected = ", ".join(map(str, self.classes[:10].tolist()))
+            more = ", ..." if len(self.classes) > 10 else ""
+            raise ValueError(f"{self.name} has label {part[unknown][0]}: expected {expected}{more}")
+        return places
 
 
 def read_npz(path, names, lazy=False):

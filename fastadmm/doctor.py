@@ -10,7 +10,7 @@ import threadpoolctl
 from fastadmm import report
 from fastadmm.kernels import jit
 from fastadmm.mpi import launch
-from fastadmm.threads import available_cores, check_threads, compute_threads
+from fastadmm.threads import available_cores, check_threads, compute_threads, start_threads
 
 
 def cache_state():
@@ -46,6 +46,7 @@ def facts():
         "threads": threads,
         "BLAS": "; ".join(sorted(blas_in_use)) or "unknown",
         "threading layer": numba.threading_layer(),
+        "idle threads": start_threads(),
         "SVML": "in use" if numba.config.USING_SVML else "absent (not needed)",
         "cache": cache_state(),
         "MPI": launch.library() or f"none: {launch.REMEDY}",

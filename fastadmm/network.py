@@ -126,6 +126,41 @@ class RNN:
 
         return self._forward(X, threads, outputs, self.outputs, readout)
 
+    def score(self, X, y, readout="last", loss=None, threads=None):
+        """How well the outputs fit ``y``.
+
+        Parameters
+        ----------
+        X, y, readout, loss
+            As of `fastadmm.fit`.
+        threads : int, optional
+
+        Returns
+        -------
+        dict of float
+            Of labels ``nats``, the mean of ``-log softmax(o)[y]``, and ``accuracy``. Of values
+            ``rmse``, the root mean square error over all components, and ``r2``, one minus the
+            squared error over that of the mean of ``y``, component by component; NaN where ``y`` is
+            constant.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where X or y do not belong to the network.
+        """
+        from fastadmm.problem import evaluate, make_problem
+        from fastadmm.threads import check_threads, compute_threads
+
+        problem, X, y = make_problem(self, X, y, loss, readout)
+        threads = check_threads(threads)
+        with compute_threads(threads):
+            found, accuracy = evaluate(self, problem, X, y, threads)
+        if problem.classifies:
+            return {"nats": found, "accuracy": accuracy}
+        rows = y.reshape(-1, self.outputs).astype(np.float64)
+        spread = rows.var(axis=0).mean()
+        return {"rmse": found**0.5, "r2": 1 - found / spread if spread else np.nan}
+
     def _forward(self, X, threads, function, width, readout, initial=None):
         """``function`` of the states (steps, B, H), gathered batch-first."""
         from fastadmm.threads import check_threads, compute_threads

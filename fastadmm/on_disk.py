@@ -38,10 +38,14 @@ class OnDisk:
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype)
 
-    def max(self):
-        """Largest element, with little of the array in memory at a time."""
+    def parts(self):
+        """The array in pieces, little of it in memory at a time."""
         rows = max(1, MAX_ROWS_BYTES * len(self) // max(1, self.size * self.dtype.itemsize))
-        return max(self[i : i + rows].max() for i in range(0, len(self), rows))
+        return (self[i : i + rows] for i in range(0, len(self), rows))
+
+    def max(self):
+        """Largest element."""
+        return max(part.max() for part in self.parts())
 
 
 class Mapped(OnDisk):

@@ -75,7 +75,7 @@ class Problem:
 
 
 def make_problem(net, X, y, loss=None, readout="last", empty=False):
-    """Check data against the network and choose the loss: labels where ``y`` holds integers.
+    """Check data against the network and choose the loss: integers and booleans are labels.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def make_problem(net, X, y, loss=None, readout="last", empty=False):
     """
     validation.one_of(readout, READOUTS, "readout")
     if loss is None:
-        loss = LOSSES[0] if np.asarray(y).dtype.kind in "iu" else LOSSES[1]
+        loss = LOSSES[0] if validation.asarray(y, "y").dtype.kind in "iub" else LOSSES[1]
     validation.one_of(loss, LOSSES, "loss")
     X = validation.inputs(net, X, empty=empty)
     y = validation.targets(net, X, y, loss, readout)

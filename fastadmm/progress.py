@@ -22,6 +22,9 @@ class Reporter:
     def __exit__(self, *error):
         pass
 
+    def note(self, text):
+        """Before training: what takes so long."""
+
     def batch(self, loss, sequences):
         """After a mini-batch: its loss and its number of sequences."""
 
@@ -45,6 +48,9 @@ class PlainReporter(Reporter):
 
     def __init__(self, plan):
         self.plan = plan
+
+    def note(self, text):
+        print(text, file=sys.stderr, flush=True)
 
     def epoch(self, record):
         sequences = self.plan.n_cases * record["batches"] / self.plan.batches
@@ -84,6 +90,9 @@ class LiveReporter(Reporter):
 
     def __exit__(self, *error):
         self.bar.stop()
+
+    def note(self, text):
+        self.bar.update(self.task, description=text)
 
     def batch(self, loss, sequences):
         # a sequence cut into windows counts once all its windows are done

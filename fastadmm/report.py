@@ -1,8 +1,15 @@
 """What a training run leaves in its folder: summary, history, model, picture."""
 
+import contextlib
+import hashlib
+import importlib
+import io
 import json
 import math
 import platform
+import resource
+import sys
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +27,26 @@ def versions():
     }
 
 
+def source_digest():
+    """Digest of the package's source: what is equal in two runs of the same text."""
+    digest = hashlib.sha256()
+    for name in ("fastadmm", "fastadmm.solvers", "fastadmm.kernels", "fastadmm.mpi"):
+        for path in sorted(Path(importlib.import_module(name).__file__).parent.glob("*.py")):
+            digest.update(f"{name}/{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def usage(train_seconds, wait_seconds):
+    """What a run has cost this process: see `fastadmm.training.Result.ranks`."""
+    unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
+    return {
+        "host": platform.node(),
+        "work_seconds": train_seconds - wait_seconds,
+        "wait_seconds": wait_seconds,
+        "peak_bytes": unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+
+
 def finite_or_none(value):
     """A number, or several, as JSON knows it: None in place of NaN and infinity."""
     if isinstance(value, tuple | list):
@@ -27,46 +54,112 @@ def finite_or_none(value):
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def open_folder(folder):
-    """Create the folder, and find out before any work that it can be written."""
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / ".writable", b"")
-        (folder / ".writable").unlink()
-    except OSError as error:
-        raise ValueError(f"out is {folder}: cannot be written ({error.strerror})") from error
-    return folder
+class Folder:
+    """Where a run is written: created, and found to be writable, before any work.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    ValueError
+        Where it cannot be written.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._created = [p for p in (self.path, *self.path.parents) if not p.exists()]
+        self._history, self._lost = None, False
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path / ".writable", b"")
+            (self.path / ".writable").unlink()
+        except OSError as error:
+            self.leave()
+            raise ValueError(f"out is {path}: cannot be written ({error.strerror})") from error
+
+    def leave(self):
+        """Remove what was created and is still empty."""
+        for path in self._created:
+            try:
+                path.rmdir()
+            except OSError:  # not empty, or not there
+                return
+
+    def append(self, record):
+        """Append an epoch to ``history.jsonl``, at once; a full disk is one warning."""
+        if self._lost:
+            return
+        try:
+            if self._history is None:
+                self._history = open(self.path / "history.jsonl", "w", encoding="utf-8")  # noqa: SIM115
+            self._history.write(json.dumps(record) + "\n")
+            self._history.flush()
+        except OSError as error:
+            self._lost = True
+            print(f"warning: {_failed('history.jsonl', error)}", file=sys.stderr, flush=True)
+
+    def write(self, net, summary, history):
+        """Write model, summary, history and picture, each atomically; the model first.
+
+        Returns
+        -------
+        picture : bool
+            Whether there is one: not without matplotlib.
+        failures : list of str
+            What could not be written, and why; all else is there.
+        """
+        if self._history is not None:
+            with contextlib.suppress(OSError):  # what a full disk has not taken
+                self._history.close()
+        text = "".join(json.dumps(record) + "\n" for record in history)
+        parts = {
+            "model.safetensors": net.save,
+            "summary.json": partial(_write, json.dumps(summary, indent=2) + "\n"),
+            "history.jsonl": partial(_write, text),
+            "convergence.png": partial(draw_convergence, history, summary),
+        }
+        failures, done = [], {}
+        for name, write in parts.items():
+            try:
+                done[name] = write(self.path / name)
+            except OSError as error:
+                failures.append(_failed(name, error))
+        return done.get("convergence.png") is not None, failures
 
 
-def write_report(folder, net, summary, history):
-    """Write ``model.safetensors``, ``history.jsonl`` and ``summary.json``, each atomically."""
-    net.save(folder / "model.safetensors")
-    lines = "".join(json.dumps(record) + "\n" for record in history)
-    write_atomically(folder / "history.jsonl", lines.encode())
-    write_atomically(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+def _write(text, path):
+    write_atomically(path, text.encode())
 
 
-def read_history(folder):
-    """Records of ``history.jsonl``."""
-    with open(Path(folder) / "history.jsonl", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+def _failed(name, error):
+    return f"{name} cannot be written ({error.strerror})"
 
 
-def draw_convergence(folder):
-    """Draw ``convergence.png`` from the saved history.
+def draw_convergence(history, summary, path):
+    """Draw a run's history as a PNG.
+
+    Parameters
+    ----------
+    history : list of dict
+        As `fastadmm.training.Result` has it.
+    summary : dict
+        Its ``task``, ``solver`` and ``hidden`` are the title.
+    path : path
 
     Returns
     -------
-    Path or None
+    path or None
         None where matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError:
         return None
-    history = read_history(folder)
     figure = Figure(figsize=(9, 6), layout="constrained")
+    figure.suptitle("{task}, {solver}, {hidden} hidden units".format(**summary))
     axes = figure.subplots(2, 2, sharex=True)
     epochs = [record["epoch"] for record in history]
     few = {"marker": "o", "markersize": 3} if len(history) < 50 else {}
@@ -79,21 +172,38 @@ def draw_convergence(folder):
     splits = bool(history) and "primal" in history[0]
     curve(axes[0, 0], "train_loss", "training")
     curve(axes[0, 0], "validation_loss", "held out")
-    axes[0, 0].set(ylabel="loss")
+    axes[0, 0].set(ylabel="loss", yscale="log")
     if splits:
         _draw_splitting(axes, curve)
     else:
         _draw_condensed(axes, curve)
+    best = _best_epoch(history)
     for axis in axes.flat:
         axis.grid(alpha=0.3)
-        if axis.lines and axis.get_legend_handles_labels()[0]:
-            axis.legend(fontsize="small")
-        else:
+        if not axis.lines:
             axis.text(0.5, 0.5, "none for this task", ha="center", transform=axis.transAxes)
+            continue
+        if best is not None:
+            axis.axvline(
+                best, color="0.5", linewidth=0.8, linestyle="--", label=f"best epoch: {best}"
+            )
+        axis.legend(fontsize="small")
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in axes[1]:
         axis.set(xlabel="epoch")
-    figure.savefig(Path(folder) / "convergence.png", dpi=120)
-    return Path(folder) / "convergence.png"
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, buffer.getvalue())
+    return path
+
+
+def _best_epoch(history):
+    """Epoch of the lowest held-out loss, or training loss where nothing is held out."""
+    for key in ("validation_loss", "train_loss"):
+        found = [(r[key], r["epoch"]) for r in history if r[key] is not None]
+        if found:
+            return min(found)[1]
+    return None
 
 
 def _draw_condensed(axes, curve):
@@ -101,17 +211,17 @@ def _draw_condensed(axes, curve):
     axes[0, 1].set(ylabel="accuracy")
     curve(axes[1, 0], "step_length", "rms change of pre-activations")
     curve(axes[1, 0], "multiplier_rms", "rms multiplier")
-    axes[1, 0].set(ylabel="per step", yscale="log")
-    curve(axes[1, 1], "growth", "growth γ of the multipliers", color="C2")
-    axes[1, 1].axhline(0, color="0.6", linewidth=0.8)
-    axes[1, 1].set(ylabel="γ per step back")
+    axes[1, 0].set(ylabel="mean over steps", yscale="log")
+    curve(axes[1, 1], "growth", "above 0 they explode, below they vanish", color="C2")
+    axes[1, 1].set(ylabel="growth of multipliers\nper step back in time")
+    if axes[1, 1].lines:
+        axes[1, 1].axhline(0, color="0.6", linewidth=0.8)
 
 
 def _draw_splitting(axes, curve):
     curve(axes[0, 0], "output_loss", "at the output variables")
     curve(axes[0, 0], "objective", "there, with regulariser", linestyle="--")
     curve(axes[0, 0], "lagrangian", "augmented Lagrangian", linestyle=":")
-    axes[0, 0].set(yscale="log")
     curve(axes[0, 1], "validation_accuracy", "held out", color="C1")
     axes[0, 1].set(ylabel="accuracy")
     for place, name in enumerate(("pre-activations", "states", "outputs")):

@@ -1,4 +1,7 @@
-"""Signals that ask training to stop: at the end of the mini-batch, with the model kept."""
+"""Signals that ask training to stop: at the end of the mini-batch, with the model kept.
+
+While kernels compile, they are obeyed between two of them.
+"""
 
 import contextlib
 import signal
@@ -7,7 +10,7 @@ import threading
 STOPPING = (signal.SIGTERM, signal.SIGUSR1)
 """What batch systems send before they end a job."""
 
-_requested = 0
+_requested, _bodies = 0, 0
 
 
 def requested():
@@ -35,15 +38,16 @@ def stop_requests(keyboard=False):
         Note SIGINT too, instead of raising KeyboardInterrupt: an exception on one rank of a
         distributed run would leave the others waiting for it.
     """
-    global _requested
+    global _requested, _bodies
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     numbers = STOPPING + ((signal.SIGINT,) if keyboard else ())
     default = (signal.SIG_DFL, signal.default_int_handler)
     before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) in default}
-    if before:  # inside another body they are installed already, and what it noted stays
+    if not _bodies:  # what was noted in the body around this one still has to be obeyed
         _requested = 0
+    _bodies += 1
     for number in before:
         signal.signal(number, _note)
     try:
@@ -51,3 +55,6 @@ def stop_requests(keyboard=False):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _bodies -= 1
+        if not _bodies:  # a later run in another thread, which installs nothing, is not meant
+            _requested = 0

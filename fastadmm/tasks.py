@@ -36,10 +36,10 @@ def defaults(task, solver="condensed"):
     return replace(found, hidden=min(found.hidden, 64), epochs=200, batch_size=None)
 
 
-def load(
-    task, data=None, steps=None, pixels=False, seed=0, batch_size=64, alphabet=None, lazy=False
-):
+def load(task, data=None, steps=None, pixels=False, seed=0, batch_size=64, lazy=False, known=None):
     """Load a task's data; ``lazy`` leaves it on disk where the format allows.
+
+    ``known`` is the `RNN.task` of a trained model: its alphabet and its classes are taken.
 
     Raises
     ------
@@ -53,6 +53,7 @@ def load(
     from fastadmm import datasets
 
     _check(task)
+    known = known or {}
     if pixels and task != "mnist":
         raise ValueError(f"pixels is an option of task mnist, not of {task}")
     if steps is not None and task in ("digits", "mnist"):
@@ -67,7 +68,7 @@ def load(
     if task == "mnist":
         return datasets.mnist(data, pixels, lazy)
     if task == "text":
-        return datasets.text(data, steps or 50, batch_size, alphabet, lazy)
+        return datasets.text(data, steps or 50, batch_size, known.get("alphabet"), lazy)
     if task == "adding":
         return datasets.adding(steps or 100, seed=seed)
-    return datasets.arrays(task, steps, lazy)
+    return datasets.arrays(task, steps, lazy, known.get("classes"))

@@ -1,10 +1,14 @@
-"""How many threads compute, and one BLAS thread inside each of them."""
+"""How many threads compute, how they wait, and one BLAS thread inside each of them."""
 
 import contextlib
+import functools
 import os
 
 import numba
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""Variables by which a user chooses how OpenMP's threads wait for work."""
 
 
 def available_cores():
@@ -39,12 +43,47 @@ def check_threads(threads, cores=None):
     return int(threads)
 
 
+@functools.cache
+def start_threads():
+    """Start Numba's threads, once in a process, unnoticed by others that use OpenMP.
+
+    Threads without work sleep. OpenMP's own way is to keep a core busy for a while, in the hope of
+    new work: where another process wants that core, the thread that has work waits for it at every
+    parallel loop, which took 40 times as long as one thread. The runtime reads its settings when it
+    is loaded, so that a library that has loaded it before decides, as does a user's own setting.
+
+    Numba sets the runtime's number of threads for everybody as it starts: that is put back.
+
+    Returns
+    -------
+    str
+        How the threads wait, and who chose it.
+    """
+    chosen = [f"{name}={os.environ[name]}" for name in WAITING if name in os.environ]
+    loaded = any(pool["user_api"] == "openmp" for pool in threadpool_info())
+    if not chosen:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+    try:
+        with contextlib.suppress(ImportError):  # where Numba was built without OpenMP
+            from numba.np.ufunc import omppool  # noqa: F401  loads the runtime
+        with threadpool_limits(None, user_api="openmp"):
+            numba.get_num_threads()  # starts them
+    finally:
+        if not chosen:  # other programs that this one starts choose for themselves
+            del os.environ["OMP_WAIT_POLICY"]
+    if chosen:
+        return f"as set: {', '.join(chosen)}"
+    asleep = "asleep (OMP_WAIT_POLICY=passive)"
+    return f"{asleep}, or as the library that had loaded OpenMP has it" if loaded else asleep
+
+
 @contextlib.contextmanager
 def compute_threads(threads):
     """Run kernels on this many threads with one BLAS thread each; both are restored after.
 
     A user who sets OPENBLAS_NUM_THREADS keeps what was asked for.
     """
+    start_threads()
     before = numba.get_num_threads()
     blas = None if "OPENBLAS_NUM_THREADS" in os.environ else 1
     numba.set_num_threads(threads)

@@ -4,27 +4,26 @@ import copy
 import math
 import signal
 import time
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 
 import numpy as np
 
 from fastadmm import signals, validation
-from fastadmm.kernels.jit import CACHE_FOLDER
 from fastadmm.mpi.cost import Work, choose, useful_threads
-from fastadmm.mpi.launch import alike, cores_per_rank, one_per_node_first
+from fastadmm.mpi.launch import alike, cores_per_rank
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
-from fastadmm.network import RNN
 from fastadmm.on_disk import OnDisk
-from fastadmm.problem import evaluate, make_problem, score
+from fastadmm.problem import make_problem, score
 from fastadmm.progress import make_reporter
-from fastadmm.report import finite_or_none
+from fastadmm.report import finite_or_none, usage
 from fastadmm.shares import Plan, Share, count
 from fastadmm.solvers import SOLVERS
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import SCALES, Units
 from fastadmm.validation import asarray
+from fastadmm.warmup import make_ready
 
 SIGNALS = (signal.SIGINT, *signals.STOPPING)
 """Signals that end training, in the order in which they count."""
@@ -62,6 +61,13 @@ class Result:
         `fastadmm.solvers.splitting.Splitting.kkt`; None for `condensed`.
     certificate : fastadmm.solvers.splitting.Certificate or None
         Of ``certify=True``.
+    settings : dict
+        What the run was asked for or has chosen, as JSON values: ``epochs``, ``batch_size``,
+        ``steps``, ``loss``, ``readout``, ``ranks``, ``grid``, ``micro_batches``, ``staleness``, and
+        all ``options`` of the solver.
+    ranks : list of dict
+        Of every rank ``host``, ``work_seconds`` and ``wait_seconds`` (training, and the part of it
+        that it waited for others) and ``peak_bytes`` of memory since its process began.
     """
 
     status: str = "max_iter"
@@ -72,6 +78,8 @@ class Result:
     signal: int = 0
     kkt: dict = None
     certificate: object = None
+    settings: dict = field(default_factory=dict)
+    ranks: list = field(default_factory=list)
 
 
 def fit(
@@ -180,12 +188,14 @@ def fit(
 
     Ctrl-C, SIGTERM and SIGUSR1 end training with status ``interrupted`` and keep the model so far;
     the two latter at the end of a mini-batch, and only where the program has no handler of its own
-    (`fastadmm.signals`). Where training diverges, the network gets the best finite iterate back.
+    (`fastadmm.signals`); while kernels compile, each of them before the next kernel, with an empty
+    history. Where training diverges, the network gets the best finite iterate back.
     With the same seed, threads and machine, results are bitwise the same.
     """
     kind = SOLVERS[_one_of(solver, SOLVERS, "solver")]
     options = _solver_options(kind, solver, options)
     epochs = _positive(epochs, "epochs")
+    held_out, callbacks = _pair(validation, "validation"), _callables(callbacks, "callbacks")
     if batch_size is not None:
         batch_size = _positive(batch_size, "batch_size")
     if time_limit is not None and not time_limit > 0:
@@ -210,20 +220,29 @@ def fit(
         problem, X, y = make_problem(
             net, share.of(X), share.of(y, readout), loss, readout, share.empty
         )
-        if validation is not None:
-            validation = _own_cases(net, *validation, problem, domain)
+        if held_out is not None:
+            held_out = _own_cases(net, *held_out, problem, domain)
     net.task.update(loss=problem.loss, readout=readout)
     if scale == "standard":
         problem = replace(problem, units=Units.of(net, problem, X, y, share))
-    run = _Run(net, problem, X, y, plan, share, validation, threads, np.random.default_rng(seed))
+    run = _Run(net, problem, X, y, plan, share, held_out, threads, np.random.default_rng(seed))
+    run.result.settings = {
+        "epochs": epochs, "batch_size": batch_size, "steps": plan.steps,
+        "loss": problem.loss, "readout": readout, "scale": scale, "ranks": domain.size,
+        "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
+        "staleness": staleness, "options": asdict(options),
+    }  # fmt: skip
     verbose = verbose if domain.is_root else 0
     with compute_threads(threads), make_reporter(verbose, plan, problem) as reporter:
         started = time.perf_counter()
-        with one_per_node_first(domain.comm, CACHE_FOLDER is not None):
-            warm_up(kind, net, problem, X, y, threads)
+        called_off = make_ready(domain, reporter, kind, options, net, problem, X, y, threads)
         run.result.compile_seconds = time.perf_counter() - started
+        if called_off:
+            run.result.status, run.result.signal = "interrupted", called_off
+            return run.result
         with signals.stop_requests(keyboard=domain.size > 1):
             run.train(kind, options, time_limit, callbacks, reporter)
+    run.result.ranks = domain.gather(usage(run.result.train_seconds, run.waited))
     return run.result
 
 
@@ -267,13 +286,17 @@ def _domain(comm, grid, micro_batches, work, solver, staleness):
 
 def _own_cases(net, X, y, problem, domain):
     """Own part of validation data, whose cases are cut over all ranks."""
-    X, y = _indexable(X, "X"), _indexable(y, "y")
-    own = slice(*partition(len(X), domain.size, domain.rank))
-    empty = own.start == own.stop
-    return make_problem(net, X[own], y[own], problem.loss, problem.readout, empty)[1:]
+    with validation.within("validation"):
+        X, y = _indexable(X, "X"), _indexable(y, "y")
+        if len(X) != len(y):
+            raise ValueError(f"X has {len(X)} cases, y {len(y)}: expected as many")
+        own = slice(*partition(len(X), domain.size, domain.rank))
+        empty = own.start == own.stop
+        return make_problem(net, X[own], y[own], problem.loss, problem.readout, empty)[1:]
 
 
 _one_of, _positive = validation.one_of, validation.positive_integer
+_pair, _callables = validation.pair, validation.callables
 
 
 def _solver_options(kind, solver, given):
@@ -295,16 +318,6 @@ def _window(steps, n_timepoints, readout):
     return min(_positive(steps, "steps"), n_timepoints)
 
 
-def warm_up(kind, net, problem, X, y, threads):
-    """Compile, or load from the cache, all that training and evaluating this problem calls."""
-    small = RNN(net.inputs, 2, net.outputs, net.activation, dtype=net.dtype.name)
-    data = np.zeros((2, 2, *X.shape[2:]), X.dtype)
-    inner = y.shape[1:] if problem.readout == "last" else (2, *y.shape[2:])
-    targets = np.zeros((2, *inner), y.dtype)
-    kind(small, problem, kind.Options(), 2, 2, 1, threads).step(data, targets, np.arange(2), 0, 2)
-    evaluate(small, problem, data, targets, threads)
-
-
 class _Run:
     """One call of fit: the moving parts of the epoch loop.
 
@@ -324,7 +337,7 @@ class _Run:
         self.raw = replace(problem, units=Units.raw(net, problem.tokens))
         self.best_loss, self.best = math.inf, (self.moving.theta.copy(), self.moving.phi.copy())
         self.loss_of_zero = self.domain.largest(problem.loss_of_zero(y, net.outputs))
-        self.limit, self.is_first_step = None, True
+        self.limit, self.is_first_step, self.waited = None, True, 0.0
         self.status, self.last_iteration = None, math.inf
 
     def train(self, kind, options, time_limit, callbacks, reporter):
@@ -354,6 +367,7 @@ class _Run:
         """One pass over the data; sets the status where training has to end."""
         records, carried, plan, domain = [], None, self.plan, self.domain
         before, started = self.result.train_seconds, time.perf_counter()
+        waited = domain.waited
         for cases, window in plan.windows(self.rng):
             own, first, steps = self.share.cut(cases, window)
             initial = carried if window else None
@@ -372,6 +386,7 @@ class _Run:
             if domain.iteration >= self.last_iteration:
                 break
         domain.drain()
+        self.waited += domain.waited - waited
         self.result.train_seconds = before + time.perf_counter() - started
         self._record(solver, epoch, self.result.train_seconds - before, records)
         reporter.epoch(self.result.history[-1])

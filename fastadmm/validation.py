@@ -1,5 +1,6 @@
 """Arguments checked at the door: what came, and what is expected."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -50,17 +51,71 @@ def one_of(value, choices, name):
     return value
 
 
+def pair(value, name):
+    """``value``, which must be None or two arrays, as a tuple."""
+    if value is None:
+        return None
+    is_sequence = isinstance(value, tuple | list)
+    if not is_sequence or len(value) != 2:
+        shown = repr(value) if np.isscalar(value) else f"a {type(value).__name__}"
+        shown += f" of {len(value)}" if is_sequence else ""
+        raise TypeError(f"{name} is {shown}: expected a pair of arrays (Xv, yv), held out")
+    return tuple(value)
+
+
+def callables(value, name):
+    """``value`` as a tuple of callables."""
+    if callable(value):
+        raise TypeError(f"{name} is {value!r}: expected a sequence, as in {name}=[function]")
+    try:
+        found = tuple(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}: expected a sequence of callables") from None
+    for each in found:
+        if not callable(each):
+            raise TypeError(f"{name} holds {each!r}: expected callables")
+    return found
+
+
+@contextlib.contextmanager
+def within(name):
+    """Begin messages about the arrays of an argument with its name."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _short(text):
+    return text if len(text) < 60 else f"{text[:57]}..."
+
+
 def asarray(value, name):
     """``value`` as an array of numbers; ragged lists and other types are refused."""
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise TypeError(f"{name} is a sparse {type(value).__name__}: expected {name}.toarray()")
     try:
         array = np.asarray(value)
     except ValueError:  # ragged nested lists
-        array = None
-    if array is None or array.dtype == object:
-        raise ValueError(f"{name} holds sequences of unequal length: expected one array")
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}: expected numbers")
-    return array
+        raise ValueError(f"{name} {_UNEQUAL}") from None
+    if array.dtype.kind in "biuf":
+        return array
+    if array.dtype == object:
+        if array.ndim == 0:
+            raise TypeError(f"{name} is a {type(value).__name__}: expected an array of numbers")
+        first = next(array.flat, None)
+        if not isinstance(first, str) and np.ndim(first):
+            raise ValueError(f"{name} {_UNEQUAL}")
+        what = f"holds {_short(repr(first))}"
+    else:
+        what = f"has dtype {array.dtype}"
+        first = array.flat[0] if array.size else None
+    is_label = name[0] == "y" and isinstance(first, str | bytes)
+    hint = f"; np.unique({name}, return_inverse=True) numbers labels" if is_label else ""
+    raise TypeError(f"{name} {what}: expected numbers{hint}")
+
+
+_UNEQUAL = "holds sequences of unequal length: expected one array"
 
 
 def finite(array, dtype, name):
@@ -74,13 +129,18 @@ def finite(array, dtype, name):
     return converted
 
 
-def in_range(array, stop, name, what):
+REGRESSION = "; integers are labels: for whole numbers to fit, loss='squared'"
+
+
+def in_range(array, stop, name, what, hint=""):
     """Refuse integers outside [0, stop), naming the first position."""
     outside = (array < 0) | (array >= stop)
     if outside.any():
         position = tuple(map(int, np.argwhere(outside)[0]))
         where = ", ".join(map(str, position))
-        raise ValueError(f"{name}[{where}] is {array[position]}: expected {what} 0 to {stop - 1}")
+        raise ValueError(
+            f"{name}[{where}] is {array[position]}: expected {what} 0 to {stop - 1}{hint}"
+        )
     return array
 
 
@@ -126,16 +186,20 @@ def targets(net, X, y, loss, readout, name="y"):
     shape = X.shape[:1] if readout == "last" else X.shape[:2]
     axes = "(n_cases,)" if readout == "last" else "(n_cases, n_timepoints)"
     if loss == "softmax_cross_entropy":
-        if y.dtype.kind not in "iu":
+        if y.dtype.kind not in "iub":
             raise TypeError(f"{name} has dtype {y.dtype}: expected integer labels")
         if y.shape != shape:
-            raise ValueError(f"{name} has shape {y.shape}: expected {shape} {axes}")
-        return np.ascontiguousarray(in_range(y, net.outputs, name, "labels from"), np.int64)
+            hint = REGRESSION if y.shape == (*shape, net.outputs) else ""
+            raise ValueError(f"{name} has shape {y.shape}: expected {shape} {axes}{hint}")
+        y = y.astype(np.int64) if y.dtype.kind == "b" else y
+        in_range(y, net.outputs, name, "labels from", REGRESSION)
+        return np.ascontiguousarray(y, np.int64)
     if y.shape == shape and net.outputs == 1:
         y = y[..., None]
     if y.shape != (*shape, net.outputs):
+        hint = f"; labels are integers, {name}.astype(int)" if y.shape == shape else ""
         raise ValueError(
             f"{name} has shape {y.shape}: expected {(*shape, net.outputs)} "
-            f"{axes[:-1].rstrip(',')}, n_outputs)"
+            f"{axes[:-1].rstrip(',')}, n_outputs){hint}"
         )
     return finite(y, net.dtype, name)

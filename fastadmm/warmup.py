@@ -1,19 +1,111 @@
-"""Compile ahead of use."""
+"""Compile ahead of use: what a run calls, or what any run may call."""
 
+import contextlib
+import logging
+import threading
 import time
 
 import numpy as np
+from numba.core import event
 
-from fastadmm import validation
+from fastadmm import signals, validation
+from fastadmm.kernels.jit import CACHE_FOLDER
+from fastadmm.mpi.launch import one_per_node_first
+from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
-from fastadmm.problem import make_problem
+from fastadmm.problem import evaluate, make_problem
 from fastadmm.solvers import SOLVERS
 from fastadmm.threads import check_threads, compute_threads
-from fastadmm.training import warm_up
+
+COMPILING = "compiling kernels (once, about 30 s)"
+
+
+class InPasses(Serial):
+    """One process that goes over time pass by pass, as the ranks of a grid do."""
+
+    acts_between_passes = True
+
+
+class _Called(BaseException):
+    """A signal has asked to stop; no `Exception`, which the compiler might take for its own."""
+
+
+class _BetweenKernels(event.Listener):
+    """Told by Numba before each kernel that it compiles; not for those found on disk."""
+
+    def __init__(self, reporter):
+        self.reporter, self.thread, self.is_first = reporter, threading.get_ident(), True
+
+    def on_start(self, event):
+        if threading.get_ident() != self.thread:
+            return
+        if self.is_first:
+            self.is_first = False
+            logging.getLogger("fastadmm").info(COMPILING)
+            self.reporter.note(COMPILING)
+        if signals.requested():
+            raise _Called
+
+    def on_end(self, event):
+        pass
+
+
+def make_ready(domain, reporter, *arguments):
+    """`warm_up` on all ranks, one per node first, until done or called off; collective.
+
+    Parameters
+    ----------
+    domain : fastadmm.mpi.serial.Serial
+    reporter : fastadmm.progress.Reporter
+    *arguments
+        Of `warm_up`.
+
+    Returns
+    -------
+    int
+        Number of the signal that asked any rank to stop, else 0. Within seconds, since no kernel
+        takes longer: requests are looked at before each one.
+    """
+    with signals.stop_requests(keyboard=True):
+        with (
+            one_per_node_first(domain.comm, CACHE_FOLDER is not None),
+            contextlib.suppress(_Called),
+            event.install_listener("numba:compile", _BetweenKernels(reporter)),
+        ):
+            warm_up(*arguments, InPasses() if domain.acts_between_passes else Serial())
+        return int(domain.largest(signals.requested()))
+
+
+def warm_up(kind, options, net, problem, X, y, threads, domain):
+    """Compile, or load from the cache, all that training and evaluating this problem calls.
+
+    Parameters
+    ----------
+    kind, options
+        Solver and its settings.
+    net : RNN
+    problem : Problem
+    X, y : ndarray
+        As `make_problem` returns them; their kinds alone matter.
+    threads : int
+    domain : Serial or InPasses
+        Takes the passes over time at once, or one by one.
+    """
+    small = RNN(net.inputs, 2, net.outputs, net.activation, dtype=net.dtype.name)
+    data = np.zeros((2, 2, *X.shape[2:]), X.dtype)
+    inner = y.shape[1:] if problem.readout == "last" else (2, *y.shape[2:])
+    targets = np.zeros((2, *inner), y.dtype)
+    for like, array in ((X, data), (y, targets)):  # compiled code tells read-only arrays apart
+        array.flags.writeable = like.flags.writeable
+    solver = kind(small, problem, options, 2, 2, 1, threads, domain)
+    solver.step(data, targets, np.arange(2), 0, 2)
+    evaluate(small, problem, data, targets, threads)
 
 
 def compile_all(dtype="float32", threads=None, solvers=tuple(SOLVERS)):
     """Compile what solvers call, for classification, regression and token streams.
+
+    On one process and on a grid of ranks.
 
     Yields
     ------
@@ -34,5 +126,7 @@ def compile_all(dtype="float32", threads=None, solvers=tuple(SOLVERS)):
             for name, (inputs, X, y, readout) in cases.items():
                 net = RNN(inputs, 2, 3, dtype=dtype)
                 started = time.perf_counter()
-                warm_up(kind, net, *make_problem(net, X, y, readout=readout), threads)
+                for domain in (Serial(), InPasses()):
+                    problem = make_problem(net, X, y, readout=readout)
+                    warm_up(kind, kind.Options(), net, *problem, threads, domain)
                 yield f"{solver}, {name}, {dtype}", time.perf_counter() - started

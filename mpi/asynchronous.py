@@ -76,7 +76,7 @@ class AsynchronousGrid(Grid):
 
     def _receive(self, out, rank, tag):
         if (rank, tag) not in self._channels:
-            self._channels[rank, tag] = Channel(self.comm, rank, tag)
+            self._channels[rank, tag] = Channel(self._mail, rank, tag)
         missing = self.staleness if self.edges_may_age else 0
         age = self._channels[rank, tag].receive(out, missing)
         self._age = max(self._age, age)

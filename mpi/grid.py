@@ -137,8 +137,13 @@ class Grid(Serial):
     def largest(self, value):
         return np.maximum.reduce(self.comm.allgather(value))
 
-    def gather(self, array):
-        return self.comm.allgather(array)
+    @property
+    def waited(self):
+        """Seconds spent waiting for messages and sums."""
+        return self._mail.waited
+
+    def gather(self, facts):
+        return self.comm.allgather(facts)
 
     def carry(self, state):
         last = min(self.time_size, self.n_steps) - 1

@@ -30,11 +30,13 @@ class Serial:
         messages on; otherwise all passes may run at once.
     iteration : int
         Number of iterations ended.
+    waited : float
+        Seconds spent waiting for others.
     """
 
     comm, staleness, edges_may_age, acts_between_passes = None, 0, False, False
     rank, size, parts = 0, 1, 1
-    batch_index, batch_size = 0, 1
+    batch_index, time_size, batch_size, waited = 0, 1, 1, 0.0
     is_first = is_last = is_root = True
 
     def __init__(self):
@@ -93,9 +95,9 @@ class Serial:
         """The largest of all processes' numbers, or of each entry of their arrays."""
         return value
 
-    def gather(self, array):
-        """Arrays of all processes, in the order of their ranks."""
-        return [array]
+    def gather(self, facts):
+        """What every process passes, in the order of ranks."""
+        return [facts]
 
     def carry(self, state):
         """State after a window's last step, from its owner to that of the first step."""

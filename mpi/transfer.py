@@ -1,6 +1,7 @@
 """Messages through planned buffers: edges between two ranks, sums over all."""
 
 import collections
+import time
 
 import numpy as np
 
@@ -14,12 +15,23 @@ class Mailbox:
     Parameters
     ----------
     comm : mpi4py.MPI.Comm
+
+    Attributes
+    ----------
+    waited : float
+        Seconds spent in calls that wait for other ranks.
     """
 
     def __init__(self, comm):
-        self.comm = comm
+        self.comm, self.waited = comm, 0.0
         self._free, self._sending = {}, []
         self._incoming, self._sums = {}, {}
+
+    def wait(self, call, *arguments):
+        """A call that waits for other ranks; its time is counted."""
+        started = time.perf_counter()
+        call(*arguments)
+        self.waited += time.perf_counter() - started
 
     def send(self, array, rank, tag):
         """Start sending a copy of the array."""
@@ -36,13 +48,13 @@ class Mailbox:
         if key not in self._incoming:
             self._incoming[key] = np.empty(out.shape, out.dtype)
         buffer = self._incoming[key]
-        self.comm.Recv(buffer, rank, tag)
+        self.wait(self.comm.Recv, buffer, rank, tag)
         out[...] = buffer
 
     def finish(self):
         """Wait until every message sent has left its buffer."""
         for request, key, buffer in self._sending:
-            request.Wait()
+            self.wait(request.Wait)
             self._free[key].append(buffer)
         self._sending.clear()
 
@@ -60,7 +72,7 @@ class Mailbox:
         """Sum arrays over all ranks in place, packed into one message for each dtype."""
         packed = self._pack(arrays)
         for own, summed in packed:
-            self.comm.Allreduce(own, summed)
+            self.wait(self.comm.Allreduce, own, summed)
         self._unpack(packed, arrays)
 
     def start_sum(self, arrays):
@@ -72,7 +84,7 @@ class Mailbox:
         """Wait for a sum that was started, and write it into the arrays."""
         packed, requests = started
         for request in requests:
-            request.Wait()
+            self.wait(request.Wait)
         self._unpack(packed, arrays)
 
     def _pack(self, arrays):
@@ -110,13 +122,14 @@ class Channel:
 
     Parameters
     ----------
-    comm : mpi4py.MPI.Comm
+    mail : Mailbox
+        Of the receiver.
     rank, tag : int
         Of the sender.
     """
 
-    def __init__(self, comm, rank, tag):
-        self.comm, self.rank, self.tag = comm, rank, tag
+    def __init__(self, mail, rank, tag):
+        self.mail, self.rank, self.tag = mail, rank, tag
         self._due = collections.deque()
         self._newest = None
 
@@ -136,7 +149,9 @@ class Channel:
             How many are: the age of what was written.
         """
         self._due.append((out.shape, out.dtype))
-        while self._due and (len(self._due) > missing or self.comm.Iprobe(self.rank, self.tag)):
+        while self._due and (
+            len(self._due) > missing or self.mail.comm.Iprobe(self.rank, self.tag)
+        ):
             self._take()
         out[...] = self._newest
         return len(self._due)
@@ -150,4 +165,4 @@ class Channel:
         shape, dtype = self._due.popleft()
         if self._newest is None or (self._newest.shape, self._newest.dtype) != (shape, dtype):
             self._newest = np.empty(shape, dtype)
-        self.comm.Recv(self._newest, self.rank, self.tag)
+        self.mail.wait(self.mail.comm.Recv, self._newest, self.rank, self.tag)

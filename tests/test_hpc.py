@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from cases.launcher import LAUNCHER, needs_mpirun
+from cases.launcher import LAUNCHER, mpirun, needs_mpirun
 from fastadmm.kernels import jit
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -101,6 +102,63 @@ def test_a_mistake_is_the_exit_code_of_the_job(tmp_path):
     assert job.returncode == 2
     assert "error: task is 'nothing'" in err
     assert "failed with exit code 2" in out
+
+
+START = """
+import sys
+{before}
+from fastadmm.cli import main
+sys.argv = ["fastadmm", "train", *{arguments!r}]
+main()
+"""
+VIOLATE = """
+from fastadmm.solvers import splitting
+def check(self, iteration, block, value, size, dtype):
+    self.violation = {"iteration": 1, "block": block, "before": 0.0, "after": 1.0}
+splitting.Certificate.check = check
+"""
+SMALL_DISK = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+"""
+OUTCOMES = {
+    0: ("", (*ADDING, "--epochs", "1"), "max_iter"),
+    1: (SMALL_DISK, (*ADDING, "--epochs", "1"), None),
+    2: ("", ("nothing",), None),
+    3: ("", ("mine.npz", "--activation", "identity", "--gain", "2"), "diverged"),
+    4: (
+        VIOLATE,
+        (*ADDING, "--solver", "block", "--certify", "--epochs", "1", "--grid", "2x1"),
+        "max_iter",
+    ),
+}
+
+
+@needs_mpirun
+@pytest.mark.parametrize("code", OUTCOMES)
+def test_exit_codes_of_the_page_are_those_of_mpirun(tmp_path, code):
+    """Signals are tested in `mpi/test_ranks.py`."""
+    before, arguments, status = OUTCOMES[code]
+    assert re.search(rf"^\| {code} \| ", PAGE, re.MULTILINE)
+    X = np.random.default_rng(0).standard_normal((8, 400, 3))
+    np.savez(tmp_path / "mine.npz", X=X, y=X[:, 0, 0])
+    arguments = [str(tmp_path / a) if a == "mine.npz" else str(a) for a in arguments]
+    arguments += ["--threads", "1", "--out", str(tmp_path / "out")]
+    program = START.format(before=before, arguments=arguments)
+    found, _, err, _ = mpirun(2, "-c", program, timeout=240, FASTADMM_CACHE=CACHE)
+    assert found == code, err
+    if status is not None:
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert summary["status"] == status
+        assert len(summary["per_rank"]) == summary["ranks"] == 2
+        for rank in summary["per_rank"]:
+            assert 0 < rank["wait_seconds"] < summary["train_seconds"] * 1.01
+            assert rank["peak_bytes"] > 2**20
+    if code == 1:
+        lines = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert "summary.json cannot be written (File too large)" in lines[0]
+        assert len(lines) == 1
 
 
 def test_options_of_the_page_exist():

@@ -1,22 +1,30 @@
 """The command line, end to end, in processes of its own."""
 
+import datetime
 import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+from cases.launcher import LAUNCHER, mpirun
 
+import fastadmm
 from fastadmm import RNN
 
 COMMAND = [sys.executable, "-m", "fastadmm"]
 KEYS = {
     "task", "solver", "status", "compile_seconds", "train_seconds", "epochs", "parameters",
-    "train_loss", "test_loss", "test_accuracy", "threads", "seed", "versions",
+    "train_loss", "test_loss", "test_accuracy", "threads", "seed", "versions", "hidden", "cell",
+    "activation", "gain", "dtype", "batch_size", "steps", "epochs_asked", "loss", "readout",
+    "ranks", "grid", "micro_batches", "staleness", "options", "command", "host", "started",
+    "source", "per_rank",
 }  # fmt: skip
 
 
@@ -53,6 +61,20 @@ def test_train_digits(trained):
     assert re.search(r"set-up [\d.]+ s, compile [\d.]+ s, training [\d.]+ s", done.stdout)
     assert f"test accuracy {summary['test_accuracy']:.2%}" in done.stdout
     assert len(done.stderr.splitlines()) == 20  # plain lines: there is no terminal
+
+
+def test_the_summary_repeats_the_run(trained):
+    folder, _ = trained
+    summary = json.loads((folder / "model" / "summary.json").read_text())
+    run(*shlex.split(summary["command"])[1:-1], "again", cwd=folder)  # --out again
+    again = json.loads((folder / "again" / "summary.json").read_text())
+    for name in ("train_loss", "test_loss", "options", "source", "hidden", "batch_size", "grid"):
+        assert again[name] == summary[name], name
+    assert summary["options"]["gram_every"] >= 1
+    (rank,) = summary["per_rank"]
+    assert rank["work_seconds"] == summary["train_seconds"]
+    started = datetime.datetime.fromisoformat(summary["started"])
+    assert 0 < (datetime.datetime.now().astimezone() - started).total_seconds() < 3600
 
 
 def test_evaluate_agrees_with_training(trained):
@@ -118,6 +140,74 @@ def test_own_arrays_with_options(tmp_path):
         assert predicted["outputs"].dtype == np.float64
 
 
+LABELS = {
+    "from 1": [1, 2, 4],
+    "signed": [-1, 1],
+    "text": ["down", "level", "up"],
+    "truth": [False, True],
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_labels_of_any_value_are_kept_as_classes(tmp_path, labels):
+    rng = np.random.default_rng(0)
+    which = rng.integers(0, len(labels), 60)
+    X, y = np.eye(len(labels))[which][:, None].repeat(3, 1), np.array(labels)[which]
+    np.savez(tmp_path / "mine.npz", X=X, y=y)
+    np.savez(tmp_path / "test.npz", X=X[:30], y=y[:30])
+    run("train", "mine.npz", "--epochs", 20, "--hidden", 8, "--out", "out", cwd=tmp_path)
+    net = RNN.load(tmp_path / "out" / "model.safetensors")
+    assert (net.outputs, net.task["classes"]) == (len(labels), labels)
+    done = run("evaluate", "out/model.safetensors", "test.npz", cwd=tmp_path)
+    assert json.loads(done.stdout)["test_accuracy"] == 1
+    run("predict", "out/model.safetensors", "test.npz", cwd=tmp_path)
+    with np.load(tmp_path / "test.predictions.npz") as predicted:
+        np.testing.assert_array_equal(predicted["labels"], y[:30])
+    other = np.array([labels[0] * 2 if isinstance(labels[0], str) else 9] * 30)
+    np.savez(tmp_path / "test.npz", X=X[:30], y=other)
+    done = run("evaluate", "out/model.safetensors", "test.npz", cwd=tmp_path, code=2)
+    assert f"y in test.npz has label {other[0]}: expected {labels[0]}" in done.stderr
+
+
+@pytest.mark.parametrize("room", [10, 40])
+def test_a_full_disk_is_one_line_and_what_fits_stays(tmp_path, room):
+    """A limit on the size of files stands for the disk: writing beyond it fails alike."""
+    limited = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room * 1024},) * 2)\n"
+        "from fastadmm.cli import main\n"
+        "sys.argv = 'fastadmm train digits --hidden 64 --epochs 2 --out out'.split()\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+            )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("epoch ")]
+    lost = "convergence.png cannot be written (File too large)"
+    if room == 10:
+        lost = f"model.safetensors cannot be written (File too large); {lost}"
+    assert lines == [f"error: out: {lost}"]
+    kept = {path.name for path in (tmp_path / "out").iterdir()}
+    assert kept == {"summary.json", "history.jsonl"} | (
+        {"model.safetensors"} if room > 10 else set()
+    )
+
+
+def test_the_history_grows_while_training(tmp_path):
+    arguments = [*COMMAND, "train", "digits", "--epochs", "1000000", "--out", "out"]
+    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("epoch 3/"):
+            break
+    lines = (tmp_path / "out" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines[:2]] == [1, 2]
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+
+
 def test_quiet_prints_nothing(tmp_path):
     np.savez(tmp_path / "mine.npz", X=np.ones((4, 3, 2)), y=np.ones(4))
     done = run("train", "mine.npz", "--quiet", "--out", "out", cwd=tmp_path)
@@ -161,6 +251,7 @@ def test_adding_reports_squared_error(tmp_path):
         (("train", "digits", "--solver", "x"), "solver is 'x': expected one of 'condensed'"),
         (("train", "digits", "--eta", "-1"), "eta is -1.0: expected a positive number"),
         (("train", "digits", "--out", "/dev/null/x"), "out is /dev/null/x: cannot be written"),
+        (("train", "digits", "--eta", "-1", "--out", "a/b"), "eta is -1.0: expected a positive"),
         (("evaluate", "none", "digits"), "no model at none"),
     ],
 )
@@ -169,6 +260,7 @@ def test_mistakes_are_one_line(tmp_path, arguments, message):
     assert done.stderr.startswith(f"error: {message}")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+    assert not list(tmp_path.iterdir())  # no empty folder stays
 
 
 def test_unknown_options_are_refused(tmp_path):
@@ -188,6 +280,23 @@ def test_signals_keep_the_model(tmp_path, number):
     assert summary["status"] == "interrupted"
     assert summary["test_accuracy"] > 0.5
     run("evaluate", "out/model.safetensors", "digits", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signals_are_obeyed_while_kernels_compile(tmp_path, number):
+    arguments = [*COMMAND, "train", "digits", "--out", "new/out"]
+    process = subprocess.Popen(
+        arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "FASTADMM_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert process.stderr.readline() == "compiling kernels (once, about 30 s)\n"
+    process.send_signal(number)
+    sent = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 20  # 5 on a machine that has nothing else to do
+    assert err == "interrupted before training began: nothing was written\n"
+    assert process.returncode == 128 + number
+    assert not (tmp_path / "new").exists()
 
 
 def test_divergence_exits_with_its_own_code(tmp_path):
@@ -227,9 +336,29 @@ def test_live_bar_on_a_terminal(tmp_path):
     assert "epoch 60/60" in plain
 
 
+def test_version(tmp_path):
+    assert run("--version", cwd=tmp_path).stdout == f"fastadmm {fastadmm.__version__}\n"
+
+
+def test_compiling_is_said_through_logging(tmp_path):
+    code = (
+        "import logging, numpy as np, fastadmm\n"
+        "logging.basicConfig(level='INFO', format='%(name)s %(message)s')\n"
+        "net, X = fastadmm.RNN(2, 2, 2), np.zeros((4, 3, 2))\n"
+        "net.simulate(X)\n"  # compiles, too, and is not training
+        "for k in range(2): fastadmm.fit(net, X, np.array([0, 1, 0, 1]), epochs=1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True,
+        env={**os.environ, "FASTADMM_CACHE": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stderr == "fastadmm compiling kernels (once, about 30 s)\n"
+
+
 def test_doctor(tmp_path):
     shown = run("doctor", cwd=tmp_path).stdout
-    for fact in ("versions", "cores", "BLAS", "threading layer", "SVML", "cache", "MPI"):
+    facts = "versions", "cores", "BLAS", "threading layer", "idle threads", "SVML", "cache", "MPI"
+    for fact in facts:
         assert re.search(rf"^{fact} +\S", shown, re.MULTILINE), fact
 
 
@@ -241,6 +370,13 @@ def test_warmup_fills_the_cache(tmp_path):
     assert len(compiled) > 10
     run("train", "digits", "--epochs", 1, "--quiet", cwd=tmp_path, FASTADMM_CACHE=cache)
     assert sorted((tmp_path / "cache").rglob("*.nbc")) == sorted(compiled)  # nothing was missing
+    if LAUNCHER is not None:
+        code, _, err, _ = mpirun(
+            2, "-m", "fastadmm", "train", "digits", "--epochs", 1, "--grid", "2x1", "--threads", 1,
+            "--out", tmp_path / "out", FASTADMM_CACHE=cache,
+        )  # fmt: skip
+        assert code == 0, err
+        assert sorted((tmp_path / "cache").rglob("*.nbc")) == sorted(compiled)
 
 
 def test_unwritable_cache_is_one_warning(tmp_path):

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from fastadmm import RNN, datasets, fit
 from fastadmm.problem import evaluate, make_problem
@@ -42,6 +43,19 @@ BAD = {
     "threads": (dict(threads=0), "threads is 0: expected 1 to"),
     "steps": (dict(steps=2), "steps cuts sequences into windows: that needs readout='all'"),
     "validation": (dict(validation=(X[:, :, 0], Y)), "X has shape (40, 5)"),
+    "held-out cases": (dict(validation=(X, Y[:3])), "validation: X has 40 cases, y 3"),
+    "whole numbers": (
+        dict(y=Y - 1),
+        "expected labels from 0 to 3; integers are labels: for whole numbers to fit, loss=",
+    ),
+    "column": (
+        dict(y=np.tile(Y[:, None], 4)),
+        "y has shape (40, 4): expected (40,) (n_cases,); integers are labels",
+    ),
+    "float labels": (
+        dict(y=Y.astype(float)),
+        "expected (40, 4) (n_cases, n_outputs); labels are integers, y.astype(int)",
+    ),
     "ragged": (dict(X=[[1.0], [1.0, 2.0]]), "X holds sequences of unequal length"),
 }
 
@@ -54,6 +68,100 @@ def test_mistakes_are_named_before_any_work(case):
     with pytest.raises(ValueError, match=re.escape(message)):
         fit(own, **{"X": X, "y": Y, **arguments})
     np.testing.assert_array_equal(own.theta, before)
+
+
+class DataLoader:
+    """Has a length and iterates, as torch's does."""
+
+    def __len__(self):
+        return 3
+
+    def __iter__(self):
+        return iter(())
+
+
+class Categorical:
+    """Becomes an array of objects, as pandas' does."""
+
+    def __len__(self):
+        return 40
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(list("ab") * 20, object)
+
+
+NUMBERS = "expected numbers; np.unique(y, return_inverse=True) numbers labels"
+WRONG_TYPES = {
+    "fraction": (dict(validation=0.2), "validation is 0.2: expected a pair of arrays (Xv, yv)"),
+    "one of two": (dict(validation=(X,)), "validation is a tuple of 1: expected a pair of arrays"),
+    "one array": (dict(validation=X), "validation is a ndarray: expected a pair of arrays"),
+    "callback": (dict(callbacks=DataLoader), "expected a sequence, as in callbacks=[function]"),
+    "callbacks": (dict(callbacks=[3]), "callbacks holds 3: expected callables"),
+    "no sequence": (dict(callbacks=3), "callbacks is 3: expected a sequence of callables"),
+    "text objects": (dict(y=np.array(list("ab") * 20, object)), f"y holds 'a': {NUMBERS}"),
+    "text": (dict(y=np.array(list("ab") * 20)), f"y has dtype <U1: {NUMBERS}"),
+    "categorical": (dict(y=Categorical()), f"y holds 'a': {NUMBERS}"),
+    "sparse": (dict(X=scipy.sparse.csr_matrix(X[:, :, 0])), "csr_matrix: expected X.toarray()"),
+    "loader": (dict(X=DataLoader()), "X is a DataLoader: expected an array of numbers"),
+    "none": (dict(y=[None] * 40), "y holds None: expected numbers"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_TYPES)
+def test_wrong_types_are_named_before_any_work(case):
+    arguments, message = WRONG_TYPES[case]
+    own = net()
+    before = own.theta.copy()
+    with pytest.raises(TypeError, match=re.escape(message)):
+        fit(own, **{"X": X, "y": Y, "epochs": 10**6, **arguments})
+    np.testing.assert_array_equal(own.theta, before)
+
+
+def test_booleans_are_labels():
+    one, other = net(2), net(2)
+    fit(one, X, Y > 1, epochs=1)
+    fit(other, X, (Y > 1).astype(int), epochs=1)
+    np.testing.assert_array_equal(one.theta, other.theta)
+
+
+@pytest.mark.parametrize("shape", [(40,), (40, 1)])
+def test_whole_numbers_are_fitted_where_the_loss_says_so(shape):
+    own = net(1)
+    result = fit(own, X, Y.reshape(shape), loss="squared", epochs=1, validation=(X, Y[:, None]))
+    error = np.square(own.predict(X)[:, 0] - Y).mean()
+    assert result.history[-1]["validation_loss"] == pytest.approx(error, rel=1e-4)
+
+
+def test_score_of_labels():
+    own = net(dtype="float64")
+    scores = own.score(X, Y)
+    logits = own.predict(X)
+    logp = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    assert scores["nats"] == pytest.approx(-logp[np.arange(40), Y].mean())
+    assert scores["accuracy"] == (logits.argmax(1) == Y).mean()
+
+
+@pytest.mark.parametrize("readout", ["last", "all"])
+def test_score_of_values(readout):
+    own = net(2, dtype="float64")
+    y = X[:, -1, :2] + [3, 0] if readout == "last" else X[:, :, :2]
+    scores = own.score(X, y, readout)
+    errors, around = own.predict(X, readout) - y, y - y.reshape(-1, 2).mean(0)
+    assert scores["rmse"] == pytest.approx(np.square(errors).mean() ** 0.5)
+    assert scores["r2"] == pytest.approx(1 - np.square(errors).sum() / np.square(around).sum())
+    assert np.isnan(own.score(X, np.zeros((40, 2)))["r2"])
+
+
+def test_settings_of_the_result():
+    result = fit(net(), X, Y, epochs=2, batch_size=16, eta=0.02)
+    settings = result.settings
+    assert (settings["epochs"], settings["batch_size"], settings["steps"]) == (2, 16, 5)
+    assert (settings["ranks"], settings["grid"], settings["micro_batches"]) == (1, [1, 1], 1)
+    assert settings["options"]["eta"] == 0.02
+    (rank,) = result.ranks
+    assert rank["work_seconds"] == result.train_seconds
+    assert rank["wait_seconds"] == 0
+    assert 2**20 < rank["peak_bytes"] < 2**36
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])

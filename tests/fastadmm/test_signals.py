@@ -31,6 +31,28 @@ def test_noted_once(number):
         assert signals.requested() == 0
 
 
+def test_noted_before_a_body_that_notes_more_is_still_obeyed():
+    with signals.stop_requests():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with signals.stop_requests(keyboard=True):
+            assert signals.requested() == signal.SIGTERM
+
+
+def test_a_signal_of_the_past_does_not_end_a_run_in_another_thread():
+    with signals.stop_requests():
+        os.kill(os.getpid(), signal.SIGUSR1)
+    seen = []
+
+    def body():
+        with signals.stop_requests():
+            seen.append(signals.requested())
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert seen == [0]
+
+
 def test_keyboard_is_noted_on_request():
     with signals.stop_requests(keyboard=True):
         os.kill(os.getpid(), signal.SIGINT)

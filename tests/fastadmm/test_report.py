@@ -1,0 +1,84 @@
+"""What a run leaves behind: the folder, the history as it grows, the picture."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from fastadmm import RNN, report
+
+RECORD = {
+    "train_loss": 0.5, "validation_loss": None, "validation_accuracy": None, "step_length": 0.01,
+    "multiplier_rms": 0.1, "growth": -0.1,
+}  # fmt: skip
+HISTORY = [RECORD | {"epoch": k, "train_loss": loss} for k, loss in enumerate((3, 1, 2), 1)]
+SUMMARY = {"task": "mine.npz", "solver": "condensed", "hidden": 4}
+
+
+def test_empty_folders_are_taken_back_and_others_stay(tmp_path):
+    report.Folder(tmp_path / "a" / "b").leave()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "own").mkdir()
+    report.Folder(tmp_path / "own").leave()
+    assert (tmp_path / "own").is_dir()
+    folder = report.Folder(tmp_path / "own" / "run")
+    folder.append(RECORD)
+    folder.leave()
+    assert (tmp_path / "own" / "run" / "history.jsonl").is_file()
+
+
+def test_the_history_is_there_after_each_epoch(tmp_path):
+    folder = report.Folder(tmp_path)
+    for k, record in enumerate(HISTORY, 1):
+        folder.append(record)
+        lines = (tmp_path / "history.jsonl").read_text().splitlines()
+        assert [json.loads(line) for line in lines] == HISTORY[:k]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_history_that_cannot_grow_is_one_warning(tmp_path, capsys):
+    folder = report.Folder(tmp_path)
+    (tmp_path / "history.jsonl").symlink_to("/dev/full")
+    for record in HISTORY:
+        folder.append(record)
+    err = capsys.readouterr().err
+    assert err == "warning: history.jsonl cannot be written (No space left on device)\n"
+    assert folder.write(RNN(2, 4, 2), SUMMARY, HISTORY)[1] == []  # there is room beside it
+
+
+def test_picture_has_a_title_whole_epochs_and_the_best(tmp_path, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure")
+    drawn = []
+    save = figure.Figure.savefig
+    monkeypatch.setattr(
+        figure.Figure, "savefig", lambda self, *a, **k: drawn.append(self) or save(self, *a, **k)
+    )
+    path = report.draw_convergence(HISTORY, SUMMARY, tmp_path / "convergence.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    (shown,) = drawn
+    assert shown.get_suptitle() == "mine.npz, condensed, 4 hidden units"
+    loss, accuracy, _, growth = shown.axes
+    assert loss.get_yscale() == "log"
+    assert all(float(tick).is_integer() for tick in loss.get_xticks())
+    assert "best epoch: 2" in loss.get_legend_handles_labels()[1]
+    assert not accuracy.lines
+    assert growth.get_ylabel() == "growth of multipliers\nper step back in time"
+
+
+def test_best_epoch():
+    assert report._best_epoch([]) is None
+    assert report._best_epoch(HISTORY) == 2
+    held_out = [r | {"validation_loss": loss} for r, loss in zip(HISTORY, (1, 2, 0), strict=True)]
+    assert report._best_epoch(held_out) == 3
+
+
+def test_digest_of_the_source_is_the_same_in_every_process():
+    assert report.source_digest() == report.source_digest()
+    assert len(report.source_digest()) == 16
+
+
+def test_usage():
+    found = report.usage(3.0, 1.0)
+    assert (found["work_seconds"], found["wait_seconds"]) == (2.0, 1.0)
+    assert np.iinfo(np.int32).max * 2**10 > found["peak_bytes"] > 2**20
