@@ -172,7 +172,8 @@ def draw_convergence(history, summary, path):
     splits = bool(history) and "primal" in history[0]
     curve(axes[0, 0], "train_loss", "training")
     curve(axes[0, 0], "validation_loss", "held out")
-    axes[0, 0].set(ylabel="loss", yscale="log")
+    axes[0, 0].set(ylabel="loss")
+    _logarithmic(axes[0, 0])
     if splits:
         _draw_splitting(axes, curve)
     else:
@@ -206,12 +207,19 @@ def _best_epoch(history):
     return None
 
 
+def _logarithmic(axis):
+    """A logarithmic scale, where there is something to draw on it."""
+    if any(value is not None and value > 0 for line in axis.lines for value in line.get_ydata()):
+        axis.set(yscale="log")
+
+
 def _draw_condensed(axes, curve):
     curve(axes[0, 1], "validation_accuracy", "held out", color="C1")
     axes[0, 1].set(ylabel="accuracy")
     curve(axes[1, 0], "step_length", "rms change of pre-activations")
     curve(axes[1, 0], "multiplier_rms", "rms multiplier")
-    axes[1, 0].set(ylabel="mean over steps", yscale="log")
+    axes[1, 0].set(ylabel="mean over steps")
+    _logarithmic(axes[1, 0])
     curve(axes[1, 1], "growth", "above 0 they explode, below they vanish", color="C2")
     axes[1, 1].set(ylabel="growth of multipliers\nper step back in time")
     if axes[1, 1].lines:
@@ -228,5 +236,7 @@ def _draw_splitting(axes, curve):
         curve(axes[1, 0], "primal", f"primal, {name}", place, color=f"C{place}")
         curve(axes[1, 0], "dual", f"dual, {name}", place, color=f"C{place}", linestyle=":")
         curve(axes[1, 1], "rho", name, place, color=f"C{place}")
-    axes[1, 0].set(ylabel="relative residual", yscale="log")
-    axes[1, 1].set(ylabel="penalty ρ", yscale="log")
+    axes[1, 0].set(ylabel="relative residual")
+    axes[1, 1].set(ylabel="penalty ρ")
+    for axis in axes[1]:
+        _logarithmic(axis)

@@ -26,7 +26,7 @@ SEQUENCES = 32
 
 @jit(parallel=True)
 def load(x, cases, first, shift, scale, z, bounds):
-    """Gather a window of dense inputs, and set the ones.
+    """Gather and scale a window of dense inputs; set the ones.
 
     ``z[t, i, :D] <- (x[cases[i], first + t] - shift) / scale``
 

@@ -114,7 +114,10 @@ main()
 VIOLATE = """
 from fastadmm.solvers import splitting
 def check(self, iteration, block, value, size, dtype):
-    self.violation = {"iteration": 1, "block": block, "before": 0.0, "after": 1.0}
+    self.violation = {
+        "iteration": 1, "block": block, "quantity": "augmented Lagrangian", "before": 0.0,
+        "after": 1.0,
+    }  # fmt: skip
 splitting.Certificate.check = check
 """
 SMALL_DISK = """
