@@ -95,8 +95,9 @@ def move(
     Parameters
     ----------
     theta, phi : tuple of ndarray
-        ``weights, average, gram, batch_gram, inverse, g, m, solved, solved_m, others, v, rho,
-        change, bounds``, see `weights.step_units`; all but ``g`` and ``bounds`` are updated.
+        ``weights, average, gram, batch_gram, inverse, g, m, solved, solved_m, of_units, bounds``,
+        see `weights.step_units`; all but ``g`` and ``bounds`` are updated. ``of_units`` (4, units)
+        has the rows ``v, rho, change, others``: every array of a call takes time to hand over.
     token_rows, token_sums : TokenRows and TokenSums, or None for dense inputs
         The first is updated.
     visits : (int, float, float, float, float)
@@ -120,14 +121,13 @@ def move(
         Root mean square change of the pre-activations, and the extreme penalties of the hidden
         units; NaN where a Gram is not positive definite, and then the weights stay.
     """
-    (
-        weights, average, gram, fresh, inverse, g, m, solved, solved_m, others, v, rho, change,
-        bounds,
-    ) = theta  # fmt: skip
+    weights, average, gram, fresh, inverse, g, m, solved, solved_m, of_units, bounds = theta
     (
         phi_weights, phi_average, phi_gram, phi_fresh, phi_inverse, phi_g, phi_m, phi_solved,
-        phi_solved_m, phi_others, phi_v, phi_rho, phi_change, phi_bounds,
+        phi_solved_m, of_phi, phi_bounds,
     ) = phi  # fmt: skip
+    v, rho, change, others = of_units[0], of_units[1], of_units[2], of_units[3]
+    phi_v, phi_rho, phi_change, phi_others = of_phi[0], of_phi[1], of_phi[2], of_phi[3]
     if gram_memory < 1:
         average_gram(gram, fresh, gram_memory)
         average_gram(phi_gram, phi_fresh, gram_memory)

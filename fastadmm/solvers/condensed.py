@@ -140,8 +140,7 @@ def is_due(k, every):
     Which one of them changes from group to group, evenly (multiples of the golden ratio), so that
     it does not always meet the same mini-batch of an epoch.
     """
-    group, place = divmod(k, every)
-    return k < 10 or place == int(every * (group * GOLDEN % 1))
+    return k < 10 or k % every == int(every * (k // every * GOLDEN % 1))
 
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -177,7 +176,8 @@ class WeightBlock:
         units, n = values.shape
         real = values.dtype
         self.values, self.average = values, values.copy()
-        v, self.rho, self.change, self.others = (np.zeros(units) for _ in range(4))
+        of_units = np.zeros((4, units))
+        _, self.rho, self.change, self.others = of_units
         gram, self.batch_gram, inverse = (np.zeros((n, n), real) for _ in range(3))
         self.g, m, solved, solved_m = (np.zeros((units, n), real) for _ in range(4))
         g_parts = np.empty((threads, units, n), real)
@@ -185,7 +185,7 @@ class WeightBlock:
         self.sums = self.g, self.batch_gram, g_parts, gram_parts
         self.arrays = (
             values, self.average, gram, self.batch_gram, inverse, self.g, m, solved, solved_m,
-            self.others, v, self.rho, self.change, bounds(units, threads),
+            of_units, bounds(units, threads),
         )  # fmt: skip
 
 
@@ -304,6 +304,7 @@ class Condensed:
         """States, loss and multipliers of a mini-batch, and their sums over own steps and cases."""
         problem, domain, batch = self.problem, self.domain, len(cases)
         self.measured += 1
+        self._is_gram_due = is_gram_due = is_due(self.measured, self.options.gram_every)
         if domain.size == 1:
             domain.cut(batch, steps, batch)
         window = self.unfolded.load(X, cases, first, steps, initial)
@@ -317,7 +318,6 @@ class Condensed:
         )
         sweep = self._sweep_in_passes if domain.acts_between_passes else self._sweep
         self.own_sums = sweep(window, targets, weight / record.terms, delta)
-        is_gram_due = self._is_gram_due
         distinct = condensed_step.window_sums(
             window.z, self.multipliers, delta, window.tokens, is_gram_due, window.row_bounds,
             window.output_bounds(outputs), self.theta.sums,
@@ -393,11 +393,6 @@ class Condensed:
             options.eta * left, alpha, self._statuses,
         )  # fmt: skip
         record.step_length, record.rho_min, record.rho_max = found
-
-    @property
-    def _is_gram_due(self):
-        """Whether the Grams of the mini-batch measured last enter the averages."""
-        return is_due(self.measured, self.options.gram_every)
 
     def _complete(self, record, sums, places, weight):
         """Loss, growth and mean square of the multipliers, from their sums."""
