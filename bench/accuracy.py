@@ -22,7 +22,8 @@ def train(*arguments):
         command = [sys.executable, "-m", "fastadmm", "train", *map(str, arguments)]
         subprocess.run([*command, "--quiet", "--out", folder], check=True)
         summary = json.loads((Path(folder) / "summary.json").read_text())
-    del summary["versions"]
+    for about_this_machine in ("versions", "command", "host", "per_rank"):
+        del summary[about_this_machine]
     # the path of the data says nothing to a reader
     shown = [a for i, a in enumerate(arguments) if "--data" not in arguments[max(0, i - 1) : i + 1]]
     return {"arguments": " ".join(map(str, shown))} | summary

@@ -96,7 +96,7 @@ def phases_of(solver, X, y, cases):
     def move(with_inverse):
         memory, eta = 0.95 if with_inverse else 1.0, 1e-12
         condensed_step.move(
-            theta, phi, *NO_TOKENS, net.inputs, 1.0, memory, with_inverse, 0.3, (0.9, 0.99), k,
+            theta, phi, *NO_TOKENS, net.inputs, 1.0, memory, with_inverse, 0.2, (0.9, 0.99), k,
             eta, 0.98, solver._statuses,
         )  # fmt: skip
 

@@ -4,13 +4,14 @@ With x' = (x − m) / d for every channel and y' = (y − n) / e, an affine map 
 ``U' x' + b' = (U'/d) x + b' − U' (m/d)`` and ``y = e (V' s + c') + n``. So training moves weights
 for x' and y', and folds the units into the weights that it returns.
 
-m is the value at which a channel rests (the background of an image, the zeros around a mark or of
-a padding), which must not drive the network, or the mean where there is none. d is the largest
+m is the value at which channels rest (the background of an image, the zeros around a mark or of a
+padding), which must not drive the network, or the mean where there is none. d is the largest
 deviation from it, but at most 4 times the root mean square of those values that do not rest, so
 that an outlier cannot hide all others. n is the mean, and e^2 the mean variance of the outputs: one
 number, so that the squared loss weighs the outputs as before.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ import numpy as np
 SCALES = ("standard", None)
 RESTING = 0.1
 """Share of a channel's values that are one number where the channel rests there."""
+PASSED = 0.01
+"""A channel passes a value that is no farther outside its values than this share of their range."""
 LARGEST = 4.0
 """Largest deviation that sets the unit of a channel, over the root mean square."""
 _BLOCK = 1 << 20  # numbers read at a time
@@ -139,19 +142,34 @@ def _size(X, m, domain):
 def _resting(X, mean, share):
     """Value at which a channel rests, in the dtype of X, or its mean.
 
-    A sample of cases and time points decides, the same however they are shared.
+    Of several such values of a channel the one counts at which most channels rest, the background
+    that they share, and then the most frequent. The background counts, too, where a channel rests
+    nowhere, but passes it. A sample of cases and time points decides, the same however they are
+    shared.
     """
     cases, times = share.sample(256, 4096)
     rows = X[np.ix_(cases, times)].reshape(-1, X.shape[-1])
     rows = np.sort(np.concatenate(share.domain.gather(rows)), axis=0)
+    found = [_frequent(values) for values in rows.T]
+    channels = Counter(value for values in found for value in values)
+    background = max(channels, key=channels.get, default=np.nan)
     centre = mean.astype(X.dtype)
-    length = max(1, int(RESTING * len(rows)))  # of a run of equal numbers
-    for values, channel in zip(rows.T, range(len(centre)), strict=True):
-        runs = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
-        longest = np.diff(runs, append=len(values))
-        if longest.max() > length:
-            centre[channel] = values[runs[longest.argmax()]]
+    for channel, values in enumerate(found):
+        low, high = rows[[0, -1], channel]
+        margin = PASSED * (high - low)
+        if values:
+            centre[channel] = max(values, key=lambda v: (channels[v], values[v]))
+        elif low - margin <= background <= high + margin:
+            centre[channel] = background
     return centre
+
+
+def _frequent(values):
+    """Numbers that make up more than `RESTING` of sorted values, and how often they occur."""
+    starts = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
+    lengths = np.diff(starts, append=len(values))
+    chosen = lengths > max(1, RESTING * len(values))
+    return dict(zip(values[starts[chosen]].tolist(), lengths[chosen].tolist(), strict=True))
 
 
 def _positive(size, centre, dtype):

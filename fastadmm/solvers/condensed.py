@@ -60,7 +60,7 @@ class CondensedOptions:
     """
 
     eta: float = 0.03
-    damping: float = 0.3
+    damping: float = 0.2
     token_damping: float = 0.1
     gram_memory: float = 0.95
     gram_every: int = 5

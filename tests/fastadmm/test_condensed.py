@@ -156,7 +156,7 @@ def test_weight_step_solves_its_subproblem():
         solver.move(record)
     shrunk = before.copy()
     shrunk[:, 3:-1] *= 1 - (1 - 2 / 11) * min(0.04, 0.2 * max(0, record.growth))
-    damped = gram + 0.3 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    damped = gram + 0.2 * np.trace(gram) / len(gram) * np.eye(len(gram))
     root = np.linalg.cholesky(damped).T  # |root Δᵀ|² = Δ damped Δᵀ
     for i in range(4):
         g, rho = solver.theta.g[i], solver.theta.rho[i]
@@ -234,7 +234,7 @@ def test_no_sequence_of_multipliers_passes_the_bound(growth):
         record = solver.measure(X, y, np.arange(5), 0, 6)
         lower = np.tril(solver.theta.batch_gram)
         gram = lower + np.tril(lower, -1).T
-        damped = gram + 0.3 * np.trace(gram) / len(gram) * np.eye(len(gram))
+        damped = gram + 0.2 * np.trace(gram) / len(gram) * np.eye(len(gram))
         g = solver.theta.g.copy()
         for k in range(150):
             before = net.theta.copy()

@@ -96,19 +96,22 @@ def test_outputs_are_weighed_as_before(readout):
 
 
 def test_a_channel_rests_where_many_of_its_values_are_equal():
-    quiet = np.zeros((200, 30, 5))
+    quiet = np.zeros((200, 30, 7))
     quiet[::2, 3, 0] = 1  # marks on zeros
     quiet[:, :, 1] = 7 - quiet[:, :, 0]  # the same, in other units
     quiet[:, :, 2] = RNG.standard_normal((200, 30))  # rests nowhere
     quiet[:, :, 3] = 0.1  # constant
     quiet[:, :, 4] = quiet[:, :, 2]
     quiet[5, 5, 4] = 1e6  # a glitch
+    quiet[:, :, 5] = RNG.integers(100, 200, (200, 30)) / 100  # passes no background
+    quiet[:, :, 6] = RNG.random((200, 30)) - 0.9  # passes that of the marks
     units, _ = units_of(quiet, np.zeros((200, 1)))
     np.testing.assert_allclose(units.input_shift[:2], [0, 7])
-    assert abs(units.input_shift[2]) < 0.1
+    np.testing.assert_allclose(units.input_shift[[2, 6]], 0)
+    assert 1.4 < units.input_shift[5] < 1.6
     np.testing.assert_allclose(units.input_scale[[0, 1, 3]], 1)
     assert 3 < units.input_scale[2] <= 4.2
-    root = np.sqrt(np.square(quiet[:, :, 4] - quiet[:, :, 4].mean()).mean())
+    root = np.sqrt(np.square(quiet[:, :, 4]).mean())
     assert units.input_scale[4] == pytest.approx(4 * root)  # not 1e6
 
 

@@ -113,7 +113,7 @@ class Block:
         self.gram = beta * self.gram + (1 - beta) * gram
         if k < 10 or k % 5 == int(5 * (k // 5 * (5**0.5 - 1) / 2 % 1)):
             n = len(gram)
-            self.inverse = np.linalg.inv(self.gram + 0.3 * np.trace(self.gram) / n * np.eye(n))
+            self.inverse = np.linalg.inv(self.gram + 0.2 * np.trace(self.gram) / n * np.eye(n))
         self.m = 0.9 * self.m + 0.1 * g
         self.v = 0.99 * self.v + 0.01 * (((g @ self.inverse) * g).sum(1) + others)
         m = self.m / (1 - 0.9**k)
