@@ -1,6 +1,7 @@
 """The network: weights of an Elman cell and its read-out, and what can be done with them."""
 
 import json
+import math
 import os
 import zlib
 from pathlib import Path
@@ -159,7 +160,7 @@ class RNN:
             return {"nats": found, "accuracy": accuracy}
         rows = y.reshape(-1, self.outputs).astype(np.float64)
         spread = rows.var(axis=0).mean()
-        return {"rmse": found**0.5, "r2": 1 - found / spread if spread else np.nan}
+        return {"rmse": found**0.5, "r2": float(1 - found / spread) if spread else math.nan}
 
     def _forward(self, X, threads, function, width, readout, initial=None):
         """``function`` of the states (steps, B, H), gathered batch-first."""
