@@ -267,7 +267,7 @@ class RNN:
             )
         net = cls(**header["network"])
         net.load_state_dict(weights)
-        net.task = header["task"]
+        net.task, net._start = header["task"], None
         return net
 
 

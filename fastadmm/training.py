@@ -366,6 +366,8 @@ class _Run:
     def _epoch(self, solver, epoch, time_limit, reporter):
         """One pass over the data; sets the status where training has to end."""
         records, carried, plan, domain = [], None, self.plan, self.domain
+        if solver.judges_before:
+            self.judged = tuple(w.copy() for w in solver.average)
         before, started = self.result.train_seconds, time.perf_counter()
         waited = domain.waited
         for cases, window in plan.windows(self.rng):
@@ -452,7 +454,8 @@ class _Run:
         merit = train_loss if loss is None else loss
         if merit < self.best_loss:
             self.best_loss = merit
-            self.best = tuple(w.copy() for w in solver.average)
+            judges_before = solver.judges_before and loss is None
+            self.best = self.judged if judges_before else tuple(w.copy() for w in solver.average)
 
     def _hand_over(self, weights):
         """Give the network weights of the solver's, for raw data."""

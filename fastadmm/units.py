@@ -124,9 +124,9 @@ def _squares(values, centre, domain):
     count = np.zeros(1)
     square, others, largest = np.zeros((3, values.shape[-1]))
     for block in _blocks(values):
-        deviation = block - centre
+        deviation = np.subtract(block, centre, dtype=float)
         count += len(block)
-        square += np.square(deviation).sum(0, dtype=float)
+        square += np.square(deviation).sum(0)
         others += (deviation != 0).sum(0)
         np.maximum(largest, np.abs(deviation).max(0), out=largest)
     domain.sum(count, square, others)

@@ -30,8 +30,8 @@ class CondensedOptions:
     Attributes
     ----------
     eta : float
-        Bound on the rms change of a unit's pre-activation in one step, at the start; it falls
-        linearly to zero over the run.
+        Bound on the rms change of a unit's pre-activation in one step, at the start, measured in
+        the damped and averaged Gram; it falls linearly to zero over the run.
     damping : float
         Ridge on the Gram, as a multiple of its mean diagonal.
     token_damping : float
@@ -206,10 +206,17 @@ class Condensed:
     threads : int
     domain : fastadmm.mpi.serial.Serial, optional
         Who owns which part; the windows given to `step` are this owner's.
+
+    Attributes
+    ----------
+    judges_before : bool
+        See `fastadmm.solvers.splitting.Splitting`; here the mean loss of an epoch counts for the
+        averaged iterate that it ends with.
     """
 
     Options = CondensedOptions
     certificate = None
+    judges_before = False
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         self.net, self.problem, self.options = net, problem, options

@@ -186,7 +186,14 @@ class Splitting:
     threads : int
     domain : fastadmm.mpi.serial.Serial, optional
         Who owns which part; the windows given to `step` are this owner's.
+
+    Attributes
+    ----------
+    judges_before : bool
+        The loss that a step reports is that of the weights before it.
     """
+
+    judges_before = True
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         self.net, self.problem, self.options = net, problem, options
@@ -334,8 +341,10 @@ class Splitting:
         """The network may be simulated within; the state variables come back afterwards."""
         kept = self._kept[: self.window.states.size].reshape(self.window.states.shape)
         kept[:] = self.window.states
-        yield
-        self.window.states[:] = kept
+        try:
+            yield
+        finally:
+            self.window.states[:] = kept
 
     def _simulate(self):
         """Own sums over the outputs of the network that training would return, for `collect`.
@@ -509,9 +518,11 @@ class Splitting:
     def kkt(self):
         """Conditions of optimality at the weights that training returns, over the last window.
 
+        In the units in which training sees the data, see `fastadmm.units`.
+
         Returns
         -------
-        dict of float
+        dict of float, or None before the first window is laid out
             ``gradient``: norm of the gradient of the simulated network's mean loss, see
             `_gradient`; it needs none of the solver's variables. ``gradient_relative``: relative to
             that at the start of the run. Others are of the Lagrangian, with the multipliers that
@@ -521,6 +532,8 @@ class Splitting:
             residual of the constraints, relative to its larger side; with a regulariser of the copy
             too.
         """
+        if "theta" not in (self.start or {}):
+            return None
         net, window = self.net, self.window
         theta, phi = self.average
         mu1, mu2, mu3 = self.effective_multipliers()

@@ -675,6 +675,34 @@ def test_mini_batches_and_windows(monkeypatch, solver, readout):
             assert initial is None or not initial.any()
 
 
+def test_divergence_returns_the_weights_of_the_lowest_loss(monkeypatch):
+    """A step reports the loss of the weights before it, so these are the best ones."""
+    X, y = noisy_task()
+    net = RNN(3, 2, 1, dtype="float64")
+    iterate = SOLVERS["admmirnn"].iterate
+
+    def wrecked(self):
+        record = iterate(self)
+        if self.total > 1 and self.k == 3:  # and not where kernels compile
+            self.net.phi[:] *= 1e9
+        return record
+
+    monkeypatch.setattr(SOLVERS["admmirnn"], "iterate", wrecked)
+    result = fit(net, X, y, solver="admmirnn", epochs=9, batch_size=None)
+    assert result.status == "diverged"
+    losses = [r["train_loss"] for r in result.history if r["train_loss"] is not None]
+    assert np.square(net.predict(X) - y).mean() == pytest.approx(min(losses), rel=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["block", "admmirnn"])
+def test_nothing_is_said_of_conditions_before_the_first_window(solver):
+    X, y = small_task()
+    net, kind = RNN(3, 4, 2), SOLVERS[solver]
+    problem, X, y = make_problem(net, X, y)
+    own = kind(net, problem, kind.Options(), 30, 4, 40, 1)
+    assert own.kkt() is None
+
+
 @pytest.mark.parametrize("solver", ["block", "admmirnn"])
 def test_single_precision_follows_double(solver):
     own, fine = (make(solver, dtype=dtype) for dtype in ("float32", "float64"))

@@ -46,6 +46,14 @@ def test_targets_in_other_units_give_the_same_network(scale, shift):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.ptp(expected))
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e25])
+def test_units_far_from_one_are_no_constants(scale):
+    x = np.float32(scale) * X.astype("float32")
+    units, _ = units_of(x, Y, RNN(3, 4, 1))
+    expected, _ = units_of(X.astype("float32"), Y, RNN(3, 4, 1))
+    np.testing.assert_allclose(units.input_scale, scale * expected.input_scale, rtol=1e-3)
+
+
 def test_every_channel_may_have_units_of_its_own():
     expected = trained(X, Y).predict(X)
     scale, shift = np.array([1e-3, 1.0, 1e5]), np.array([300.0, 0.0, -1e5])
@@ -115,13 +123,15 @@ def test_a_channel_rests_where_many_of_its_values_are_equal():
     assert units.input_scale[4] == pytest.approx(4 * root)  # not 1e6
 
 
-def test_a_network_that_was_trained_keeps_its_function():
+def test_a_network_that_was_trained_keeps_its_function(tmp_path):
     """Weights of a new network are for standardised data, all others for data as they are."""
     net = trained(X, Y)
     assert not net.is_new
     before = net.predict(X)
     fit(net, X * [1, 5, 9] + 2, Y, epochs=1, eta=1e-12, guard=0.0)
     np.testing.assert_allclose(net.predict(X), before, atol=1e-8)
+    RNN(3, 8, 1).save(tmp_path / "new.safetensors")
+    assert not RNN.load(tmp_path / "new.safetensors").is_new
     set_by_hand = RNN(3, 8, 1, dtype="float64")
     assert set_by_hand.is_new
     set_by_hand.theta[0, 0] += 1
