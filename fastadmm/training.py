@@ -318,6 +318,10 @@ def _window(steps, n_timepoints, readout):
     return min(_positive(steps, "steps"), n_timepoints)
 
 
+def _copies(weights):
+    return tuple(block.copy() for block in weights)
+
+
 class _Run:
     """One call of fit: the moving parts of the epoch loop.
 
@@ -331,11 +335,11 @@ class _Run:
         self.validation, self.threads, self.rng = validation, threads, rng
         self.result = Result(threads=threads)
         self.moving = copy.copy(net)
-        self.moving.theta, self.moving.phi = net.theta.copy(), net.phi.copy()
+        self.moving.theta, self.moving.phi = _copies((net.theta, net.phi))
         if not net.is_new:
             problem.units.enter(self.moving)
         self.raw = replace(problem, units=Units.raw(net, problem.tokens))
-        self.best_loss, self.best = math.inf, (self.moving.theta.copy(), self.moving.phi.copy())
+        self.best_loss, self.best = math.inf, _copies((self.moving.theta, self.moving.phi))
         self.loss_of_zero = self.domain.largest(problem.loss_of_zero(y, net.outputs))
         self.limit, self.is_first_step, self.waited = None, True, 0.0
         self.status, self.last_iteration = None, math.inf
@@ -366,8 +370,8 @@ class _Run:
     def _epoch(self, solver, epoch, time_limit, reporter):
         """One pass over the data; sets the status where training has to end."""
         records, carried, plan, domain = [], None, self.plan, self.domain
-        if solver.judges_before:
-            self.judged = tuple(w.copy() for w in solver.average)
+        judges_before = solver.judges_before and self.validation is None
+        judged = _copies(solver.average) if judges_before else None
         before, started = self.result.train_seconds, time.perf_counter()
         waited = domain.waited
         for cases, window in plan.windows(self.rng):
@@ -390,7 +394,7 @@ class _Run:
         domain.drain()
         self.waited += domain.waited - waited
         self.result.train_seconds = before + time.perf_counter() - started
-        self._record(solver, epoch, self.result.train_seconds - before, records)
+        self._record(solver, epoch, self.result.train_seconds - before, records, judged)
         reporter.epoch(self.result.history[-1])
 
     def _wishes(self, time_limit):
@@ -433,8 +437,11 @@ class _Run:
         total, terms = sum(r.loss for r in records), sum(r.terms for r in records)
         return float(self.problem.reported(total, terms, self.net.outputs))
 
-    def _record(self, solver, epoch, seconds, records):
-        """Append the epoch to the history, and keep the iterate if it is the best so far."""
+    def _record(self, solver, epoch, seconds, records, judged):
+        """Append the epoch to the history, and keep the iterate if it is the best so far.
+
+        ``judged`` are the weights that the loss is of, where these are not the averaged iterate.
+        """
         self._hand_over(solver.average)
         loss, accuracy = None, None
         if self.validation is not None:
@@ -454,8 +461,7 @@ class _Run:
         merit = train_loss if loss is None else loss
         if merit < self.best_loss:
             self.best_loss = merit
-            judges_before = solver.judges_before and loss is None
-            self.best = self.judged if judges_before else tuple(w.copy() for w in solver.average)
+            self.best = judged or _copies(solver.average)
 
     def _hand_over(self, weights):
         """Give the network weights of the solver's, for raw data."""

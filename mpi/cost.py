@@ -284,10 +284,10 @@ def _memory(work, cost, layout, steps, batch, ends):
     channels = 8 if work.tokens else work.inputs * work.itemsize
     targets = 8 * -(-work.n_cases // layout.batch) * -(-ends // layout.time)
     states = (steps + 1) * batch * work.dense + steps * batch * h
-    if not cost.pipelined:  # a, s and the multipliers of three constraints are kept
-        states += steps * batch * (4 * h + 2 * c)
     if cost.pipelined:
         n = work.dense
+    else:  # a, s and the multipliers of three constraints are kept
+        states += steps * batch * (4 * h + 2 * c)
     weights = 4 * (n * n + (h + 1) ** 2) + 7 * (h * n + c * (h + 1))
     if cost.pipelined and work.tokens:  # rows, average and network; sums of a mini-batch
         weights += 3 * work.inputs * h + steps * batch * h
