@@ -178,7 +178,7 @@ def draw_convergence(history, summary, path):
         _draw_splitting(axes, curve)
     else:
         _draw_condensed(axes, curve)
-    best = _best_epoch(history)
+    best = _best_epoch(history, splits)
     for axis in axes.flat:
         axis.grid(alpha=0.3)
         if not axis.lines:
@@ -198,10 +198,13 @@ def draw_convergence(history, summary, path):
     return path
 
 
-def _best_epoch(history):
-    """Epoch of the lowest held-out loss, or training loss where nothing is held out."""
-    for key in ("validation_loss", "train_loss"):
-        found = [(r[key], r["epoch"]) for r in history if r[key] is not None]
+def _best_epoch(history, judges_before):
+    """Epoch of the lowest held-out loss, or training loss where nothing is held out.
+
+    The latter may be the loss of the weights that an epoch began with.
+    """
+    for key, late in (("validation_loss", 0), ("train_loss", int(judges_before))):
+        found = [(r[key], r["epoch"] - late) for r in history if r[key] is not None]
         if found:
             return min(found)[1]
     return None

@@ -363,6 +363,7 @@ class _Run:
             self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
         diverged = self.result.status == "diverged"
         if not diverged:
+            solver.finish()
             self.result.kkt = solver.kkt()
         self.result.certificate = solver.certificate
         self._hand_over(self.best if diverged else solver.average)

@@ -11,6 +11,7 @@ that an outlier cannot hide all others. n is the mean, and e^2 the mean variance
 number, so that the squared loss weighs the outputs as before.
 """
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ PASSED = 0.01
 """A channel passes a value that is no farther outside its values than this share of their range."""
 LARGEST = 4.0
 """Largest deviation that sets the unit of a channel, over the root mean square."""
+ROUNDING = 4
+"""A channel that varies by so many units in the last place of its centre counts as constant."""
 _BLOCK = 1 << 20  # numbers read at a time
 
 
@@ -71,11 +74,13 @@ class Units:
         m, d, n, e = raw.input_shift, raw.input_scale, raw.target_shift, 1.0
         if not problem.tokens:
             m = _resting(X, _mean(X, domain), share)
-            d = _positive(_size(X, m, domain), m, net.dtype)
+            size = _size(X, m, domain)
+            d = np.where(_varies(size, m, net.dtype, "X: channel", domain), size, 1.0)
         if not problem.classifies:
             n = _mean(y, domain)
-            e = np.sqrt(np.mean(_squares(y, n, domain)[0]))
-            e = float(_positive(e, np.abs(n).max(), net.dtype))
+            spread = np.sqrt(_squares(y, n, domain)[0])
+            spread = np.where(_varies(spread, n, net.dtype, "y: output", domain), spread, 0.0)
+            e = float(np.sqrt(np.mean(np.square(spread)))) or 1.0
         return cls(m, d.astype(net.dtype), n.astype(net.dtype), e)
 
     def targets(self, y):
@@ -172,7 +177,15 @@ def _frequent(values):
     return dict(zip(values[starts[chosen]].tolist(), lengths[chosen].tolist(), strict=True))
 
 
-def _positive(size, centre, dtype):
-    """Size in a dtype; 1 where it is nothing beside the rounding of the centre: a constant."""
-    noise = np.maximum(4 * np.finfo(dtype).eps * np.abs(centre), np.finfo(dtype).tiny)
-    return np.where(size > noise, size, 1.0).astype(dtype)
+def _varies(size, centre, dtype, name, domain):
+    """Which sizes are more than rounding beside their centres; the others count as constant."""
+    noise = np.maximum(ROUNDING * np.finfo(dtype).eps * np.abs(centre), np.finfo(dtype).tiny)
+    lost = np.flatnonzero((size > 0) & (size <= noise))
+    if lost.size and domain.is_root:
+        k = lost[0]
+        warnings.warn(
+            f"{name} {k} varies by {size[k]:.2g} around {centre[k]:.9g}, which {np.dtype(dtype)} "
+            "cannot tell from a constant: subtract the offset first, or use dtype='float64'",
+            stacklevel=2,
+        )
+    return size > noise

@@ -99,6 +99,7 @@ def warm_up(kind, options, net, problem, X, y, threads, domain):
         array.flags.writeable = like.flags.writeable
     solver = kind(small, problem, options, 2, 2, 1, threads, domain)
     solver.step(data, targets, np.arange(2), 0, 2)
+    solver.kkt()
     evaluate(small, problem, data, targets, threads)
 
 

@@ -283,7 +283,8 @@ def prox_cross_entropy_loss(v, y, step=1.0, weight=1.0, out=None):
     ``x + tau exp(x - L) = v + tau y``: each entry is a Wright omega function of L, and L is the
     root of one convex decreasing function. Newton's method on it eliminates the rank-one part of
     the Hessian ``diag(p) - p p^T + I / tau`` as the Sherman-Morrison formula does, needs
-    no line search and has a bracket at every step.
+    no line search and has a bracket at every step. Where tau is above ``(1 + max |v|) / eps``, v
+    is lost in the rounding of ``v + tau y``, and tau counts as that.
 
     In compiled code ``prox_cross_entropy_loss(v, y, step, weight, out)`` with v, out (m, n); y (m,)
     of integers or (m, n); step, weight a number or (m,). It returns the loss at the result.

@@ -259,6 +259,9 @@ class Condensed:
             return self.theta.average, self.phi.average
         return np.hstack([self.tokens.average().T, self.theta.average]), self.phi.average
 
+    def finish(self):
+        """Nothing is left to do at the end of a run."""
+
     def kkt(self):
         """None: the constraints hold at every step, and the rest is in the history."""
 

@@ -55,8 +55,8 @@ class SplittingRecord:
         Distance of the output variables to the simulated network's outputs before the step,
         relative to the larger of both; NaN in a window that is new.
     objective, lagrangian : float
-        Mean loss at the output variables plus regulariser, and the augmented Lagrangian over the
-        number of terms.
+        Mean loss at the output variables plus regulariser, and the augmented Lagrangian, in the
+        unit in which histories report the loss.
     primal : tuple of float
         Norms of the residuals of the three constraints, relative to the larger side.
     dual : tuple of float
@@ -230,6 +230,7 @@ class Splitting:
         self.consensus, self.start = None, None
         self.weights_dual = np.zeros(2)
         self.certificate = Certificate() if options.certify else None
+        self.goes_on = False
 
     def step(self, X, y, cases, first, steps, initial=None, again=False, weight=1.0):
         """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`.
@@ -254,9 +255,13 @@ class Splitting:
                 break
         # a window that will not come back says nothing about the run
         record.solved = record.solved and again and self._is_optimal()
-        if again and self.k == self.total and not (record.solved or domain.staleness):
-            self._look_back()
+        self.goes_on = again and not record.solved
         return record
+
+    def finish(self):
+        """The weights of the last iteration have not been judged yet, wherever a run ends."""
+        if self.goes_on and not self.domain.staleness:
+            self._look_back()
 
     def _look_back(self):
         """Simulate the network with the weights that iterations have led to."""
@@ -501,14 +506,19 @@ class Splitting:
         start = np.array([self.start["theta"], self.start["phi"]])
         start = np.append(start, math.hypot(*start))[: len(self.weights_dual)]
         resting = self.weights_dual <= self.options.eps_abs * record.terms + eps_rel * start
+
+        def reported(total):
+            return float(self.problem.reported(total, record.terms, self.net.outputs))
+
         loss, *squares = self.network.tolist()
         distance, *sides = np.sqrt(squares)
         record.loss = loss
         record.gap = float(distance / max(*sides, TINY))
-        record.output_loss = float(self.problem.reported(self.loss, record.terms, self.net.outputs))
+        record.output_loss = reported(self.loss)
         record.weights_dual = tuple((self.weights_dual / np.maximum(start, TINY)).tolist())
-        record.objective = self.loss / record.terms + regulariser
-        record.lagrangian = (self.merit()[0] + gained) / record.terms + regulariser
+        added = record.terms * regulariser
+        record.objective = reported(self.loss + added)
+        record.lagrangian = reported(self.merit()[0] + gained + added)
         record.primal = tuple((norms[:, RESIDUAL] / np.maximum(side, TINY)).tolist())
         record.dual = tuple((moved / np.maximum(norms[:, MULTIPLIER], TINY)).tolist())
         # with staleness, states may rest only because weights are under way

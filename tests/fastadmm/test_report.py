@@ -67,10 +67,11 @@ def test_picture_has_a_title_whole_epochs_and_the_best(tmp_path, monkeypatch):
 
 
 def test_best_epoch():
-    assert report._best_epoch([]) is None
-    assert report._best_epoch(HISTORY) == 2
+    assert report._best_epoch([], False) is None
+    assert report._best_epoch(HISTORY, False) == 2
+    assert report._best_epoch(HISTORY, True) == 1  # its loss is that of the weights before it
     held_out = [r | {"validation_loss": loss} for r, loss in zip(HISTORY, (1, 2, 0), strict=True)]
-    assert report._best_epoch(held_out) == 3
+    assert report._best_epoch(held_out, True) == 3
 
 
 def test_digest_of_the_source_is_the_same_in_every_process():

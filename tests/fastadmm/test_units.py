@@ -54,6 +54,21 @@ def test_units_far_from_one_are_no_constants(scale):
     np.testing.assert_allclose(units.input_scale, scale * expected.input_scale, rtol=1e-3)
 
 
+def test_what_single_precision_cannot_tell_from_a_constant_is_said():
+    X32 = X.copy()
+    X32[:, :, 1] = 1000 + 1e-4 * np.sign(X[:, :, 1])
+    message = r"X: channel 1 varies by 0.00024 around 1000.00012, which float32 cannot tell from"
+    with pytest.warns(UserWarning, match=message):
+        units, _ = units_of(X32, Y, RNN(3, 4, 1))
+    assert units.input_scale[1] == 1
+
+
+def test_the_offset_of_one_output_does_not_hide_another():
+    y = np.hstack([1e-3 * RNG.standard_normal((120, 1)), np.full((120, 1), 1e6)])
+    units, _ = units_of(X, y, RNN(3, 4, 2))
+    assert units.target_scale == pytest.approx(np.sqrt(y[:, 0].var() / 2), rel=1e-3)
+
+
 def test_every_channel_may_have_units_of_its_own():
     expected = trained(X, Y).predict(X)
     scale, shift = np.array([1e-3, 1.0, 1e5]), np.array([300.0, 0.0, -1e5])
