@@ -82,6 +82,52 @@ def step_range():
     return lines
 
 
+def time_to():
+    """Seconds of training to an accuracy."""
+    lines = [
+        "| test accuracy | method | epochs | learning rate | median, s | seeds that reach it |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in machine.load("time_to")["results"]["runs"]:
+        reached = [value for value in run["seconds"] if value is not None]
+        rate = "the default" if run["rate"] is None else f"{run['rate']:g}"
+        # a seed that does not reach it counts as longer than all others
+        ordered = sorted(run["seconds"], key=lambda value: (value is None, value))
+        middle = ordered[len(ordered) // 2]
+        shown = "not reached" if middle is None else f"{middle:.2f}"
+        lines.append(
+            f"| {run['target']:.1%} | {run['method']} | {run['epochs']} | {rate} | {shown} | "
+            f"{len(reached)} of {len(ordered)} |"
+        )
+    return lines
+
+
+def busy():
+    """Milliseconds of a step with waiting threads asleep or spinning."""
+    found = machine.load("busy")["results"]["median"]
+    ways = list(next(iter(found["quiet"].values())))
+    lines = [
+        f"| ms of a step | machine | {' | '.join(ways)} |",
+        "|---" * (len(ways) + 2) + "|",
+    ]
+    for state, shapes in found.items():
+        for shape, seconds in shapes.items():
+            times = " | ".join(f"{1e3 * seconds[way]:.2f}" for way in ways)
+            lines.append(f"| {shape} | {state} | {times} |")
+    return lines
+
+
+def vocabulary():
+    """Milliseconds of a step, and memory, by the size of the alphabet."""
+    lines = ["| tokens | hidden | ms of a step | MiB |", "|---|---|---|---|"]
+    for run in machine.load("vocabulary")["results"]:
+        lines.append(
+            f"| {run['alphabet']:,} | {run['hidden']} | {1e3 * run['seconds']:.2f} | "
+            f"{run['mebibytes']:.0f} |"
+        )
+    return lines
+
+
 def startup():
     """Seconds until work begins."""
     lines = ["| | seconds |", "|---|---|"]
@@ -202,13 +248,15 @@ def stability_best():
 
 
 PAGES = {
-    "README.md": (accuracy, stability_best, step_range, step_race, startup),
+    "README.md": (accuracy, stability_best, time_to, step_range, step_race, startup),
     "docs/speed.md": (
         speed_tables.targets,
         speed_tables.roofline,
         speed_tables.memory,
         speed_tables.limits,
         speed_tables.losses,
+        busy,
+        vocabulary,
     ),
     "docs/solvers.md": (convergence, stability, text, text_says),
     "docs/parallel.md": (
