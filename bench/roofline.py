@@ -17,7 +17,7 @@ from statistics import median
 
 import machine
 import numpy as np
-from fastadmm.kernels import condensed_step, states
+from fastadmm.kernels.recurrent import condensed_step, recurrence
 from threadpoolctl import threadpool_limits
 
 from fastadmm import RNN
@@ -103,11 +103,11 @@ def phases_of(solver, X, y, cases):
     return {
         "load": lambda: unfolded.load(X, cases, 0, steps),
         "simulate": lambda: unfolded.simulate(window, net.theta),
-        "read_out": lambda: states.read_out(
+        "read_out": lambda: recurrence.read_out(
             window.output_rows(1), solver._phi_t, targets, 1 / batch, delta[0], solver.totals,
             window.sequence_bounds,
         ),
-        "multipliers": lambda: states.multipliers(
+        "multipliers": lambda: recurrence.multipliers(
             window.z, delta, solver._edge[:0], net.theta, net.phi, net.activation_code, True,
             solver.multipliers, solver._carried, solver._squares, solver.totals,
             window.sequence_bounds,

@@ -418,7 +418,7 @@ def warmup(
 ):
     """Compile what training calls into the cache on disk."""
     from fastadmm import doctor
-    from fastadmm.kernels import jit
+    from fastadmm.kernels.core import jit
     from fastadmm.warmup import compile_all
 
     with launch.one_per_node_first(launch.world(), jit.CACHE_FOLDER is not None):

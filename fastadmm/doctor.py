@@ -8,7 +8,7 @@ import numba
 import threadpoolctl
 
 from fastadmm import report
-from fastadmm.kernels import jit
+from fastadmm.kernels.core import jit
 from fastadmm.mpi import launch
 from fastadmm.threads import available_cores, check_threads, compute_threads, start_threads
 
@@ -25,7 +25,7 @@ def cache_state():
 
 def facts():
     """Name and value of everything worth knowing in a bug report; touches every library once."""
-    from fastadmm.kernels import blas  # noqa: F401  loads the BLAS that kernels call
+    from fastadmm.kernels.core import blas  # noqa: F401  loads the BLAS that kernels call
 
     comm = launch.world()
     threads = check_threads(None, None if comm is None else launch.cores_per_rank(comm))

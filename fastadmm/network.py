@@ -86,7 +86,7 @@ class RNN:
     @property
     def activation_code(self):
         """The activation as compiled kernels know it."""
-        from fastadmm.kernels.activations import ACTIVATIONS as codes
+        from fastadmm.kernels.operators.activations import ACTIVATIONS as codes
 
         return codes[self.activation]
 

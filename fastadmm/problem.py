@@ -110,7 +110,7 @@ def score(net, problem, X, y, threads, steps=256, batch=512):
     -------
     ndarray, (3,), float64
     """
-    from fastadmm.kernels import losses
+    from fastadmm.kernels.operators import losses
 
     n_cases, n_timepoints = X.shape[:2]
     sums = np.zeros(3)

@@ -30,9 +30,11 @@ def versions():
 def source_digest():
     """Digest of the package's source: what is equal in two runs of the same text."""
     digest = hashlib.sha256()
-    for name in ("fastadmm", "fastadmm.solvers", "fastadmm.kernels", "fastadmm.mpi"):
-        for path in sorted(Path(importlib.import_module(name).__file__).parent.glob("*.py")):
-            digest.update(f"{name}/{path.name}\0".encode() + path.read_bytes())
+    rooms = {"": "*.py", ".solvers": "*.py", ".kernels": "**/*.py", ".mpi": "*.py"}
+    for name, pattern in rooms.items():
+        room = Path(importlib.import_module(f"fastadmm{name}").__file__).parent
+        for path in sorted(room.glob(pattern)):
+            digest.update(f"{name}/{path.relative_to(room)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastadmm.kernels import states
+from fastadmm.kernels.recurrent import recurrence
 from fastadmm.mpi.partition import bounds
 from fastadmm.mpi.serial import Serial
 from fastadmm.units import Units
@@ -13,7 +13,7 @@ from fastadmm.units import Units
 
 @dataclass
 class Window:
-    """Views of the buffers for T steps of B sequences; see `fastadmm.kernels.states`.
+    """Views of the buffers for T steps of B sequences; see `fastadmm.kernels.recurrent.recurrence`.
 
     ``z`` (T + 1, B, n) holds inputs, states and ones; ``tokens`` is (T, B), or empty for dense
     inputs.
@@ -106,10 +106,10 @@ class Unfolded:
         """Window on time points ``first:first + steps`` of the cases, with s_0 = initial or 0."""
         window = self.window(steps, len(cases))
         if self.is_tokens:
-            states.load_tokens(X, cases, first, window.z, window.tokens, window.sequence_bounds)
+            recurrence.load_tokens(X, cases, first, window.z, window.tokens, window.sequence_bounds)
         else:
             units = self.units
-            states.load(
+            recurrence.load(
                 X, cases, first, units.input_shift, units.input_scale, window.z,
                 window.sequence_bounds,
             )  # fmt: skip
@@ -125,7 +125,7 @@ class Unfolded:
         for part in pipeline(window, domain):
             edge = window.states[0, part[0] : part[-1]]
             domain.receive_left(edge)
-            states.simulate(window.z, window.tokens, self.theta_t, self.activation, part)
+            recurrence.simulate(window.z, window.tokens, self.theta_t, self.activation, part)
             domain.send_right(window.states[-1, part[0] : part[-1]])
 
     def windows(self, X, theta, steps, batch, initial=None):

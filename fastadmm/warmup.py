@@ -9,7 +9,7 @@ import numpy as np
 from numba.core import event
 
 from fastadmm import signals, validation
-from fastadmm.kernels.jit import CACHE_FOLDER
+from fastadmm.kernels.core.jit import CACHE_FOLDER
 from fastadmm.mpi.launch import one_per_node_first
 from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN

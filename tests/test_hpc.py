@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases.launcher import LAUNCHER, mpirun, needs_mpirun
-from fastadmm.kernels import jit
+from fastadmm.kernels.core import jit
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "hpc.md").read_text(encoding="utf-8")

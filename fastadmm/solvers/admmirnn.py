@@ -13,9 +13,10 @@ from functools import partial
 import numpy as np
 
 from fastadmm import validation
-from fastadmm.kernels import linearised_blocks, prox_cross_entropy_loss
-from fastadmm.kernels.activations import activate
-from fastadmm.kernels.state_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
+from fastadmm.kernels import prox_cross_entropy_loss
+from fastadmm.kernels.operators.activations import activate
+from fastadmm.kernels.recurrent import linearised_blocks
+from fastadmm.kernels.recurrent.exact_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
 from fastadmm.solvers.splitting import TINY, Splitting, SplittingRecord
 from fastadmm.unfolded import pipeline
 

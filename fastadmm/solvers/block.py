@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 
 from fastadmm import validation
-from fastadmm.kernels import factor_cholesky, solve_cholesky, state_blocks
+from fastadmm.kernels import factor_cholesky, solve_cholesky
+from fastadmm.kernels.recurrent import exact_blocks
 from fastadmm.solvers.regularisers import Consensus, check_regulariser
 from fastadmm.solvers.splitting import Splitting, SplittingRecord
 
@@ -262,14 +263,14 @@ class Block(Splitting):
         recurrent, read = rho1 * W.T @ W, rho3 * V.T @ V
         last = rho2 * np.eye(net.hidden, dtype=net.dtype) + read
         inner = last + recurrent if self.problem.readout == "all" else last - read + recurrent
-        state_blocks.pulls(
+        exact_blocks.pulls(
             window.z, window.tokens, self.theta_t, rho1, self.targets, window.sequence_bounds
         )
         self.domain.send_left(self.targets[:1])
         self.output_targets -= net.phi[:, -1]
         self.output_targets *= rho3
         self.domain.receive_right(self.edge)
-        state_blocks.update_states(
+        exact_blocks.update_states(
             window.z, self.a, self.lambda2, self.targets, self.edge,
             self.by_step(self.output_targets), net.theta, net.phi, np.linalg.inv(inner),
             np.linalg.inv(last), rho2, net.activation_code, self.work, window.sequence_bounds,
@@ -280,7 +281,7 @@ class Block(Splitting):
 
     def _move_preactivations(self):
         window = self.window
-        state_blocks.update_preactivations(
+        exact_blocks.update_preactivations(
             window.z, window.tokens, self.theta_t, self.a, self.lambda1, self.lambda2, self.rho[0],
             self.rho[1], self.options.relaxation, self.net.activation_code, self.targets, self.work,
             self.sums, window.sequence_bounds,

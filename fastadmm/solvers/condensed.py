@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from fastadmm import validation
-from fastadmm.kernels import condensed_step, states
+from fastadmm.kernels.recurrent import condensed_step, recurrence
 from fastadmm.mpi.partition import bounds
 from fastadmm.mpi.serial import Serial
 from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
@@ -167,9 +167,10 @@ class WeightBlock:
     rho, change : ndarray, (units,)
         Penalties of the last move, and the squared rms change of each unit's pre-activation.
     others : ndarray, (units,)
-        What the units' columns in other blocks add, see `fastadmm.kernels.weights.step_units`.
+        What the units' columns in other blocks add, see
+        `fastadmm.kernels.recurrent.weights.step_units`.
     sums, arrays : tuple of ndarray
-        As `fastadmm.kernels.condensed_step` takes them.
+        As `fastadmm.kernels.recurrent.condensed_step` takes them.
     """
 
     def __init__(self, values, threads):
@@ -345,7 +346,7 @@ class Condensed:
     def _sweep(self, window, targets, scale, delta):
         """States, outputs and multipliers in one call; returns the sums of the record."""
         net = self.net
-        states.sweep(
+        recurrence.sweep(
             window.z, window.tokens, self.theta.values, self.unfolded.theta_t, net.phi, self._phi_t,
             net.activation_code, targets, scale, self.options.safeguard, delta, self.multipliers,
             self._carried, self._squares, self.totals, window.sequence_bounds,
@@ -358,7 +359,7 @@ class Condensed:
         self.unfolded.simulate(window, self.theta.values, domain)
         self._phi_t[:] = net.phi.T
         self.totals[:] = 0
-        states.read_out(
+        recurrence.read_out(
             window.output_rows(len(delta)), self._phi_t, targets, scale,
             delta.reshape(-1, net.outputs), self.totals, window.output_bounds(len(delta)),
         )  # fmt: skip
@@ -367,7 +368,7 @@ class Condensed:
         for part in pipeline(window, domain):
             own = slice(part[0], part[-1])
             domain.receive_right(edge[own])
-            states.multipliers(
+            recurrence.multipliers(
                 window.z, delta, edge, self.theta.values, net.phi, net.activation_code,
                 self.options.safeguard, lambda_, self._carried, self._squares, self.totals, part,
             )  # fmt: skip

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastadmm.kernels import losses, state_blocks, states, weights
-from fastadmm.kernels.activations import activate, times_derivative
-from fastadmm.kernels.state_blocks import (
+from fastadmm.kernels.operators import losses
+from fastadmm.kernels.operators.activations import activate, times_derivative
+from fastadmm.kernels.recurrent import exact_blocks, recurrence, weights
+from fastadmm.kernels.recurrent.exact_blocks import (
     ALIGNED,
     CHANGE,
     LEFT,
@@ -62,7 +63,7 @@ class SplittingRecord:
     dual : tuple of float
         ``ρ1 |Δa|``, ``ρ2 |Δf(a)|``, ``ρ3 |Δo|`` over the iteration, relative to the constraints'
         multipliers. In `block` all that is left of the states' condition of optimality, see
-        `fastadmm.kernels.state_blocks`; `admmirnn` has Δs in place of Δf(a).
+        `fastadmm.kernels.recurrent.exact_blocks`; `admmirnn` has Δs in place of Δf(a).
     weights_dual : tuple of float
         What is left of the conditions of recurrent and read-out weights, relative to their
         gradients at the start of the run. `block`: the proximal terms ``τ ΔΘ`` and ``τ ΔΦ``; with a
@@ -224,7 +225,7 @@ class Splitting:
             )
         softmax = problem.loss == "softmax_cross_entropy"
         self._prox_outputs = (
-            state_blocks.update_outputs_softmax if softmax else state_blocks.update_outputs_squared
+            exact_blocks.update_outputs_softmax if softmax else exact_blocks.update_outputs_squared
         )
         self.k, self.total = 0, total * options.sweeps
         self.consensus, self.start = None, None
@@ -311,12 +312,12 @@ class Splitting:
         net, window = self.net, self.window
         self.unfolded.simulate(window, theta, self.domain)
         self._totals[:] = 0
-        states.read_out(
+        recurrence.read_out(
             self.output_rows, np.ascontiguousarray(phi.T), self.y, 1.0, delta, self._totals,
             self.output_bounds,
         )  # fmt: skip
         self.domain.receive_right(self.edge)
-        states.multipliers(
+        recurrence.multipliers(
             window.z, self.by_step(delta), self.edge, theta, phi, net.activation_code, safeguard,
             lambda_, self.work[0], self._squares, self._totals, window.sequence_bounds,
         )  # fmt: skip
@@ -329,7 +330,7 @@ class Splitting:
         loss = self._pull_back(net.theta, net.phi, True, self.lambda3, self.lambda1)
         self.simulated = np.array([loss, math.nan, math.nan, math.nan])
         self.theta_t[:] = net.theta.T
-        state_blocks.preactivations(
+        exact_blocks.preactivations(
             window.z, window.tokens, self.theta_t, self.a, window.sequence_bounds
         )
         np.matmul(self.output_rows[:, window.left :], net.phi.T, out=self.o)
@@ -451,11 +452,11 @@ class Splitting:
         """
         net, window = self.net, self.window
         self.theta_t[:] = net.theta.T
-        state_blocks.measure(
+        exact_blocks.measure(
             window.z, window.tokens, self.theta_t, self.a, self.lambda1, self.lambda2, w1, w2,
             net.activation_code, self.work, self.sums, window.sequence_bounds,
         )  # fmt: skip
-        state_blocks.measure_outputs(
+        exact_blocks.measure_outputs(
             self.output_rows, net.phi, self.o, self.lambda3, w3, self.output_work[0], self.sums,
             self.output_bounds,
         )  # fmt: skip

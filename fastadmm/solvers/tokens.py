@@ -1,11 +1,14 @@
-"""The rows of Θ that belong to tokens, for `condensed`; see `fastadmm.kernels.token_weights`."""
+"""The rows of Θ that belong to tokens, for `condensed`.
+
+Their kernels are in `fastadmm.kernels.recurrent.token_weights`.
+"""
 
 import math
 
 import numpy as np
 
-from fastadmm.kernels import token_weights
-from fastadmm.kernels.token_weights import TokenRows, TokenSums
+from fastadmm.kernels.recurrent import token_weights
+from fastadmm.kernels.recurrent.token_weights import TokenRows, TokenSums
 from fastadmm.mpi.partition import bounds
 
 NO_TOKENS = None, None, (0, 1.0, 0.0, 0.0, 0.0)
@@ -88,7 +91,7 @@ class TokenBlock:
             self.distinct = token_weights.merge(self._ids, self._counts, self._g, self.sums)
 
     def to_move(self, k, damping, alpha):
-        """The tokens' arguments of `fastadmm.kernels.condensed_step.move` in step k.
+        """The tokens' arguments of `fastadmm.kernels.recurrent.condensed_step.move` in step k.
 
         Parameters
         ----------

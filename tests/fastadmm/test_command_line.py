@@ -382,7 +382,7 @@ def test_warmup_fills_the_cache(tmp_path):
 def test_unwritable_cache_is_one_warning(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
-    code = "import numpy as np, fastadmm.kernels.jit as j; print(j.CACHE_FOLDER)"
+    code = "import numpy as np, fastadmm.kernels.core.jit as j; print(j.CACHE_FOLDER)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         env={**os.environ, "FASTADMM_CACHE": str(blocker / "below")},

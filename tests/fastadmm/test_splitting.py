@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastadmm.kernels import linearised_blocks, state_blocks
+from fastadmm.kernels.recurrent import exact_blocks, linearised_blocks
 from reference.condensed import ACTIVATIONS, loss_terms, one_hot
 from reference.splitting import lagrangian, numerical_gradient, residuals
 
@@ -241,7 +241,7 @@ def inject(monkeypatch, own, where):
     elif where[0] == "weights":
         flip_residual(monkeypatch, own, where[1])
     else:
-        module = linearised_blocks if where[0].startswith("sweep") else state_blocks
+        module = linearised_blocks if where[0].startswith("sweep") else exact_blocks
         flip_argument(monkeypatch, module, *where)
 
 

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from fastadmm.kernels import token_weights
+from fastadmm.kernels.recurrent import token_weights
 from fastadmm.mpi.serial import Serial
 from reference import condensed as reference
 from reference import tokens as twin

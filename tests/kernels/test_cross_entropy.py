@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastadmm.kernels.losses import softmax_cross_entropy
+from fastadmm.kernels.operators.losses import softmax_cross_entropy
 from reference import losses as twins
 
 from fastadmm import kernels
