@@ -18,8 +18,10 @@ from typing import Annotated  # noqa: E402
 import typer  # noqa: E402
 import typer.core  # noqa: E402
 
-from fastadmm import __version__, signals, tasks  # noqa: E402
+from fastadmm import signals, tasks  # noqa: E402
+from fastadmm.files import finite_or_none  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
+from fastadmm.version import __version__, versions  # noqa: E402
 
 FAILED, DIVERGED, VIOLATED, INTERRUPTED = 1, 3, 4, 130
 """Exit codes, beside 0 for success, 2 for a user's mistake, and 128 plus the signal's number where
@@ -148,7 +150,7 @@ def train(
             "activation": activation, "gain": gain, "seed": seed, "dtype": dtype,
             "parameters": net.parameters, "command": shlex.join(["fastadmm", *sys.argv[1:]]),
             "started": started.isoformat(timespec="seconds"), "host": platform.node(),
-            "source": report.source_digest(), "versions": report.versions(),
+            "source": report.source_digest(), "versions": versions(),
             "setup_seconds": time.perf_counter() - STARTED,
         }  # fmt: skip
         if comm is not None and not quiet:
@@ -192,8 +194,6 @@ def _folder(path, is_root):
 @signals.stop_requests(keyboard=True)  # what has been trained is written
 def _write_results(net, loaded, result, folder, about, quiet):
     """Summary, history, model and picture of a run; printed too. Returns what has failed."""
-    from fastadmm import report
-
     loss, accuracy = _score(net, loaded, result.threads)
     settings = dict(result.settings)
     summary = {
@@ -206,9 +206,9 @@ def _write_results(net, loaded, result, folder, about, quiet):
         "epochs": len(result.history),
         "epochs_asked": settings.pop("epochs"),
         "train_loss": result.history[-1]["train_loss"] if result.history else None,
-        "test_loss": report.finite_or_none(loss),
+        "test_loss": finite_or_none(loss),
         "test_accuracy": accuracy,
-        "kkt": result.kkt and {n: report.finite_or_none(v) for n, v in result.kkt.items()},
+        "kkt": result.kkt and {n: finite_or_none(v) for n, v in result.kkt.items()},
         "certificate": result.certificate and asdict(result.certificate),
         "threads": result.threads,
         **about,

@@ -7,10 +7,10 @@ import platform
 import numba
 import threadpoolctl
 
-from fastadmm import report
 from fastadmm.kernels.core import jit
 from fastadmm.mpi import launch
 from fastadmm.threads import available_cores, check_threads, compute_threads, start_threads
+from fastadmm.version import versions
 
 
 def cache_state():
@@ -39,7 +39,7 @@ def facts():
     }
     optional = ("mpi4py", "matplotlib", "scikit-learn", "torch")
     return {
-        "versions": ", ".join(f"{name} {v}" for name, v in report.versions().items()),
+        "versions": ", ".join(f"{name} {v}" for name, v in versions().items()),
         "optional": ", ".join(f"{name} {_installed(name)}" for name in optional),
         "machine": f"{platform.machine()}, {numba.config.CPU_NAME or _cpu()}",
         "cores": f"{available_cores()} available of {os.cpu_count()}",

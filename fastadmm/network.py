@@ -2,13 +2,13 @@
 
 import json
 import math
-import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 
 from fastadmm import validation
+from fastadmm.files import write_atomically
 from fastadmm.version import __version__
 
 ACTIVATIONS = ("identity", "tanh", "relu", "sigmoid")
@@ -269,17 +269,3 @@ class RNN:
         net.load_state_dict(weights)
         net.task, net._start = header["task"], None
         return net
-
-
-def write_atomically(path, content):
-    """Write bytes beside ``path``, sync, and rename: a reader sees the old file or the new one."""
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

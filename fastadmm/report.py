@@ -5,26 +5,13 @@ import hashlib
 import importlib
 import io
 import json
-import math
 import platform
 import resource
 import sys
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
-from fastadmm.network import write_atomically
-from fastadmm.version import __version__
-
-
-def versions():
-    """Versions of this package and of what it computes with."""
-    names = ("numba", "numpy", "scipy", "llvmlite")
-    return {
-        "fastadmm": __version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in names},
-    }
+from fastadmm.files import write_atomically
 
 
 def source_digest():
@@ -47,13 +34,6 @@ def usage(train_seconds, wait_seconds):
         "wait_seconds": wait_seconds,
         "peak_bytes": unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
-
-
-def finite_or_none(value):
-    """A number, or several, as JSON knows it: None in place of NaN and infinity."""
-    if isinstance(value, tuple | list):
-        return [finite_or_none(each) for each in value]
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 class Folder:

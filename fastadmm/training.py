@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from fastadmm import signals, validation
+from fastadmm.files import finite_or_none
 from fastadmm.mpi.cost import Work, choose, useful_threads
 from fastadmm.mpi.launch import alike, cores_per_rank
 from fastadmm.mpi.partition import partition
@@ -17,7 +18,7 @@ from fastadmm.mpi.serial import Serial
 from fastadmm.on_disk import OnDisk
 from fastadmm.problem import make_problem, score
 from fastadmm.progress import make_reporter
-from fastadmm.report import finite_or_none, usage
+from fastadmm.report import usage
 from fastadmm.shares import Plan, Share, count
 from fastadmm.solvers import SOLVERS
 from fastadmm.threads import check_threads, compute_threads

@@ -11,7 +11,6 @@ import pytest
 from reference import condensed as reference
 
 from fastadmm import RNN
-from fastadmm.network import write_atomically
 
 
 @pytest.mark.parametrize("activation", list(reference.ACTIVATIONS))
@@ -156,20 +155,6 @@ def test_foreign_files_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="is not a safetensors file"):
         RNN.load(path)
-
-
-def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def full_disk(_):
-        raise OSError("no space left")
-
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="no space left"):
-        write_atomically(path, b"new content")
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_import_is_light():
