@@ -18,7 +18,7 @@ from typing import Annotated  # noqa: E402
 import typer  # noqa: E402
 import typer.core  # noqa: E402
 
-from fastadmm import signals, tasks  # noqa: E402
+from fastadmm import signals, tasks, validation  # noqa: E402
 from fastadmm.files import finite_or_none  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
 from fastadmm.version import __version__, versions  # noqa: E402
@@ -134,7 +134,7 @@ def train(
         raise ValueError(
             "grid, micro_batches and staleness need ranks: start with mpirun -n P fastadmm train"
         )
-    settings = _settings(option, eta, certify)
+    settings = _settings(solver, option, eta, certify)
     defaults = tasks.defaults(task, solver)
     hidden = defaults.hidden if hidden is None else hidden
     epochs = defaults.epochs if epochs is None else epochs
@@ -231,19 +231,21 @@ def _exit(result):
         raise typer.Exit(VIOLATED)
 
 
-def _settings(option, eta, certify):
+def _settings(solver, option, eta, certify):
     """Settings of the solver from the command line's own options and NAME=VALUE pairs."""
+    from fastadmm.options import check_names, read
+    from fastadmm.solvers import SOLVERS
+
+    kind = SOLVERS[validation.one_of(solver, SOLVERS, "solver")].Options
     settings = {"certify": True} if certify else {}
     if eta is not None:
         settings["eta"] = eta
     for pair in option or ():
-        name, separator, value = pair.partition("=")
+        name, separator, text = pair.partition("=")
         if not separator:
             raise ValueError(f"option is {pair!r}: expected NAME=VALUE")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
+        check_names(kind, [name], f"solver {solver!r}")
+        settings[name] = read(kind, name, text)
     return settings
 
 

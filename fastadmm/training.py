@@ -4,7 +4,7 @@ import copy
 import math
 import signal
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -16,6 +16,7 @@ from fastadmm.mpi.launch import alike, cores_per_rank
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
 from fastadmm.on_disk import OnDisk
+from fastadmm.options import check_names
 from fastadmm.problem import make_problem, score
 from fastadmm.progress import make_reporter
 from fastadmm.report import usage
@@ -194,7 +195,8 @@ def fit(
     With the same seed, threads and machine, results are bitwise the same.
     """
     kind = SOLVERS[_one_of(solver, SOLVERS, "solver")]
-    options = _solver_options(kind, solver, options)
+    check_names(kind.Options, options, f"fit or of solver {solver!r}")
+    options = kind.Options(**options)
     epochs = _positive(epochs, "epochs")
     held_out, callbacks = _pair(validation, "validation"), _callables(callbacks, "callbacks")
     if batch_size is not None:
@@ -298,17 +300,6 @@ def _own_cases(net, X, y, problem, domain):
 
 _one_of, _positive = validation.one_of, validation.positive_integer
 _pair, _callables = validation.pair, validation.callables
-
-
-def _solver_options(kind, solver, given):
-    names = [f.name for f in fields(kind.Options)]
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise TypeError(
-            f"{', '.join(unknown)}: no option of fit or of solver {solver!r}, "
-            f"which takes {', '.join(names)}"
-        )
-    return kind.Options(**given)
 
 
 def _window(steps, n_timepoints, readout):

@@ -1,7 +1,6 @@
 """Arguments checked at the door: what came, and what is expected."""
 
 import contextlib
-import math
 
 import numpy as np
 
@@ -19,29 +18,6 @@ def nonnegative(value, name):
     if not np.isscalar(value) or isinstance(value, str) or not 0 <= value < np.inf:
         raise ValueError(f"{name} is {value!r}: expected a finite number, at least 0")
     return float(value)
-
-
-def check_fields(options, names, holds, expected):
-    """Refuse an option whose value does not hold; ``expected`` may name it as ``{name}``."""
-    for name in names:
-        value = getattr(options, name)
-        if not holds(value):
-            raise ValueError(f"{name} is {value}: expected {expected.format(name=name)}")
-
-
-def positive_fields(options, *names):
-    """Refuse options that are not positive and finite."""
-    check_fields(options, names, lambda value: 0 < value < math.inf, "a positive number")
-
-
-def nonnegative_fields(options, *names):
-    """Refuse options that are negative or not finite."""
-    check_fields(options, names, lambda value: 0 <= value < math.inf, "a number, at least 0")
-
-
-def counting_fields(options, *names, least=1):
-    """Refuse options below ``least``."""
-    check_fields(options, names, lambda value: value >= least, f"at least {least}")
 
 
 def one_of(value, choices, name):
@@ -86,7 +62,9 @@ def within(name):
         raise type(error)(f"{name}: {error}") from error
 
 
-def _short(text):
+def short(value):
+    """A value in one short line."""
+    text = " ".join(repr(value).split())
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
@@ -106,7 +84,7 @@ def asarray(value, name):
         first = next(array.flat, None)
         if not isinstance(first, str) and np.ndim(first):
             raise ValueError(f"{name} {_UNEQUAL}")
-        what = f"holds {_short(repr(first))}"
+        what = f"holds {short(first)}"
     else:
         what = f"has dtype {array.dtype}"
         first = array.flat[0] if array.size else None

@@ -93,7 +93,7 @@ def test_commands_exist(line):
         command.callback = lambda **arguments: given.update(arguments)
     program(shlex.split(line), standalone_mode=False)
     if "option" in given:
-        options = cli._settings(given["option"], given["eta"], given["certify"])
+        options = cli._settings(given["solver"], given["option"], given["eta"], given["certify"])
         SOLVERS[given["solver"]].Options(**options)
 
 

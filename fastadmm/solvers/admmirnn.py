@@ -9,14 +9,15 @@ the multipliers. o, b and c are exact, all else are proximal linearised steps.
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
-from fastadmm import validation
 from fastadmm.kernels import prox_cross_entropy_loss
 from fastadmm.kernels.operators.activations import activate
 from fastadmm.kernels.recurrent import linearised_blocks
 from fastadmm.kernels.recurrent.exact_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
+from fastadmm.options import COUNTING, NONNEGATIVE, POSITIVE, check
 from fastadmm.solvers.splitting import TINY, Splitting, SplittingRecord
 from fastadmm.unfolded import pipeline
 
@@ -40,19 +41,17 @@ class AdmmirnnOptions:
         Check at every block update that the augmented Lagrangian did not rise.
     """
 
-    rho1: float = 1.0
-    rho2: float = 1.0
-    rho3: float = 1.0
-    nu: float = 3.0
-    sweeps: int = 1
-    eps_abs: float = 1e-8
-    eps_rel: float = 1e-4
+    rho1: Annotated[float, POSITIVE] = 1.0
+    rho2: Annotated[float, POSITIVE] = 1.0
+    rho3: Annotated[float, POSITIVE] = 1.0
+    nu: Annotated[float, POSITIVE] = 3.0
+    sweeps: Annotated[int, COUNTING] = 1
+    eps_abs: Annotated[float, NONNEGATIVE] = 1e-8
+    eps_rel: Annotated[float, NONNEGATIVE] = 1e-4
     certify: bool = False
 
     def __post_init__(self):
-        validation.positive_fields(self, "rho1", "rho2", "rho3", "nu")
-        validation.nonnegative_fields(self, "eps_abs", "eps_rel")
-        validation.counting_fields(self, "sweeps")
+        check(self)
 
 
 class Admmirnn(Splitting):

@@ -8,13 +8,24 @@ nothing depends on another time step or sequence, so the phases are parallel in 
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
-from fastadmm import validation
 from fastadmm.kernels import factor_cholesky, solve_cholesky
 from fastadmm.kernels.recurrent import exact_blocks
-from fastadmm.solvers.regularisers import Consensus, check_regulariser
+from fastadmm.options import (
+    COUNTING,
+    COUNTING_FROM_0,
+    NONNEGATIVE,
+    POSITIVE,
+    UNIT_INTERVAL,
+    above,
+    between,
+    check,
+    one_of,
+)
+from fastadmm.solvers.regularisers import REGULARISERS, Consensus
 from fastadmm.solvers.splitting import Splitting, SplittingRecord
 
 RHO3 = {"softmax_cross_entropy": 0.3, "squared": 3.0}
@@ -62,40 +73,27 @@ class BlockOptions:
         Check at every block update that the augmented Lagrangian did not rise.
     """
 
-    rho1: float = 10.0
-    rho2: float = 10.0
-    rho3: float | None = None
-    tau_theta: float = 0.1
-    tau_phi: float = 1.0
-    adapt_every: int = 0
-    adapt_ratio: float = 10.0
-    relaxation: float = 1.0
-    guard: float = 0.02
-    sweeps: int = 1
-    regulariser: str | None = None
-    strength: float = 1e-3
-    rho_weights: float = 1.0
-    eps_abs: float = 1e-8
-    eps_rel: float = 1e-4
+    rho1: Annotated[float, POSITIVE] = 10.0
+    rho2: Annotated[float, POSITIVE] = 10.0
+    rho3: Annotated[float | None, POSITIVE] = None
+    tau_theta: Annotated[float, NONNEGATIVE] = 0.1
+    tau_phi: Annotated[float, NONNEGATIVE] = 1.0
+    adapt_every: Annotated[int, COUNTING_FROM_0] = 0
+    adapt_ratio: Annotated[float, above(1)] = 10.0
+    relaxation: Annotated[float, between(0, 2)] = 1.0
+    guard: Annotated[float, UNIT_INTERVAL] = 0.02
+    sweeps: Annotated[int, COUNTING] = 1
+    regulariser: Annotated[str | None, one_of(REGULARISERS)] = None
+    strength: Annotated[float, NONNEGATIVE] = 1e-3
+    rho_weights: Annotated[float, POSITIVE] = 1.0
+    eps_abs: Annotated[float, NONNEGATIVE] = 1e-8
+    eps_rel: Annotated[float, NONNEGATIVE] = 1e-4
     certify: bool = False
 
     def __post_init__(self):
-        validation.positive_fields(self, "rho1", "rho2", "rho_weights")
-        if self.rho3 is not None:
-            validation.positive_fields(self, "rho3")
-        validation.nonnegative_fields(
-            self, "tau_theta", "tau_phi", "strength", "eps_abs", "eps_rel"
-        )
-        validation.counting_fields(self, "adapt_every", least=0)
-        validation.counting_fields(self, "sweeps")
-        validation.check_fields(self, ("adapt_ratio",), lambda value: value > 1, "above 1")
-        validation.check_fields(
-            self, ("relaxation",), lambda value: 0 < value < 2, "0 < {name} < 2"
-        )
-        validation.check_fields(self, ("guard",), lambda value: 0 <= value <= 1, "0 <= {name} <= 1")
+        check(self)
         if self.certify and (self.relaxation != 1 or self.adapt_every):
             raise ValueError("certify needs relaxation=1 and adapt_every=0: both may raise it")
-        check_regulariser(self.regulariser)
 
 
 class Block(Splitting):

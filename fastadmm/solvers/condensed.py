@@ -12,13 +12,14 @@ optimal control's word for eliminating the states of a constrained trajectory.
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
-from fastadmm import validation
 from fastadmm.kernels.recurrent import condensed_step, recurrence
 from fastadmm.mpi.partition import bounds
 from fastadmm.mpi.serial import Serial
+from fastadmm.options import COUNTING, FRACTION, POSITIVE, UNIT_INTERVAL, check
 from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
 from fastadmm.unfolded import Unfolded, pipeline
 
@@ -59,24 +60,20 @@ class CondensedOptions:
         length, which falls to the end, can make up for it. 0 switches the growth guard off.
     """
 
-    eta: float = 0.03
-    damping: float = 0.2
-    token_damping: float = 0.1
-    gram_memory: float = 0.95
-    gram_every: int = 5
-    momentum: float = 0.9
-    penalty_memory: float = 0.99
-    refactor_every: int = 5
-    average: float = 0.98
+    eta: Annotated[float, POSITIVE] = 0.03
+    damping: Annotated[float, POSITIVE] = 0.2
+    token_damping: Annotated[float, POSITIVE] = 0.1
+    gram_memory: Annotated[float, FRACTION] = 0.95
+    gram_every: Annotated[int, COUNTING] = 5
+    momentum: Annotated[float, FRACTION] = 0.9
+    penalty_memory: Annotated[float, FRACTION] = 0.99
+    refactor_every: Annotated[int, COUNTING] = 5
+    average: Annotated[float, FRACTION] = 0.98
     safeguard: bool = True
-    guard: float = 0.04
+    guard: Annotated[float, UNIT_INTERVAL] = 0.04
 
     def __post_init__(self):
-        memories = "gram_memory", "momentum", "penalty_memory", "average"
-        validation.check_fields(self, memories, lambda value: 0 <= value < 1, "0 <= {name} < 1")
-        validation.positive_fields(self, "eta", "damping", "token_damping")
-        validation.counting_fields(self, "gram_every", "refactor_every")
-        validation.check_fields(self, ("guard",), lambda value: 0 <= value <= 1, "0 <= {name} <= 1")
+        check(self)
 
 
 @dataclass

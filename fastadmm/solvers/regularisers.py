@@ -47,13 +47,6 @@ def _norm(*blocks):
     return math.hypot(*(float(np.linalg.norm(block)) for block in blocks))
 
 
-def check_regulariser(name):
-    """Refuse a name that is none of `REGULARISERS`, or None."""
-    if name is not None and name not in REGULARISERS:
-        names = ", ".join(map(repr, REGULARISERS))
-        raise ValueError(f"regulariser is {name!r}: expected None, {names}")
-
-
 class Consensus:
     """Copy Ψ of the weights that carries the regulariser, tied by ``Ψ = (Θ, Φ)``.
 

@@ -118,7 +118,11 @@ def test_options_of_the_solver_are_checked(tmp_path):
     done = run("train", "digits", "--option", "rho1", cwd=tmp_path, code=2)
     assert "option is 'rho1': expected NAME=VALUE" in done.stderr
     done = run("train", "digits", "--option", "rho1=1", cwd=tmp_path, code=2)
-    assert "rho1: no option of fit or of solver 'condensed'" in done.stderr
+    assert "rho1: no option of solver 'condensed', which takes eta" in done.stderr
+    done = run("train", "digits", "--option", "epochs=3", cwd=tmp_path, code=2)
+    assert done.stderr.startswith("error: epochs: no option of solver 'condensed'")
+    done = run("train", "digits", "--option", "eta=abc", cwd=tmp_path, code=2)
+    assert done.stderr == "error: eta is 'abc': expected a positive number\n"
 
 
 def test_own_arrays_with_options(tmp_path):

@@ -312,8 +312,8 @@ def test_no_place_of_an_epoch_has_the_gram_to_itself(batches):
     [
         ({"eta": 0.0}, "eta is 0.0: expected a positive number"),
         ({"momentum": 1.0}, "momentum is 1.0: expected 0 <= momentum < 1"),
-        ({"refactor_every": 0}, "refactor_every is 0: expected at least 1"),
-        ({"gram_every": 0}, "gram_every is 0: expected at least 1"),
+        ({"refactor_every": 0}, "refactor_every is 0: expected a positive integer"),
+        ({"gram_every": 0}, "gram_every is 0: expected a positive integer"),
         ({"guard": 2.0}, "guard is 2.0: expected 0 <= guard <= 1"),
     ],
 )

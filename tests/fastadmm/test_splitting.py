@@ -731,16 +731,16 @@ def test_single_precision_follows_double(solver):
 BAD = {
     "rho1 is 0: expected a positive number": dict(rho1=0),
     "relaxation is 2: expected 0 < relaxation < 2": dict(relaxation=2),
-    "regulariser is 'ridge': expected None, 'l1', 'l2', 'elastic_net', 'nonneg', 'group'": dict(
+    "regulariser is 'ridge': expected None or one of 'l1', 'l2', 'elastic_net', 'nonneg'": dict(
         regulariser="ridge"
     ),
     "certify needs relaxation=1 and adapt_every=0: both may raise it": dict(
         certify=True, relaxation=1.5
     ),
     "guard is 2: expected 0 <= guard <= 1": dict(guard=2),
-    "sweeps is 0: expected at least 1": dict(sweeps=0),
-    "adapt_every is -1: expected at least 0": dict(adapt_every=-1),
-    "adapt_ratio is 1: expected above 1": dict(adapt_ratio=1),
+    "sweeps is 0: expected a positive integer": dict(sweeps=0),
+    "adapt_every is -1: expected an integer, at least 0": dict(adapt_every=-1),
+    "adapt_ratio is 1: expected a number above 1": dict(adapt_ratio=1),
     "eps_rel is -1: expected a number, at least 0": dict(eps_rel=-1),
 }
 
