@@ -345,9 +345,7 @@ def predict(
     from fastadmm.datasets import read_npz
 
     net = RNN.load(model)
-    outputs = net.predict(
-        read_npz(file, ("X",))["X"], readout=net.task.get("readout", "last"), threads=threads
-    )
+    outputs = net.predict(read_npz(file, ("X",))["X"], threads=threads)
     content = {"outputs": outputs}
     if net.task.get("loss") == "softmax_cross_entropy":
         labels = outputs.argmax(-1)

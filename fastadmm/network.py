@@ -106,34 +106,37 @@ class RNN:
         """
         return self._forward(X, threads, lambda states: states, self.hidden, "all", initial)
 
-    def predict(self, X, readout="last", threads=None):
+    def predict(self, X, readout=None, threads=None):
         """Outputs ``V s_t + c``: logits of a classifier, values of a regression.
 
         Parameters
         ----------
         X : array_like, (n_cases, n_timepoints, n_channels), or (n_cases, n_timepoints) token ids
-        readout : {"last", "all"}
-            Outputs after the last time point only, or after every one.
+        readout : {"last", "all"}, optional
+            Outputs after the last time point only, or after every one. Default: what the network
+            was trained for, ``task["readout"]``; "last" where it was not trained.
         threads : int, optional
 
         Returns
         -------
         ndarray, (n_cases, C), or (n_cases, n_timepoints, C)
         """
-        validation.one_of(readout, ("last", "all"), "readout")
+        readout = self._readout(readout)
 
         def outputs(states):
             return states @ self.phi[:, :-1].T + self.phi[:, -1]
 
         return self._forward(X, threads, outputs, self.outputs, readout)
 
-    def score(self, X, y, readout="last", loss=None, threads=None):
+    def score(self, X, y, readout=None, loss=None, threads=None):
         """How well the outputs fit ``y``.
 
         Parameters
         ----------
-        X, y, readout, loss
+        X, y, loss
             As of `fastadmm.fit`.
+        readout : {"last", "all"}, optional
+            As of `predict`.
         threads : int, optional
 
         Returns
@@ -152,7 +155,7 @@ class RNN:
         from fastadmm.problem import evaluate, make_problem
         from fastadmm.threads import check_threads, compute_threads
 
-        problem, X, y = make_problem(self, X, y, loss, readout)
+        problem, X, y = make_problem(self, X, y, loss, self._readout(readout))
         threads = check_threads(threads)
         with compute_threads(threads):
             found, accuracy = evaluate(self, problem, X, y, threads)
@@ -161,6 +164,12 @@ class RNN:
         rows = y.reshape(-1, self.outputs).astype(np.float64)
         spread = rows.var(axis=0).mean()
         return {"rmse": found**0.5, "r2": float(1 - found / spread) if spread else math.nan}
+
+    def _readout(self, asked):
+        """The read-out asked for, or where that is None, the one that the network is for."""
+        if asked is None:
+            return self.task.get("readout", "last")
+        return validation.one_of(asked, ("last", "all"), "readout")
 
     def _forward(self, X, threads, function, width, readout, initial=None):
         """``function`` of the states (steps, B, H), gathered batch-first."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from reference import condensed as reference
 
-from fastadmm import RNN
+from fastadmm import RNN, fit
 
 
 @pytest.mark.parametrize("activation", list(reference.ACTIVATIONS))
@@ -43,6 +43,24 @@ def test_windows_inside_predict(monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)
     state = whole[0][:, 4]
     np.testing.assert_allclose(net.simulate(X[:, 5:], initial=state), whole[0][:, 5:], rtol=1e-12)
+
+
+def test_the_readout_is_the_one_that_was_trained(tmp_path):
+    rng = np.random.default_rng(0)
+    net, X = RNN(2, 4, 3), rng.standard_normal((7, 5, 2))
+    labels = rng.integers(0, 3, (7, 5))
+    assert net.predict(X).shape == (7, 3)  # not trained
+    fit(net, X, labels, readout="all", epochs=1)
+    net.save(tmp_path / "net.safetensors")
+    for own in (net, RNN.load(tmp_path / "net.safetensors")):
+        np.testing.assert_array_equal(own.predict(X), own.predict(X, readout="all"))
+        assert own.score(X, labels) == own.score(X, labels, readout="all")
+        np.testing.assert_allclose(own.predict(X, "last"), own.predict(X)[:, -1], rtol=1e-5)
+        assert own.score(X, labels[:, -1], "last") != own.score(X, labels)
+    fit(net, X, labels[:, -1], epochs=1)
+    assert net.predict(X).shape == (7, 3)
+    with pytest.raises(ValueError, match="readout is 'first': expected one of 'last', 'all'"):
+        net.predict(X, readout="first")
 
 
 def test_initial_weights():
