@@ -3,8 +3,6 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -173,11 +171,3 @@ def test_foreign_files_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="is not a safetensors file"):
         RNN.load(path)
-
-
-def test_import_is_light():
-    """Importing loads neither Numba nor what only some users have, and compiles nothing."""
-    heavy = ["numba", "scipy", "mpi4py", "matplotlib", "torch", "sklearn", "rich", "typer"]
-    code = f"import sys, fastadmm; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
