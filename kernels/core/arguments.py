@@ -6,11 +6,18 @@ booleans become float64; the first array of a call sets the dtype of all others.
 
 import math
 import operator
+from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Reals = NDArray[np.floating]
+"""An array of float32 or float64."""
+
+Factor = TypeVar("Factor")
 
 
-def real_array(name, x):
+def real_array(name: str, x: ArrayLike) -> Reals:
     """``x`` as a float32 or float64 array; integers and booleans become float64."""
     x = np.asarray(x)
     if x.dtype in (np.float32, np.float64):
@@ -20,7 +27,7 @@ def real_array(name, x):
     raise TypeError(f"{name} has dtype {x.dtype}: expected float32, float64 or integers")
 
 
-def shaped(name, x, shape):
+def shaped(name: str, x: ArrayLike, shape: tuple) -> Reals:
     """``x`` as a float array of a shape: numbers, and letters for lengths that are free.
 
     Equal letters are equal lengths.
@@ -36,20 +43,20 @@ def shaped(name, x, shape):
     return x
 
 
-def array(name, x, shape, like=None):
+def array(name: str, x: ArrayLike, shape: tuple, like: Reals | None = None) -> Reals:
     """The same, C-contiguous; with ``like`` in the dtype of another array."""
     x = shaped(name, x, shape)
     return np.ascontiguousarray(x, dtype=x.dtype if like is None else like.dtype)
 
 
-def rows_of(name, x, n, like):
+def rows_of(name: str, x: ArrayLike, n: int, like: Reals) -> tuple[Reals, tuple[int, ...]]:
     """Rows (m, n), and the shape that came: (n,) stands for a single row."""
     single = np.ndim(x) == 1
     x = array(name, x, (n,) if single else ("m", n), like)
     return (x[np.newaxis] if single else x), x.shape
 
 
-def as_rows(x):
+def as_rows(x: Reals) -> Reals:
     """Contiguous (rows, n) form of an array; a view where that is possible.
 
     The last axis is the row that an operator acts on; all other axes are counted together. A vector
@@ -59,7 +66,7 @@ def as_rows(x):
     return np.ascontiguousarray(x).reshape(math.prod(x.shape[:-1]), n)
 
 
-def companion(name, y, like):
+def companion(name: str, y: ArrayLike, like: Reals) -> Reals:
     """``y`` in the dtype of ``like``, contiguous and raveled, broadcast to its shape."""
     y = real_array(name, y).astype(like.dtype, copy=False)
     if y.shape != like.shape:
@@ -72,7 +79,9 @@ def companion(name, y, like):
     return np.ascontiguousarray(y).reshape(-1)
 
 
-def coefficient(name, value, like, *, positive=False):
+def coefficient(
+    name: str, value: ArrayLike, like: Reals, *, positive: bool = False
+) -> Reals | np.floating:
     """A checked finite number in the dtype of ``like``, or a raveled array of them."""
     value = real_array(name, value)
     fits = (value > 0 if positive else value >= 0) & (value < np.inf)
@@ -84,12 +93,14 @@ def coefficient(name, value, like, *, positive=False):
     return companion(name, value, like)
 
 
-def per_row(name, value, x, *, positive=False):
+def per_row(
+    name: str, value: ArrayLike, x: Reals, *, positive: bool = False
+) -> Reals | np.floating:
     """A checked number in the dtype of ``x``, or a raveled array with one number per row."""
     return coefficient(name, value, np.empty(x.shape[:-1], x.dtype), positive=positive)
 
 
-def labels(name, y):
+def labels(name: str, y: ArrayLike) -> Reals:
     """``y`` after a check that its entries are -1 or 1."""
     y = real_array(name, y)
     wrong = np.abs(y) != 1
@@ -100,7 +111,9 @@ def labels(name, y):
     return y
 
 
-def number(name, value, low=-np.inf, *, above=False, below=np.inf):
+def number(
+    name: str, value: float, low: float = -np.inf, *, above: bool = False, below: float = np.inf
+) -> float:
     """A finite float, at least ``low``, or with ``above`` greater than it, and under ``below``."""
     given = np.asarray(value)
     if given.ndim or given.dtype.kind not in "biuf":
@@ -114,7 +127,7 @@ def number(name, value, low=-np.inf, *, above=False, below=np.inf):
     return float(given)
 
 
-def count(name, value):
+def count(name: str, value: SupportsIndex) -> int:
     """A non-negative integer."""
     try:
         value = operator.index(value)
@@ -126,7 +139,7 @@ def count(name, value):
     return value
 
 
-def factored(name, value, kind):
+def factored(name: str, value: Factor, kind: type[Factor]) -> Factor:
     """``value`` after a check that it is what the matching factor function returned."""
     if not isinstance(value, kind):
         expected = kind.__name__
@@ -134,7 +147,7 @@ def factored(name, value, kind):
     return value
 
 
-def definite(status, what):
+def definite(status: int, what: str) -> None:
     """Raise for a kernel's status that is the order of a leading minor."""
     if status:
         raise np.linalg.LinAlgError(
@@ -142,7 +155,7 @@ def definite(status, what):
         )
 
 
-def checked_out(out, shape, dtype):
+def checked_out(out: Reals | None, shape: tuple[int, ...], dtype: DTypeLike) -> Reals:
     """``out`` after a check of its shape and dtype; a new array for None."""
     if out is None:
         return np.empty(shape, dtype)
@@ -154,7 +167,9 @@ def checked_out(out, shape, dtype):
     return out
 
 
-def destination(out, shape, dtype, **apart):
+def destination(
+    out: Reals | None, shape: tuple[int, ...], dtype: DTypeLike, **apart: Reals
+) -> Reals:
     """A contiguous ``out`` after a check; none of the arrays ``apart`` may overlap it."""
     out = checked_out(out, shape, dtype)
     if not (out.flags.c_contiguous and out.flags.writeable):
@@ -165,7 +180,9 @@ def destination(out, shape, dtype, **apart):
     return out
 
 
-def solution(out, rhs, rows, shape, **apart):
+def solution(
+    out: Reals | None, rhs: ArrayLike, rows: Reals, shape: tuple[int, ...], **apart: Reals
+) -> tuple[Reals, Reals]:
     """Array for the solutions (m, n) of right-hand sides ``rows``, and the same in ``shape``.
 
     In place, ``out`` is ``rhs`` itself; a mere overlap of the two is refused.
@@ -176,7 +193,7 @@ def solution(out, rhs, rows, shape, **apart):
     return out.reshape(rows.shape), out
 
 
-def run(kernel, x, form, arguments, out):
+def run(kernel: Any, x: Reals, form: Reals, arguments: tuple, out: Reals | None) -> Reals:
     """Run ``kernel(form, *arguments, out)``, ``form`` being x in the contiguous shape it takes.
 
     Returns ``out`` in the shape of x. It may be x itself, strided, or overlap anything: where the
@@ -194,11 +211,11 @@ def run(kernel, x, form, arguments, out):
     return result
 
 
-def elementwise(kernel, x, arguments, out):
+def elementwise(kernel: Any, x: Reals, arguments: tuple, out: Reals | None) -> Reals:
     """`run` on the raveled entries of x."""
     return run(kernel, x, np.ascontiguousarray(x).reshape(-1), arguments, out)
 
 
-def rowwise(kernel, x, arguments, out):
+def rowwise(kernel: Any, x: Reals, arguments: tuple, out: Reals | None) -> Reals:
     """`run` on the rows of x."""
     return run(kernel, x, as_rows(x), arguments, out)

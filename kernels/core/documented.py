@@ -1,6 +1,10 @@
 """Sections that the docstrings of many kernels share."""
 
 import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+Function = TypeVar("Function", bound=Callable)
 
 PASS = "\nCost: one pass over memory.\n"
 VALUE_SECTIONS = """
@@ -85,7 +89,7 @@ ROW_WEIGHT = """weight : float or array_like, (...)
 """
 
 
-def sharing(section):
+def sharing(section: str) -> Callable[[Function], Function]:
     """Decorator that appends a common section to the docstring of every function of a family."""
 
     def decorate(function):

@@ -10,8 +10,10 @@ import importlib.metadata
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
 from numba.core import config, types
@@ -91,7 +93,14 @@ def distinct(function):
     return function
 
 
-def jit(function=None, *, parallel=False, reassociate=False, inline=False, internal=False):
+def jit(
+    function: Any = None,
+    *,
+    parallel: bool = False,
+    reassociate: bool = False,
+    inline: bool = False,
+    internal: bool = False,
+) -> Any:
     """Compile a kernel on its first call, without the GIL, kept on disk.
 
     Parameters
@@ -165,7 +174,22 @@ if not config.DISABLE_JIT:
         return types.void(), codegen
 
 
-def compiled_as(kernel):
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned", covariant=True)
+
+
+class Public(Protocol[Arguments, Returned]):
+    """A public function as type checkers see it: as Python calls it, with its ``kernel``."""
+
+    __name__: str
+    kernel: Any
+
+    def __call__(self, *args: Arguments.args, **keywords: Arguments.kwargs) -> Returned: ...
+
+
+def compiled_as(
+    kernel: Any,
+) -> Callable[[Callable[Arguments, Returned]], Public[Arguments, Returned]]:
     """Give a public Python function a compiled twin under the same name.
 
     From Python the decorated function runs as written: it validates, converts and allocates. Inside
@@ -182,7 +206,7 @@ def compiled_as(kernel):
     return decorate
 
 
-def either(function, door):
+def either(function: Callable, door: Door) -> Any:
     """The public function with its ``kernel``; without a compiler both under one name.
 
     With NUMBA_DISABLE_JIT=1 nothing tells a caller that is to be compiled from another one: a call

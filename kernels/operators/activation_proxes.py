@@ -6,7 +6,9 @@ compared; for smooth f see `fastadmm.kernels.operators.activation_search`. Where
 the same, the one nearer to m is returned. The kernels return the sum of ``w2/2 (s - f(a))^2``.
 """
 
-from ..core.arguments import coefficient, companion, elementwise, number, real_array
+from numpy.typing import ArrayLike
+
+from ..core.arguments import Reals, coefficient, companion, elementwise, number, real_array
 from ..core.coordinates import at, like
 from ..core.documented import sharing
 from ..core.jit import compiled_as, jit
@@ -94,7 +96,9 @@ def _prox_identity_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENT
 
 @compiled_as(_prox_identity_activation)
 @sharing(_PROX.format(**_PLAIN))
-def prox_identity_activation(m, s, w1=1.0, w2=1.0, out=None):
+def prox_identity_activation(
+    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the identity, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - a)^2``: the weighted mean.
 
     In compiled code ``prox_identity_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
@@ -133,7 +137,14 @@ def _prox_leaky_relu_activation(
 
 @compiled_as(_prox_leaky_relu_activation)
 @sharing(_PROX.format(**_LEAKY))
-def prox_leaky_relu_activation(m, s, slope=0.01, w1=1.0, w2=1.0, out=None):
+def prox_leaky_relu_activation(
+    m: ArrayLike,
+    s: ArrayLike,
+    slope: float = 0.01,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the leaky ReLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = a`` where ``a > 0``, else ``slope a``. The better of the minimisers on the two pieces.
@@ -151,7 +162,9 @@ def _prox_relu_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 
 @compiled_as(_prox_relu_activation)
 @sharing(_PROX.format(**_PLAIN))
-def prox_relu_activation(m, s, w1=1.0, w2=1.0, out=None):
+def prox_relu_activation(
+    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the ReLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - max(a, 0))^2``.
 
     The better of the minimisers on the two pieces.
@@ -192,7 +205,9 @@ def _prox_hard_tanh_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_EN
 
 @compiled_as(_prox_hard_tanh_activation)
 @sharing(_PROX.format(**_PLAIN))
-def prox_hard_tanh_activation(m, s, w1=1.0, w2=1.0, out=None):
+def prox_hard_tanh_activation(
+    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the hard tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - clip(a, -1, 1))^2``.
 
     The best of the minimisers on the three pieces.
@@ -213,7 +228,9 @@ def _prox_hard_sigmoid_activation(
 
 @compiled_as(_prox_hard_sigmoid_activation)
 @sharing(_PROX.format(**_PLAIN))
-def prox_hard_sigmoid_activation(m, s, w1=1.0, w2=1.0, out=None):
+def prox_hard_sigmoid_activation(
+    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the hard sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = clip(a / 6 + 1/2, 0, 1)``. The best of the minimisers on the three pieces.
@@ -231,7 +248,9 @@ def _prox_tanh_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 
 @compiled_as(_prox_tanh_activation)
 @sharing(_PROX.format(**_TWO_WALKS))
-def prox_tanh_activation(m, s, w1=1.0, w2=1.0, out=None):
+def prox_tanh_activation(
+    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = tanh(a)``. The best end of two Newton walks, each with a certificate.
@@ -249,7 +268,9 @@ def _prox_sigmoid_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTR
 
 @compiled_as(_prox_sigmoid_activation)
 @sharing(_PROX.format(**_TWO_WALKS))
-def prox_sigmoid_activation(m, s, w1=1.0, w2=1.0, out=None):
+def prox_sigmoid_activation(
+    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = 1 / (1 + exp(-a))``. The best end of two Newton walks, each with a certificate.
@@ -267,7 +288,9 @@ def _prox_softplus_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENT
 
 @compiled_as(_prox_softplus_activation)
 @sharing(_PROX.format(**_TWO_WALKS))
-def prox_softplus_activation(m, s, w1=1.0, w2=1.0, out=None):
+def prox_softplus_activation(
+    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the softplus, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = log(1 + exp(a))``. The best end of two Newton walks, each with a certificate.
@@ -285,7 +308,9 @@ def _prox_silu_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 
 @compiled_as(_prox_silu_activation)
 @sharing(_PROX.format(**_FOUR_WALKS))
-def prox_silu_activation(m, s, w1=1.0, w2=1.0, out=None):
+def prox_silu_activation(
+    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the SiLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
     ``f(a) = a / (1 + exp(-a))``. The best end of four Newton walks, each with a certificate.

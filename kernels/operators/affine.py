@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
+from numpy.typing import ArrayLike
 
-from ..core.arguments import as_rows, real_array, rowwise
+from ..core.arguments import Reals, as_rows, real_array, rowwise
 from ..core.blas import gemm
 from ..core.documented import ROW_RESULT_SECTIONS, ROW_VALUE_SECTIONS, sharing
 from ..core.jit import compiled_as, jit
@@ -29,7 +30,7 @@ class AffineFactor(NamedTuple):
     offset: np.ndarray
 
 
-def factor_affine(a, b):
+def factor_affine(a: ArrayLike, b: ArrayLike) -> AffineFactor:
     """Factor the set ``{x : a x = b}`` for `project_affine`, by QR of the transpose of ``a``.
 
     ``aᵀ = Q R`` turns the equations into ``Qᵀ x = R⁻ᵀ b``: unlike with ``a aᵀ`` the condition
@@ -94,7 +95,7 @@ def _project_affine(
 
 @compiled_as(_project_affine)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_FACTOR))
-def project_affine(v, factor, out=None):
+def project_affine(v: ArrayLike, factor: AffineFactor, out: Reals | None = None) -> Reals:
     """Projection onto an affine set, ``argmin_x |x - v|_2^2`` over ``A x = b``, for every row.
 
     ``v - basisᵀ (basis v - offset)``: two matrix products.
@@ -135,7 +136,7 @@ def _indicator_affine(
         + RELATIVE.format(relative_to="in units of ``|x|_2`` plus the set's distance from 0")
     )
 )
-def indicator_affine(x, factor, tolerance=None):
+def indicator_affine(x: ArrayLike, factor: AffineFactor, tolerance: float | None = None) -> float:
     """0 where the distance to the set is at most ``tolerance (|x|_2 + d)`` in every row, else inf.
 
     d is the distance of the set from the origin.

@@ -10,8 +10,9 @@ import math
 import numpy as np
 from numba.core import types
 from numba.extending import overload
+from numpy.typing import ArrayLike
 
-from ..core.arguments import as_rows, per_row, real_array, rowwise
+from ..core.arguments import Reals, as_rows, per_row, real_array, rowwise
 from ..core.coordinates import at, like
 from ..core.documented import sharing
 from ..core.elementary import exp, wright_omega
@@ -244,7 +245,7 @@ def _targets(y, z):
 
 @compiled_as(_cross_entropy_loss)
 @sharing(_DATA.format(**_Z) + "\nReturns\n-------\nfloat\n" + _RAISES)
-def cross_entropy_loss(z, y, weight=1.0):
+def cross_entropy_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Softmax cross-entropy, ``sum_i weight_i (logsumexp(z_i) - <y_i, z_i>)``.
 
     Stable for logits of any size.
@@ -260,7 +261,9 @@ def cross_entropy_loss(z, y, weight=1.0):
 
 @compiled_as(_grad_cross_entropy_loss)
 @sharing(_DATA.format(**_Z) + _OUT.format(**_Z) + _RAISES)
-def grad_cross_entropy_loss(z, y, weight=1.0, out=None):
+def grad_cross_entropy_loss(
+    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Gradient of `cross_entropy_loss`, ``weight (softmax(z) - y)``; its kernel returns the loss.
 
     In compiled code ``grad_cross_entropy_loss(z, y, weight, out)`` with z, out (m, n); y (m,) of
@@ -274,7 +277,13 @@ def grad_cross_entropy_loss(z, y, weight=1.0, out=None):
 
 @compiled_as(_prox_cross_entropy_loss)
 @sharing(_DATA.format(**_V) + _OUT.format(**_V) + _RAISES)
-def prox_cross_entropy_loss(v, y, step=1.0, weight=1.0, out=None):
+def prox_cross_entropy_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the softmax cross-entropy.
 
     ``argmin_x weight (logsumexp(x) - <y, x>) + 1/(2 step) |x - v|^2`` for every row.

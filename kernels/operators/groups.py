@@ -7,8 +7,9 @@ result; sums are accumulated in double precision.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import as_rows, coefficient, companion, per_row, real_array, rowwise
+from ..core.arguments import Reals, as_rows, coefficient, companion, per_row, real_array, rowwise
 from ..core.coordinates import at, like, load, store
 from ..core.documented import (
     ROW_RESULT_SECTIONS,
@@ -86,7 +87,7 @@ def _l2_norm(x: read("m", "n"), weight: PER_ROW):
 
 @compiled_as(_l2_norm)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
-def l2_norm(x, weight=1.0):
+def l2_norm(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """l2 norm of every row, weighted: ``sum_i weight_i |x_i|_2``.
 
     In compiled code ``l2_norm(x, weight)`` with x (m, n); weight a number or (m,).
@@ -107,7 +108,9 @@ def _prox_l2_norm(v: read("m", "n"), step: PER_ROW, weight: PER_ROW, out: writte
 
 @compiled_as(_prox_l2_norm)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + ROW_WEIGHT))
-def prox_l2_norm(v, step=1.0, weight=1.0, out=None):
+def prox_l2_norm(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the l2 norm, ``argmin_x weight |x|_2 + 1/(2 step) |x - v|_2^2`` for every row.
 
     ``max(1 - tau / |v|_2, 0) v`` with ``tau = step weight``.
@@ -132,7 +135,7 @@ def _linf_norm(x: read("m", "n"), weight: PER_ROW):
 
 @compiled_as(_linf_norm)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
-def linf_norm(x, weight=1.0):
+def linf_norm(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """linf norm of every row, weighted: ``sum_i weight_i max_j |x_ij|``.
 
     In compiled code ``linf_norm(x, weight)`` with x (m, n); weight a number or (m,).
@@ -176,7 +179,9 @@ def _prox_linf_norm(
 
 @compiled_as(_prox_linf_norm)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + ROW_WEIGHT))
-def prox_linf_norm(v, step=1.0, weight=1.0, out=None):
+def prox_linf_norm(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the linf norm, ``argmin_x weight |x|_inf + 1/(2 step) |x - v|_2^2`` for every row.
 
     0 where ``|v|_1 <= tau = step weight``; else v clipped to ``[-b, b]``, where b takes tau off
@@ -231,7 +236,7 @@ def _group_lasso(
 
 @compiled_as(_group_lasso)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _GROUP_WEIGHT))
-def group_lasso(x, groups, weight=1.0):
+def group_lasso(x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Group lasso, ``sum_g weight_g |x_g|_2``, summed over the rows.
 
     In compiled code ``group_lasso(x, groups, weight)`` with x (m, n); groups
@@ -263,7 +268,13 @@ def _prox_group_lasso(
 
 @compiled_as(_prox_group_lasso)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_GROUPS + _GROUP_STEP + _GROUP_WEIGHT))
-def prox_group_lasso(v, groups, step=1.0, weight=1.0, out=None):
+def prox_group_lasso(
+    v: ArrayLike,
+    groups: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the group lasso.
 
     ``argmin_x sum_g weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)`` for every row:
@@ -308,7 +319,9 @@ def _sparse_group_lasso(
 
 @compiled_as(_sparse_group_lasso)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _SPARSE_WEIGHTS))
-def sparse_group_lasso(x, groups, weight=1.0, group_weight=1.0):
+def sparse_group_lasso(
+    x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0, group_weight: ArrayLike = 1.0
+) -> float:
     """Sparse group lasso, ``sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2``, over the rows.
 
     In compiled code ``sparse_group_lasso(x, groups, weight, group_weight)`` with x (m, n); groups
@@ -346,7 +359,14 @@ def _prox_sparse_group_lasso(
 
 @compiled_as(_prox_sparse_group_lasso)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_GROUPS + _GROUP_STEP + _SPARSE_WEIGHTS))
-def prox_sparse_group_lasso(v, groups, step=1.0, weight=1.0, group_weight=1.0, out=None):
+def prox_sparse_group_lasso(
+    v: ArrayLike,
+    groups: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    group_weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the sparse group lasso.
 
     ``argmin_x sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)``

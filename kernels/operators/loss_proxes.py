@@ -13,8 +13,9 @@ The losses are those of `fastadmm.kernels.operators.pointwise_losses`.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import coefficient, companion, elementwise, labels, real_array
+from ..core.arguments import Reals, coefficient, companion, elementwise, labels, real_array
 from ..core.coordinates import at, like
 from ..core.documented import sharing
 from ..core.elementary import exp, log, log1p, sigmoid, softplus
@@ -94,7 +95,13 @@ def _prox_squared_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTR
 
 @compiled_as(_prox_squared_loss)
 @sharing(_PROX.format(**_TARGETS))
-def prox_squared_loss(v, y, step=1.0, weight=1.0, out=None):
+def prox_squared_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the squared loss, ``argmin_x weight/2 (x - y)^2 + 1/(2 step) (x - v)^2``.
 
     ``(v + tau y) / (1 + tau)`` with ``tau = step weight``.
@@ -126,7 +133,13 @@ def _prox_absolute_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENT
 
 @compiled_as(_prox_absolute_loss)
 @sharing(_PROX.format(**_TARGETS))
-def prox_absolute_loss(v, y, step=1.0, weight=1.0, out=None):
+def prox_absolute_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the absolute loss, ``argmin_x weight |x - y| + 1/(2 step) (x - v)^2``.
 
     ``y`` clipped to ``[v - tau, v + tau]`` with ``tau = step weight``.
@@ -155,7 +168,14 @@ def _prox_quantile_loss(
 
 @compiled_as(_prox_quantile_loss)
 @sharing(_PROX.format(**_QUANTILE))
-def prox_quantile_loss(v, y, quantile=0.5, step=1.0, weight=1.0, out=None):
+def prox_quantile_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    quantile: float = 0.5,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the quantile loss.
 
     ``argmin_x weight max(q (y - x), (q - 1) (y - x)) + 1/(2 step) (x - v)^2``:
@@ -189,7 +209,14 @@ def _prox_huber_loss(
 
 @compiled_as(_prox_huber_loss)
 @sharing(_PROX.format(**_DELTA))
-def prox_huber_loss(v, y, delta=1.0, step=1.0, weight=1.0, out=None):
+def prox_huber_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    delta: float = 1.0,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the Huber loss, ``argmin_x weight h(x - y) + 1/(2 step) (x - v)^2``.
 
     ``h(r) = r^2 / 2`` where ``|r| <= delta`` and ``delta (|r| - delta / 2)`` beyond. With
@@ -220,7 +247,13 @@ def _prox_hinge_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY,
 
 @compiled_as(_prox_hinge_loss)
 @sharing(_PROX.format(**_LABELS))
-def prox_hinge_loss(v, y, step=1.0, weight=1.0, out=None):
+def prox_hinge_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the hinge loss, ``argmin_x weight max(0, 1 - y x) + 1/(2 step) (x - v)^2``.
 
     ``v + y clip(1 - y v, 0, tau)`` with ``tau = step weight``.
@@ -250,7 +283,13 @@ def _prox_squared_hinge_loss(
 
 @compiled_as(_prox_squared_hinge_loss)
 @sharing(_PROX.format(**_LABELS))
-def prox_squared_hinge_loss(v, y, step=1.0, weight=1.0, out=None):
+def prox_squared_hinge_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the squared hinge, ``argmin_x weight/2 max(0, 1 - y x)^2 + 1/(2 step) (x - v)^2``.
 
     ``v`` where ``y v >= 1``, else ``(v + tau y) / (1 + tau)`` with ``tau = step weight``.
@@ -333,7 +372,13 @@ def _prox_logistic_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENT
 
 @compiled_as(_prox_logistic_loss)
 @sharing(_PROX.format(**_LABELS | _NEWTON))
-def prox_logistic_loss(v, y, step=1.0, weight=1.0, out=None):
+def prox_logistic_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the logistic loss, ``argmin_x weight log(1 + exp(-y x)) + 1/(2 step) (x - v)^2``.
 
     Newton's method with a certificate (see the module).
@@ -396,7 +441,13 @@ def _prox_poisson_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTR
 
 @compiled_as(_prox_poisson_loss)
 @sharing(_PROX.format(**_TARGETS | _NEWTON))
-def prox_poisson_loss(v, y, step=1.0, weight=1.0, out=None):
+def prox_poisson_loss(
+    v: ArrayLike,
+    y: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the Poisson loss, ``argmin_x weight (exp(x) - y x) + 1/(2 step) (x - v)^2``.
 
     Newton's method with a certificate (see the module).

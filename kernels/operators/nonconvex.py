@@ -6,8 +6,9 @@ rounding of the threshold. Cost and conventions are those of `fastadmm.kernels.o
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import number
+from ..core.arguments import Reals, number
 from ..core.coordinates import at, like, load, store
 from ..core.documented import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
 from ..core.jit import compiled_as, jit
@@ -32,7 +33,7 @@ def _l0(x: ENTRIES, weight: PER_ENTRY):
 
 @compiled_as(_l0)
 @sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
-def l0(x, weight=1.0):
+def l0(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Number of entries that are not zero, weighted: ``sum_i weight_i [x_i != 0]``.
 
     In compiled code ``l0(x, weight)``, arrays C-contiguous or 1-D.
@@ -55,7 +56,9 @@ def _prox_l0(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 
 @compiled_as(_prox_l0)
 @sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
-def prox_l0(v, step=1.0, weight=1.0, out=None):
+def prox_l0(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of l0, ``argmin_x sum_i weight_i [x_i != 0] + (x_i - v_i)^2 / (2 step_i)``.
 
     ``v`` where ``|v| > sqrt(2 step weight)``, else 0 (at a tie as well).
@@ -76,7 +79,7 @@ def _l_half(x: ENTRIES, weight: PER_ENTRY):
 
 @compiled_as(_l_half)
 @sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
-def l_half(x, weight=1.0):
+def l_half(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """l1/2 penalty, ``sum_i weight_i |x_i|^(1/2)``.
 
     In compiled code ``l_half(x, weight)``, arrays C-contiguous or 1-D.
@@ -126,7 +129,9 @@ def _prox_l_half(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 
 @compiled_as(_prox_l_half)
 @sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
-def prox_l_half(v, step=1.0, weight=1.0, out=None):
+def prox_l_half(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of l1/2, ``argmin_x sum_i weight_i |x_i|^(1/2) + (x_i - v_i)^2 / (2 step_i)``.
 
     With ``tau = step weight``: 0 where ``|v| <= 3/2 tau^(2/3)`` (at the tie as well), else
@@ -157,7 +162,7 @@ def _mcp(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
 
 @compiled_as(_mcp)
 @sharing(VALUE_SECTIONS.format(parameters=_MCP_GAMMA + WEIGHT))
-def mcp(x, gamma=3.0, weight=1.0):
+def mcp(x: ArrayLike, gamma: float = 3.0, weight: ArrayLike = 1.0) -> float:
     """Minimax concave penalty (Zhang, 2010), ``sum_i g(x_i; gamma, weight_i)``.
 
     ``g(x) = weight |x| - x^2 / (2 gamma)`` where ``|x| <= gamma weight``, and
@@ -187,7 +192,13 @@ def _prox_mcp(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out
 
 @compiled_as(_prox_mcp)
 @sharing(PROX_SECTIONS.format(parameters=_MCP_GAMMA + STEP + WEIGHT))
-def prox_mcp(v, gamma=3.0, step=1.0, weight=1.0, out=None):
+def prox_mcp(
+    v: ArrayLike,
+    gamma: float = 3.0,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of `mcp`, ``argmin_x sum_i g(x_i; gamma, weight_i) + (x_i - v_i)^2 / (2 step_i)``.
 
     With ``step < gamma`` (firm thresholding): 0 where ``|v| <= step weight``, v beyond
@@ -221,7 +232,7 @@ def _scad(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
 
 @compiled_as(_scad)
 @sharing(VALUE_SECTIONS.format(parameters=_SCAD_GAMMA + WEIGHT))
-def scad(x, gamma=3.7, weight=1.0):
+def scad(x: ArrayLike, gamma: float = 3.7, weight: ArrayLike = 1.0) -> float:
     """Smoothly clipped absolute deviation (Fan and Li, 2001), ``sum_i g(x_i; gamma, weight_i)``.
 
     With ``w = weight``: ``g(x) = w |x|`` where ``|x| <= w``,
@@ -256,7 +267,13 @@ def _prox_scad(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, ou
 
 @compiled_as(_prox_scad)
 @sharing(PROX_SECTIONS.format(parameters=_SCAD_GAMMA + STEP + WEIGHT))
-def prox_scad(v, gamma=3.7, step=1.0, weight=1.0, out=None):
+def prox_scad(
+    v: ArrayLike,
+    gamma: float = 3.7,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of `scad`, ``argmin_x sum_i g(x_i; gamma, weight_i) + (x_i - v_i)^2 / (2 step_i)``.
 
     With ``s = step``, ``w = weight`` and ``soft(v) = sign(v) max(|v| - s w, 0)``.

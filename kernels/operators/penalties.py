@@ -8,8 +8,9 @@ are in `fastadmm.kernels.operators.nonconvex`, those of groups in
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import coefficient, elementwise, number, real_array
+from ..core.arguments import Reals, coefficient, elementwise, number, real_array
 from ..core.coordinates import at, like, load, store
 from ..core.documented import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
 from ..core.jit import compiled_as, jit
@@ -54,7 +55,7 @@ def _l1(x: ENTRIES, weight: PER_ENTRY):
 
 @compiled_as(_l1)
 @sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
-def l1(x, weight=1.0):
+def l1(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """l1 norm, weighted: ``sum_i weight_i |x_i|``.
 
     In compiled code ``l1(x, weight)``, arrays C-contiguous or 1-D.
@@ -74,7 +75,9 @@ def _prox_l1(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 
 @compiled_as(_prox_l1)
 @sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
-def prox_l1(v, step=1.0, weight=1.0, out=None):
+def prox_l1(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the l1 norm, ``argmin_x sum_i weight_i |x_i| + (x_i - v_i)^2 / (2 step_i)``.
 
     ``sign(v) max(|v| - tau, 0)`` with ``tau = step weight``.
@@ -96,7 +99,7 @@ def _squared_l2(x: ENTRIES, weight: PER_ENTRY):
 
 @compiled_as(_squared_l2)
 @sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
-def squared_l2(x, weight=1.0):
+def squared_l2(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Half the squared l2 norm, weighted: ``sum_i weight_i / 2 x_i^2``.
 
     In compiled code ``squared_l2(x, weight)``, arrays C-contiguous or 1-D.
@@ -117,7 +120,9 @@ def _prox_squared_l2(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
 
 @compiled_as(_prox_squared_l2)
 @sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
-def prox_squared_l2(v, step=1.0, weight=1.0, out=None):
+def prox_squared_l2(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of half the squared l2 norm.
 
     ``argmin_x sum_i weight_i / 2 x_i^2 + (x_i - v_i)^2 / (2 step_i)``:
@@ -140,7 +145,7 @@ def _elastic_net(x: ENTRIES, weight: PER_ENTRY, ridge: PER_ENTRY):
 
 @compiled_as(_elastic_net)
 @sharing(VALUE_SECTIONS.format(parameters=_RIDGE))
-def elastic_net(x, weight=1.0, ridge=1.0):
+def elastic_net(x: ArrayLike, weight: ArrayLike = 1.0, ridge: ArrayLike = 1.0) -> float:
     """Elastic net, ``sum_i weight_i |x_i| + ridge_i / 2 x_i^2``.
 
     In compiled code ``elastic_net(x, weight, ridge)``, arrays C-contiguous or 1-D.
@@ -165,7 +170,13 @@ def _prox_elastic_net(
 
 @compiled_as(_prox_elastic_net)
 @sharing(PROX_SECTIONS.format(parameters=STEP + _RIDGE))
-def prox_elastic_net(v, step=1.0, weight=1.0, ridge=1.0, out=None):
+def prox_elastic_net(
+    v: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    ridge: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the elastic net.
 
     ``argmin_x sum_i weight_i |x_i| + ridge_i / 2 x_i^2 + (x_i - v_i)^2 / (2 step_i)``:
@@ -194,7 +205,7 @@ def _huber(x: ENTRIES, delta: NUMBER, weight: PER_ENTRY):
 
 @compiled_as(_huber)
 @sharing(VALUE_SECTIONS.format(parameters=_DELTA + WEIGHT))
-def huber(x, delta=1.0, weight=1.0):
+def huber(x: ArrayLike, delta: float = 1.0, weight: ArrayLike = 1.0) -> float:
     """Huber penalty, ``sum_i weight_i h(x_i)``.
 
     ``h(x) = x^2 / 2`` where ``|x| <= delta`` and ``delta (|x| - delta / 2)`` beyond.
@@ -220,7 +231,13 @@ def _prox_huber(v: ENTRIES, delta: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, o
 
 @compiled_as(_prox_huber)
 @sharing(PROX_SECTIONS.format(parameters=_DELTA + STEP + WEIGHT))
-def prox_huber(v, delta=1.0, step=1.0, weight=1.0, out=None):
+def prox_huber(
+    v: ArrayLike,
+    delta: float = 1.0,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Prox of the Huber penalty, ``argmin_x sum_i weight_i h(x_i) + (x_i - v_i)^2 / (2 step_i)``.
 
     ``h`` as in `huber`. With ``tau = step weight``: ``v / (1 + tau)`` where

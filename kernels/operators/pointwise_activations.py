@@ -7,7 +7,9 @@ exponential or two besides, softplus a logarithm too. The proxes are in
 read off the state, is in `fastadmm.kernels.operators.activations`.
 """
 
-from ..core.arguments import elementwise, number, real_array
+from numpy.typing import ArrayLike
+
+from ..core.arguments import Reals, elementwise, number, real_array
 from ..core.documented import sharing
 from ..core.elementary import exp, sigmoid, silu, softplus, tanh
 from ..core.jit import compiled_as, jit
@@ -62,7 +64,7 @@ def _grad_identity_activation(a: ENTRIES, out: RESULT):
 
 @compiled_as(_identity_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
-def identity_activation(a, out=None):
+def identity_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Identity, ``f(a) = a``.
 
     In compiled code ``identity_activation(a, out)``, arrays C-contiguous or 1-D.
@@ -72,7 +74,7 @@ def identity_activation(a, out=None):
 
 @compiled_as(_grad_identity_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
-def grad_identity_activation(a, out=None):
+def grad_identity_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Derivative of `identity_activation`:
 
     ``f'(a) = 1``.
@@ -98,7 +100,7 @@ def _grad_relu_activation(a: ENTRIES, out: RESULT):
 
 @compiled_as(_relu_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
-def relu_activation(a, out=None):
+def relu_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """ReLU, ``f(a) = max(a, 0)``.
 
     In compiled code ``relu_activation(a, out)``, arrays C-contiguous or 1-D.
@@ -108,7 +110,7 @@ def relu_activation(a, out=None):
 
 @compiled_as(_grad_relu_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
-def grad_relu_activation(a, out=None):
+def grad_relu_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Derivative of `relu_activation`:
 
     ``f'(a) = 1`` where ``a > 0``, else 0 (at 0 too).
@@ -134,7 +136,7 @@ def _grad_leaky_relu_activation(a: ENTRIES, slope: NUMBER, out: RESULT):
 
 @compiled_as(_leaky_relu_activation)
 @sharing(_ACTIVATION.format(**_LEAKY))
-def leaky_relu_activation(a, slope=0.01, out=None):
+def leaky_relu_activation(a: ArrayLike, slope: float = 0.01, out: Reals | None = None) -> Reals:
     """Leaky ReLU, ``f(a) = a`` where ``a > 0``, else ``slope a``.
 
     In compiled code ``leaky_relu_activation(a, slope, out)``, arrays C-contiguous or 1-D.
@@ -144,7 +146,9 @@ def leaky_relu_activation(a, slope=0.01, out=None):
 
 @compiled_as(_grad_leaky_relu_activation)
 @sharing(_ACTIVATION.format(**_LEAKY))
-def grad_leaky_relu_activation(a, slope=0.01, out=None):
+def grad_leaky_relu_activation(
+    a: ArrayLike, slope: float = 0.01, out: Reals | None = None
+) -> Reals:
     """Derivative of `leaky_relu_activation`:
 
     ``f'(a) = 1`` where ``a > 0``, else ``slope`` (at 0 too).
@@ -170,7 +174,7 @@ def _grad_hard_tanh_activation(a: ENTRIES, out: RESULT):
 
 @compiled_as(_hard_tanh_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
-def hard_tanh_activation(a, out=None):
+def hard_tanh_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Hard tanh, ``f(a) = clip(a, -1, 1)``.
 
     In compiled code ``hard_tanh_activation(a, out)``, arrays C-contiguous or 1-D.
@@ -180,7 +184,7 @@ def hard_tanh_activation(a, out=None):
 
 @compiled_as(_grad_hard_tanh_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
-def grad_hard_tanh_activation(a, out=None):
+def grad_hard_tanh_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Derivative of `hard_tanh_activation`:
 
     ``f'(a) = 1`` where ``|a| < 1``, else 0 (at -1 and 1 too).
@@ -207,7 +211,7 @@ def _grad_hard_sigmoid_activation(a: ENTRIES, out: RESULT):
 
 @compiled_as(_hard_sigmoid_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
-def hard_sigmoid_activation(a, out=None):
+def hard_sigmoid_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Hard sigmoid, ``f(a) = clip(a / 6 + 1/2, 0, 1)``, as in torch.
 
     In compiled code ``hard_sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
@@ -217,7 +221,7 @@ def hard_sigmoid_activation(a, out=None):
 
 @compiled_as(_grad_hard_sigmoid_activation)
 @sharing(_ACTIVATION.format(**_PLAIN))
-def grad_hard_sigmoid_activation(a, out=None):
+def grad_hard_sigmoid_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Derivative of `hard_sigmoid_activation`:
 
     ``f'(a) = 1/6`` where ``|a| < 3``, else 0 (at -3 and 3 too).
@@ -243,7 +247,7 @@ def _grad_tanh_activation(a: ENTRIES, out: RESULT):
 
 @compiled_as(_tanh_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
-def tanh_activation(a, out=None):
+def tanh_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """tanh, ``f(a) = tanh(a)``.
 
     In compiled code ``tanh_activation(a, out)``, arrays C-contiguous or 1-D.
@@ -253,7 +257,7 @@ def tanh_activation(a, out=None):
 
 @compiled_as(_grad_tanh_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
-def grad_tanh_activation(a, out=None):
+def grad_tanh_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Derivative of `tanh_activation`:
 
     ``f'(a) = 1 / cosh(a)^2``.
@@ -279,7 +283,7 @@ def _grad_sigmoid_activation(a: ENTRIES, out: RESULT):
 
 @compiled_as(_sigmoid_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
-def sigmoid_activation(a, out=None):
+def sigmoid_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Logistic sigmoid, ``f(a) = 1 / (1 + exp(-a))``.
 
     In compiled code ``sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
@@ -289,7 +293,7 @@ def sigmoid_activation(a, out=None):
 
 @compiled_as(_grad_sigmoid_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
-def grad_sigmoid_activation(a, out=None):
+def grad_sigmoid_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Derivative of `sigmoid_activation`:
 
     ``f'(a) = f(a) (1 - f(a))``.
@@ -313,7 +317,7 @@ def _grad_softplus_activation(a: ENTRIES, out: RESULT):
 
 @compiled_as(_softplus_activation)
 @sharing(_ACTIVATION.format(**_SOFTPLUS))
-def softplus_activation(a, out=None):
+def softplus_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Softplus, ``f(a) = log(1 + exp(a))``.
 
     In compiled code ``softplus_activation(a, out)``, arrays C-contiguous or 1-D.
@@ -323,7 +327,7 @@ def softplus_activation(a, out=None):
 
 @compiled_as(_grad_softplus_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
-def grad_softplus_activation(a, out=None):
+def grad_softplus_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Derivative of `softplus_activation`:
 
     ``f'(a) = 1 / (1 + exp(-a))``.
@@ -347,7 +351,7 @@ def _grad_silu_activation(a: ENTRIES, out: RESULT):
 
 @compiled_as(_silu_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
-def silu_activation(a, out=None):
+def silu_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """SiLU, ``f(a) = a / (1 + exp(-a))``.
 
     In compiled code ``silu_activation(a, out)``, arrays C-contiguous or 1-D.
@@ -357,7 +361,7 @@ def silu_activation(a, out=None):
 
 @compiled_as(_grad_silu_activation)
 @sharing(_ACTIVATION.format(**_EXPONENTIAL))
-def grad_silu_activation(a, out=None):
+def grad_silu_activation(a: ArrayLike, out: Reals | None = None) -> Reals:
     """Derivative of `silu_activation`:
 
     ``f'(a) = p + f(a) (1 - p)``, p the sigmoid of a.

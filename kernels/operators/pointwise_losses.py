@@ -9,7 +9,9 @@ Labels of the logistic and hinge losses are -1 and 1: one product ``y z``, the m
 all three.
 """
 
-from ..core.arguments import coefficient, companion, elementwise, labels, number, real_array
+from numpy.typing import ArrayLike
+
+from ..core.arguments import Reals, coefficient, companion, elementwise, labels, number, real_array
 from ..core.coordinates import at, like
 from ..core.documented import sharing
 from ..core.elementary import exp, sigmoid, softplus
@@ -104,7 +106,7 @@ def _grad_squared_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 @compiled_as(_squared_loss)
 @sharing(_VALUE.format(**_TARGETS))
-def squared_loss(z, y, weight=1.0):
+def squared_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Squared loss, ``sum_i weight_i / 2 (z_i - y_i)^2``.
 
     In compiled code ``squared_loss(z, y, weight)``, arrays C-contiguous or 1-D.
@@ -114,7 +116,9 @@ def squared_loss(z, y, weight=1.0):
 
 @compiled_as(_grad_squared_loss)
 @sharing(_GRADIENT.format(**_TARGETS))
-def grad_squared_loss(z, y, weight=1.0, out=None):
+def grad_squared_loss(
+    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Gradient of `squared_loss`, ``weight (z - y)``.
 
     In compiled code ``grad_squared_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
@@ -145,7 +149,7 @@ def _grad_absolute_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 @compiled_as(_absolute_loss)
 @sharing(_VALUE.format(**_TARGETS))
-def absolute_loss(z, y, weight=1.0):
+def absolute_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Absolute loss, ``sum_i weight_i |z_i - y_i|``.
 
     In compiled code ``absolute_loss(z, y, weight)``, arrays C-contiguous or 1-D.
@@ -155,7 +159,9 @@ def absolute_loss(z, y, weight=1.0):
 
 @compiled_as(_grad_absolute_loss)
 @sharing(_GRADIENT.format(**_TARGETS))
-def grad_absolute_loss(z, y, weight=1.0, out=None):
+def grad_absolute_loss(
+    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Gradient of `absolute_loss`, ``weight sign(z - y)``.
 
     The subgradient 0 is taken at ``z_i = y_i``.
@@ -189,7 +195,7 @@ def _grad_huber_loss(z: ENTRIES, y: ENTRIES, delta: NUMBER, weight: PER_ENTRY, o
 
 @compiled_as(_huber_loss)
 @sharing(_VALUE.format(**_DELTA))
-def huber_loss(z, y, delta=1.0, weight=1.0):
+def huber_loss(z: ArrayLike, y: ArrayLike, delta: float = 1.0, weight: ArrayLike = 1.0) -> float:
     """Huber loss, ``sum_i weight_i h(z_i - y_i)``.
 
     ``h(r) = r^2 / 2`` where ``|r| <= delta`` and ``delta (|r| - delta / 2)`` beyond.
@@ -201,7 +207,13 @@ def huber_loss(z, y, delta=1.0, weight=1.0):
 
 @compiled_as(_grad_huber_loss)
 @sharing(_GRADIENT.format(**_DELTA))
-def grad_huber_loss(z, y, delta=1.0, weight=1.0, out=None):
+def grad_huber_loss(
+    z: ArrayLike,
+    y: ArrayLike,
+    delta: float = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Gradient of `huber_loss`, ``weight clip(z - y, -delta, delta)``.
 
     In compiled code ``grad_huber_loss(z, y, delta, weight, out)``, arrays C-contiguous or 1-D. It
@@ -235,7 +247,9 @@ def _grad_quantile_loss(z: ENTRIES, y: ENTRIES, quantile: NUMBER, weight: PER_EN
 
 @compiled_as(_quantile_loss)
 @sharing(_VALUE.format(**_QUANTILE))
-def quantile_loss(z, y, quantile=0.5, weight=1.0):
+def quantile_loss(
+    z: ArrayLike, y: ArrayLike, quantile: float = 0.5, weight: ArrayLike = 1.0
+) -> float:
     """Quantile (pinball) loss, ``sum_i weight_i max(q (y_i - z_i), (q - 1) (y_i - z_i))``.
 
     In compiled code ``quantile_loss(z, y, quantile, weight)``, arrays C-contiguous or 1-D.
@@ -245,7 +259,13 @@ def quantile_loss(z, y, quantile=0.5, weight=1.0):
 
 @compiled_as(_grad_quantile_loss)
 @sharing(_GRADIENT.format(**_QUANTILE))
-def grad_quantile_loss(z, y, quantile=0.5, weight=1.0, out=None):
+def grad_quantile_loss(
+    z: ArrayLike,
+    y: ArrayLike,
+    quantile: float = 0.5,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Gradient of `quantile_loss`, ``weight (1 - q)`` above ``y``, ``-weight q`` below.
 
     The subgradient 0 is taken at ``z_i = y_i``.
@@ -277,7 +297,7 @@ def _grad_logistic_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 @compiled_as(_logistic_loss)
 @sharing(_VALUE.format(**_LOGISTIC))
-def logistic_loss(z, y, weight=1.0):
+def logistic_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Logistic loss, ``sum_i weight_i log(1 + exp(-y_i z_i))``.
 
     In compiled code ``logistic_loss(z, y, weight)``, arrays C-contiguous or 1-D.
@@ -287,7 +307,9 @@ def logistic_loss(z, y, weight=1.0):
 
 @compiled_as(_grad_logistic_loss)
 @sharing(_GRADIENT.format(**_LOGISTIC))
-def grad_logistic_loss(z, y, weight=1.0, out=None):
+def grad_logistic_loss(
+    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Gradient of `logistic_loss`, ``-weight y / (1 + exp(y z))``.
 
     In compiled code ``grad_logistic_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
@@ -319,7 +341,7 @@ def _grad_hinge_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 @compiled_as(_hinge_loss)
 @sharing(_VALUE.format(**_LABELS))
-def hinge_loss(z, y, weight=1.0):
+def hinge_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Hinge loss, ``sum_i weight_i max(0, 1 - y_i z_i)``.
 
     In compiled code ``hinge_loss(z, y, weight)``, arrays C-contiguous or 1-D.
@@ -329,7 +351,9 @@ def hinge_loss(z, y, weight=1.0):
 
 @compiled_as(_grad_hinge_loss)
 @sharing(_GRADIENT.format(**_LABELS))
-def grad_hinge_loss(z, y, weight=1.0, out=None):
+def grad_hinge_loss(
+    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Gradient of `hinge_loss`, ``-weight y`` where ``y z < 1``.
 
     The subgradient 0 is taken at ``y_i z_i = 1``.
@@ -365,7 +389,7 @@ def _grad_squared_hinge_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RES
 
 @compiled_as(_squared_hinge_loss)
 @sharing(_VALUE.format(**_LABELS))
-def squared_hinge_loss(z, y, weight=1.0):
+def squared_hinge_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Squared hinge loss, ``sum_i weight_i / 2 max(0, 1 - y_i z_i)^2``.
 
     In compiled code ``squared_hinge_loss(z, y, weight)``, arrays C-contiguous or 1-D.
@@ -375,7 +399,9 @@ def squared_hinge_loss(z, y, weight=1.0):
 
 @compiled_as(_grad_squared_hinge_loss)
 @sharing(_GRADIENT.format(**_LABELS))
-def grad_squared_hinge_loss(z, y, weight=1.0, out=None):
+def grad_squared_hinge_loss(
+    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Gradient of `squared_hinge_loss`, ``-weight y max(0, 1 - y z)``.
 
     In compiled code ``grad_squared_hinge_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
@@ -405,7 +431,7 @@ def _grad_poisson_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 @compiled_as(_poisson_loss)
 @sharing(_VALUE.format(**_POISSON))
-def poisson_loss(z, y, weight=1.0):
+def poisson_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Poisson loss with the logarithmic link, ``sum_i weight_i (exp(z_i) - y_i z_i)``.
 
     The negative log-likelihood of counts y with rate ``exp(z)``, without ``log(y!)``.
@@ -417,7 +443,9 @@ def poisson_loss(z, y, weight=1.0):
 
 @compiled_as(_grad_poisson_loss)
 @sharing(_GRADIENT.format(**_POISSON))
-def grad_poisson_loss(z, y, weight=1.0, out=None):
+def grad_poisson_loss(
+    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Gradient of `poisson_loss`, ``weight (exp(z) - y)``.
 
     In compiled code ``grad_poisson_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It

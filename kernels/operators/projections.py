@@ -12,8 +12,9 @@ The affine set is in `fastadmm.kernels.operators.affine`, the semidefinite cone 
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import as_rows, companion, elementwise, per_row, real_array, rowwise
+from ..core.arguments import Reals, as_rows, companion, elementwise, per_row, real_array, rowwise
 from ..core.coordinates import at, like, load, store
 from ..core.documented import (
     PASS,
@@ -87,7 +88,9 @@ def _project_box(v: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, out: RESULT):
 
 @compiled_as(_project_box)
 @sharing(PROX_SECTIONS.format(parameters=_BOUNDS))
-def project_box(v, lower, upper, out=None):
+def project_box(
+    v: ArrayLike, lower: ArrayLike, upper: ArrayLike, out: Reals | None = None
+) -> Reals:
     """Projection onto the box, ``argmin_x |x - v|^2`` over ``lower <= x <= upper``.
 
     ``min(max(v, lower), upper)``.
@@ -111,7 +114,9 @@ def _indicator_box(x: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, tolerance: NU
 
 @compiled_as(_indicator_box)
 @sharing(VALUE_SECTIONS.format(parameters=_BOUNDS + _ABSOLUTE))
-def indicator_box(x, lower, upper, tolerance=0.0):
+def indicator_box(
+    x: ArrayLike, lower: ArrayLike, upper: ArrayLike, tolerance: float = 0.0
+) -> float:
     """0 where ``lower - tolerance <= x <= upper + tolerance`` in all entries, else infinity.
 
     In compiled code ``indicator_box(x, lower, upper, tolerance)``, arrays C-contiguous or 1-D.
@@ -132,7 +137,7 @@ def _project_nonnegative(v: ENTRIES, out: RESULT):
 
 @compiled_as(_project_nonnegative)
 @sharing(PROX_SECTIONS.format(parameters=""))
-def project_nonnegative(v, out=None):
+def project_nonnegative(v: ArrayLike, out: Reals | None = None) -> Reals:
     """Projection onto the nonnegative orthant, ``argmin_x |x - v|^2`` over ``x >= 0``.
 
     In compiled code ``project_nonnegative(v, out)``, arrays C-contiguous or 1-D. It returns 0.
@@ -150,7 +155,7 @@ def _indicator_nonnegative(x: ENTRIES, tolerance: NUMBER):
 
 @compiled_as(_indicator_nonnegative)
 @sharing(VALUE_SECTIONS.format(parameters=_ABSOLUTE))
-def indicator_nonnegative(x, tolerance=0.0):
+def indicator_nonnegative(x: ArrayLike, tolerance: float = 0.0) -> float:
     """0 where ``x >= -tolerance`` in all entries, else infinity.
 
     In compiled code ``indicator_nonnegative(x, tolerance)``, arrays C-contiguous or 1-D.
@@ -195,7 +200,7 @@ def _project_l2_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n"))
 
 @compiled_as(_project_l2_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
-def project_l2_ball(v, radius=1.0, out=None):
+def project_l2_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
     """Projection onto the l2 ball, ``argmin_x |x - v|_2^2`` over ``|x|_2 <= radius``, per row.
 
     ``v min(1, radius / |v|_2)``.
@@ -219,7 +224,9 @@ def _indicator_l2_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
 
 @compiled_as(_indicator_l2_ball)
 @sharing(_IN_BALL)
-def indicator_l2_ball(x, radius=1.0, tolerance=None):
+def indicator_l2_ball(
+    x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
+) -> float:
     """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity.
 
     In compiled code ``indicator_l2_ball(x, radius, tolerance)`` with x (m, n); radius a number or
@@ -238,7 +245,7 @@ def _project_linf_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n"
 
 @compiled_as(_project_linf_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
-def project_linf_ball(v, radius=1.0, out=None):
+def project_linf_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
     """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row.
 
     In compiled code ``project_linf_ball(v, radius, out)`` with v, out (m, n); radius a number or
@@ -260,7 +267,9 @@ def _indicator_linf_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
 
 @compiled_as(_indicator_linf_ball)
 @sharing(_IN_BALL)
-def indicator_linf_ball(x, radius=1.0, tolerance=None):
+def indicator_linf_ball(
+    x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
+) -> float:
     """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity.
 
     In compiled code ``indicator_linf_ball(x, radius, tolerance)`` with x (m, n); radius a number or
@@ -299,7 +308,7 @@ def _project_l1_ball(
 
 @compiled_as(_project_l1_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
-def project_l1_ball(v, radius=1.0, out=None):
+def project_l1_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
     """Projection onto the l1 ball, ``argmin_x |x - v|_2^2`` over ``|x|_1 <= radius``, per row.
 
     ``sign(v) max(|v| - theta, 0)`` where ``|v|_1 > radius``, theta such that the sum is the
@@ -325,7 +334,9 @@ def _indicator_l1_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
 
 @compiled_as(_indicator_l1_ball)
 @sharing(_IN_BALL)
-def indicator_l1_ball(x, radius=1.0, tolerance=None):
+def indicator_l1_ball(
+    x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
+) -> float:
     """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity.
 
     In compiled code ``indicator_l1_ball(x, radius, tolerance)`` with x (m, n); radius a number or
@@ -348,7 +359,7 @@ def _project_simplex(v: read("m", "n"), total: PER_ROW, work: written("n"), out:
 
 @compiled_as(_project_simplex)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_TOTAL))
-def project_simplex(v, total=1.0, out=None):
+def project_simplex(v: ArrayLike, total: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
     """Projection onto the simplex, per row.
 
     ``argmin_x |x - v|_2^2`` over ``x >= 0, sum_j x_j = total``:
@@ -388,7 +399,9 @@ def _indicator_simplex(x: read("m", "n"), total: PER_ROW, tolerance: NUMBER):
         parameters=_TOTAL + RELATIVE.format(relative_to="in units of the total")
     )
 )
-def indicator_simplex(x, total=1.0, tolerance=None):
+def indicator_simplex(
+    x: ArrayLike, total: ArrayLike = 1.0, tolerance: float | None = None
+) -> float:
     """0 where ``x >= -t`` and ``|sum x - total| <= t = tolerance total`` in every row, else inf.
 
     In compiled code ``indicator_simplex(x, total, tolerance)`` with x (m, n); total a number or
@@ -415,7 +428,7 @@ def _project_second_order_cone(v: read("m", "n"), out: written("m", "n")):
 
 @compiled_as(_project_second_order_cone)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=""))
-def project_second_order_cone(v, out=None):
+def project_second_order_cone(v: ArrayLike, out: Reals | None = None) -> Reals:
     """Projection onto the second-order cone, ``argmin_x |x - v|_2^2`` over the cone, per row.
 
     The first entry of a row is t and the others are z; the cone is ``|z|_2 <= t``. In the cone v
@@ -442,7 +455,7 @@ def _indicator_second_order_cone(x: read("m", "n"), tolerance: NUMBER):
     PASS
     + ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``"))
 )
-def indicator_second_order_cone(x, tolerance=None):
+def indicator_second_order_cone(x: ArrayLike, tolerance: float | None = None) -> float:
     """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity.
 
     In compiled code ``indicator_second_order_cone(x, tolerance)`` with x (m, n).

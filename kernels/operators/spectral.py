@@ -7,8 +7,9 @@ n)). The product that puts the result together takes the fewest triplets that it
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import array, number, run, shaped
+from ..core.arguments import Reals, array, number, run, shaped
 from ..core.blas import gemm
 from ..core.jit import compiled_as, jit
 from ..core.kinds import NUMBER, packed_written, read
@@ -51,7 +52,7 @@ def _nuclear_norm(x: read("m", "n"), weight: NUMBER):
 
 
 @compiled_as(_nuclear_norm)
-def nuclear_norm(x, weight=1.0):
+def nuclear_norm(x: ArrayLike, weight: float = 1.0) -> float:
     """Nuclear norm of a matrix, ``weight`` times the sum of its singular values.
 
     In compiled code ``nuclear_norm(x, weight)`` with x (m, n).
@@ -106,7 +107,9 @@ def _prox_nuclear_norm(
 
 
 @compiled_as(_prox_nuclear_norm)
-def prox_nuclear_norm(v, step=1.0, weight=1.0, out=None):
+def prox_nuclear_norm(
+    v: ArrayLike, step: float = 1.0, weight: float = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the nuclear norm, ``argmin_x weight |x|_* + 1/(2 step) |x - v|_F^2``.
 
     Soft thresholding of the singular values by ``step weight``.
@@ -182,7 +185,7 @@ def _project_positive_semidefinite(v: read("n", "n"), out: packed_written("n", "
 
 
 @compiled_as(_project_positive_semidefinite)
-def project_positive_semidefinite(v, out=None):
+def project_positive_semidefinite(v: ArrayLike, out: Reals | None = None) -> Reals:
     """Projection onto the positive semidefinite cone, ``argmin_x |x - v|_F^2`` over ``x >= 0``.
 
     Of the symmetric part of ``v`` only the eigenvalues above zero are left.
@@ -230,7 +233,7 @@ def _indicator_positive_semidefinite(x: read("n", "n"), tolerance: NUMBER):
 
 
 @compiled_as(_indicator_positive_semidefinite)
-def indicator_positive_semidefinite(x, tolerance=None):
+def indicator_positive_semidefinite(x: ArrayLike, tolerance: float | None = None) -> float:
     """0 where ``x`` is symmetric positive semidefinite up to a tolerance, else infinity.
 
     With t the tolerance times the largest magnitude of an eigenvalue: no entry is further than t

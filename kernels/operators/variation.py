@@ -11,8 +11,9 @@ that no piece is visited after it is removed: O(n) whatever the data.
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import as_rows, coefficient, per_row, real_array, rowwise
+from ..core.arguments import Reals, as_rows, coefficient, per_row, real_array, rowwise
 from ..core.coordinates import at, like
 from ..core.documented import ROW_RESULT_SECTIONS, ROW_STEP, ROW_VALUE_SECTIONS, sharing
 from ..core.jit import compiled_as, jit
@@ -44,7 +45,7 @@ def _total_variation(x: read("m", "n"), weight: NUMBER | read("max(n - 1, 0)")):
 
 @compiled_as(_total_variation)
 @sharing(ROW_VALUE_SECTIONS.format(parameters=_WEIGHT))
-def total_variation(x, weight=1.0):
+def total_variation(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Total variation of every row, weighted: ``sum_j weight_j |x_(j+1) - x_j|``.
 
     In compiled code ``total_variation(x, weight)`` with x (m, n); weight a number or (n - 1,).
@@ -147,7 +148,9 @@ def _prox_total_variation(
 
 @compiled_as(_prox_total_variation)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + _WEIGHT))
-def prox_total_variation(v, step=1.0, weight=1.0, out=None):
+def prox_total_variation(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
     """Prox of the total variation (1-D denoising, fused-lasso signal approximator), for every row.
 
     ``argmin_x sum_j weight_j |x_(j+1) - x_j| + 1/(2 step) |x - v|_2^2``. Exact, in double

@@ -6,8 +6,9 @@ A Gram is stored by its lower triangle; what lies above the diagonal is neither 
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import array, destination, number
+from ..core.arguments import Reals, array, destination, number
 from ..core.blas import gemm, syrk
 from ..core.jit import compiled_as, jit
 from ..core.kinds import NOTHING, NUMBER, packed, packed_written, read, written
@@ -104,7 +105,14 @@ def _accumulate(kernel, sides, rows, weights, keep, scale, out, shape):
 
 
 @compiled_as(_gram)
-def gram(rows, weights=None, *, keep=0.0, scale=1.0, out=None):
+def gram(
+    rows: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    keep: float = 0.0,
+    scale: float = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """Lower triangle of ``out <- keep out + scale sum_i weights_i x_i x_iᵀ`` over rows x_i.
 
     The streaming sum of batches is ``gram(batch, keep=1, out=G)``, their exponential average
@@ -144,7 +152,15 @@ def gram(rows, weights=None, *, keep=0.0, scale=1.0, out=None):
 
 
 @compiled_as(_cross_gram)
-def cross_gram(left, rows, weights=None, *, keep=0.0, scale=1.0, out=None):
+def cross_gram(
+    left: ArrayLike,
+    rows: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    keep: float = 0.0,
+    scale: float = 1.0,
+    out: Reals | None = None,
+) -> Reals:
     """``out <- keep out + scale sum_i weights_i y_i x_iᵀ`` over pairs of rows y_i, x_i.
 
     The companion of `gram` for the right-hand sides of a regression: row k of it belongs to
@@ -183,7 +199,7 @@ def cross_gram(left, rows, weights=None, *, keep=0.0, scale=1.0, out=None):
 
 
 @compiled_as(_mirror_lower)
-def mirror_lower(matrix, out=None):
+def mirror_lower(matrix: ArrayLike, out: Reals | None = None) -> Reals:
     """The symmetric matrix whose lower triangle is that of ``matrix``.
 
     In compiled code ``mirror_lower(matrix, out)`` with matrix, out (n, n).

@@ -9,8 +9,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import array, factored, rows_of, solution
+from ..core.arguments import Reals, array, factored, rows_of, solution
 from ..core.blas import gemm, potrf, potrs, syrk_rows
 from ..core.jit import compiled_as, jit
 from ..core.kinds import NUMBER, packed, packed_written, read
@@ -94,7 +95,7 @@ def _solve_low_rank(
 
 
 @compiled_as(_factor_low_rank)
-def factor_low_rank(diagonal, rows, sign=1):
+def factor_low_rank(diagonal: ArrayLike, rows: ArrayLike, sign: int = 1) -> LowRankFactor:
     """Factor of ``diag(d) + sign VᵀV`` for a few rows V.
 
     `factor_cholesky` of the dense matrix is cheaper for k > n / 2. Accuracy: that of the condition
@@ -141,7 +142,7 @@ def factor_low_rank(diagonal, rows, sign=1):
 
 
 @compiled_as(_solve_low_rank)
-def solve_low_rank(system, rhs, out=None):
+def solve_low_rank(system: LowRankFactor, rhs: ArrayLike, out: Reals | None = None) -> Reals:
     """Solve ``(diag(d) + sign VᵀV) x = r`` for every row r of ``rhs``.
 
     In compiled code ``solve_low_rank(diagonal, scaled, sign, factor, rhs, work, out)`` with

@@ -6,15 +6,17 @@ compiled callers get its body inlined instead: their own cached function then co
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numba.core import config, types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
+from numpy.typing import ArrayLike
 
-from ..core.arguments import array, count, destination, number
+from ..core.arguments import Reals, array, count, destination, number
 from ..core.jit import ELEMENTWISE, either, jit
 from ..core.kinds import NUMBER, Door, read, written
 
@@ -161,9 +163,17 @@ def _conjugate_gradients(
 
 
 def conjugate_gradients(
-    apply, data, rhs, precondition=None, *, eps_rel=1e-5, eps_abs=0.0, max_iter=None, start=None,
-    out=None,
-):  # fmt: skip
+    apply: Callable[..., None],
+    data: Any,
+    rhs: ArrayLike,
+    precondition: Callable[..., None] | None = None,
+    *,
+    eps_rel: float = 1e-5,
+    eps_abs: float = 0.0,
+    max_iter: int | None = None,
+    start: ArrayLike | None = None,
+    out: Reals | None = None,
+) -> ConjugateGradients:
     """Solve ``A x = b`` for a symmetric positive definite A that is known by ``x -> A x`` only.
 
     Stops where ``|b - A x| <= max(eps_rel |b|, eps_abs)``: the recurrence says when, and the
@@ -223,7 +233,7 @@ def conjugate_gradients(
     out = destination(out, rhs.shape, rhs.dtype, rhs=rhs)
     np.copyto(out, begin)
     work = np.empty((4, len(rhs)), rhs.dtype)
-    status, iterations, residual = conjugate_gradients.kernel(
+    status, iterations, residual = _door.kernel(
         apply, data, rhs, precondition, eps_rel, eps_abs, max_iter, work, out
     )
     if status == INDEFINITE:

@@ -11,8 +11,18 @@ m >= n, else m.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import array, definite, destination, factored, number, rows_of, solution
+from ..core.arguments import (
+    Reals,
+    array,
+    definite,
+    destination,
+    factored,
+    number,
+    rows_of,
+    solution,
+)
 from ..core.blas import gemm, potrf, potrs, syrk, syrk_rows
 from ..core.jit import compiled_as, jit
 from ..core.kinds import NUMBER, packed, packed_written
@@ -137,7 +147,7 @@ def _space(rows, k):
 
 
 @compiled_as(_factor_ridge)
-def factor_ridge(rows, delta):
+def factor_ridge(rows: ArrayLike, delta: float) -> RidgeFactor:
     """Cholesky factor of ``AᵀA + delta I``, or of ``A Aᵀ + delta I`` where that is smaller.
 
     In compiled code ``factor_ridge(rows, delta, factor)`` with rows (m, n); factor (q, q); q =
@@ -172,7 +182,7 @@ def factor_ridge(rows, delta):
 
 
 @compiled_as(_solve_ridge)
-def solve_ridge(system, rhs, out=None):
+def solve_ridge(system: RidgeFactor, rhs: ArrayLike, out: Reals | None = None) -> Reals:
     """Solve ``(AᵀA + delta I) x = r`` for every row r of ``rhs``.
 
     In compiled code ``solve_ridge(rows, delta, factor, rhs, work, out)`` with rows (m, n); factor
@@ -207,7 +217,9 @@ def solve_ridge(system, rhs, out=None):
 
 
 @compiled_as(_ridge_regression)
-def ridge_regression(rows, targets, delta, out=None):
+def ridge_regression(
+    rows: ArrayLike, targets: ArrayLike, delta: float, out: Reals | None = None
+) -> Reals:
     """``argmin_X 1/2 |A Xᵀ - Y|_F^2 + delta/2 |X|_F^2``, by the smaller of the two Grams.
 
     In compiled code ``ridge_regression(rows, targets, delta, factor, work, out)`` with rows (m, n);

@@ -17,8 +17,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import array, count, definite, factored, number, rows_of, solution
+from ..core.arguments import Reals, array, count, definite, factored, number, rows_of, solution
 from ..core.blas import gemm, potrf, potrs, syrk
 from ..core.jit import compiled_as, jit
 from ..core.kinds import INTEGERS, NUMBER, packed, packed_written, read, written
@@ -237,7 +238,7 @@ def _checked_tokens(tokens, n_tokens, m):
 
 
 @compiled_as(_factor_tokens)
-def factor_tokens(tokens, rows, n_tokens, delta):
+def factor_tokens(tokens: ArrayLike, rows: ArrayLike, n_tokens: int, delta: float) -> TokenFactor:
     """Factor of ``XᵀX + delta I`` where row i of X is [e_tokens[i]; rows[i]].
 
     In compiled code ``factor_tokens(tokens, rows, delta, work, diagonal, means, factor)`` with
@@ -282,7 +283,15 @@ def factor_tokens(tokens, rows, n_tokens, delta):
 
 
 @compiled_as(_token_gram)
-def token_gram(tokens, rows, n_tokens, *, keep=0.0, scale=1.0, out=None):
+def token_gram(
+    tokens: ArrayLike,
+    rows: ArrayLike,
+    n_tokens: int,
+    *,
+    keep: float = 0.0,
+    scale: float = 1.0,
+    out: TokenGram | None = None,
+) -> TokenGram:
     """``out <- keep out + scale XᵀX`` where row i of X is [e_tokens[i]; rows[i]].
 
     The streaming and the averaged sum of batches as with `gram`.
@@ -332,7 +341,7 @@ def token_gram(tokens, rows, n_tokens, *, keep=0.0, scale=1.0, out=None):
 
 
 @compiled_as(_factor_token_gram)
-def factor_token_gram(system, delta):
+def factor_token_gram(system: TokenGram, delta: float) -> TokenFactor:
     """Factor of ``XᵀX + delta I`` from accumulated sums.
 
     Here S is a difference: its error is that of rounding in ``ZᵀZ``,
@@ -373,7 +382,7 @@ def factor_token_gram(system, delta):
 
 
 @compiled_as(_solve_tokens)
-def solve_tokens(system, rhs, out=None):
+def solve_tokens(system: TokenFactor, rhs: ArrayLike, out: Reals | None = None) -> Reals:
     """Solve ``(XᵀX + delta I) x = r`` for every row r of ``rhs``.
 
     In compiled code ``solve_tokens(diagonal, means, factor, rhs, out)`` with diagonal (d,); means

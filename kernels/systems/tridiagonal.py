@@ -6,8 +6,9 @@ Right-hand sides are rows; all of them are solved in one call.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..core.arguments import array, definite, factored, rows_of, solution
+from ..core.arguments import Reals, array, definite, factored, rows_of, solution
 from ..core.blas import gemm, potrf, syrk_rows, trsm
 from ..core.jit import compiled_as, jit
 from ..core.kinds import packed, packed_written, read, written
@@ -199,7 +200,7 @@ def _solve_block_tridiagonal(
 
 
 @compiled_as(_factor_tridiagonal)
-def factor_tridiagonal(diagonal, below):
+def factor_tridiagonal(diagonal: ArrayLike, below: ArrayLike) -> TridiagonalFactor:
     """Factor ``L D Lᵀ`` of the symmetric tridiagonal matrix with these diagonals.
 
     In compiled code ``factor_tridiagonal(diagonal, below, pivots, multipliers)`` with diagonal,
@@ -235,7 +236,7 @@ def factor_tridiagonal(diagonal, below):
 
 
 @compiled_as(_solve_tridiagonal)
-def solve_tridiagonal(system, rhs, out=None):
+def solve_tridiagonal(system: TridiagonalFactor, rhs: ArrayLike, out: Reals | None = None) -> Reals:
     """Solve the tridiagonal system for every row of ``rhs``.
 
     In compiled code ``solve_tridiagonal(pivots, multipliers, rhs, work, out)`` with pivots (n,);
@@ -269,7 +270,7 @@ def solve_tridiagonal(system, rhs, out=None):
 
 
 @compiled_as(_factor_block_tridiagonal)
-def factor_block_tridiagonal(diagonal, below):
+def factor_block_tridiagonal(diagonal: ArrayLike, below: ArrayLike) -> BlockTridiagonalFactor:
     """Cholesky factor of the symmetric block-tridiagonal matrix with these blocks.
 
     In compiled code ``factor_block_tridiagonal(diagonal, below, pivots, multipliers)`` with
@@ -307,7 +308,9 @@ def factor_block_tridiagonal(diagonal, below):
 
 
 @compiled_as(_solve_block_tridiagonal)
-def solve_block_tridiagonal(system, rhs, out=None):
+def solve_block_tridiagonal(
+    system: BlockTridiagonalFactor, rhs: ArrayLike, out: Reals | None = None
+) -> Reals:
     """Solve the block-tridiagonal system for every row of ``rhs``.
 
     In compiled code ``solve_block_tridiagonal(diagonal, below, rhs, out)`` with diagonal
