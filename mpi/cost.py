@@ -8,7 +8,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from .machine import TYPICAL
+from .machine import TYPICAL, Machine
 
 ELEMENTWISE = 20
 """Flops that one activation and its derivative count as."""
@@ -57,17 +57,17 @@ class Work:
                 raise ValueError(f"{field.name} is {value}: expected a positive integer")
 
     @property
-    def iterations(self):
+    def iterations(self) -> int:
         """Iterations of an epoch."""
         return -(-self.n_cases // self.batch) * -(-self.n_timepoints // self.steps)
 
     @property
-    def columns(self):
+    def columns(self) -> int:
         """n, columns of the recurrent weights Θ."""
         return self.inputs + self.hidden + 1
 
     @property
-    def dense(self):
+    def dense(self) -> int:
         """Columns of Θ that are multiplied: all but those of tokens, which are looked up."""
         return self.hidden + 1 if self.tokens else self.columns
 
@@ -157,7 +157,7 @@ _COUNTS = {"condensed": _condensed, "block": _block, "admmirnn": _admmirnn}
 SOLVERS = tuple(_COUNTS)
 
 
-def counts(work, solver):
+def counts(work: Work, solver: str) -> Counts:
     """`Counts` of one iteration of a solver."""
     if solver not in SOLVERS:
         raise ValueError(f"solver is {solver!r}: expected one of {', '.join(SOLVERS)}")
@@ -168,7 +168,7 @@ FLOPS_PER_THREAD = 8e6
 """Work of an iteration that makes a thread worth its start: some 0.1 ms of one core."""
 
 
-def useful_threads(work, solver, ranks, limit):
+def useful_threads(work: Work, solver: str, ranks: int, limit: int) -> int:
     """Threads per rank, 1 to ``limit``, that an iteration on so many ranks has enough work for."""
     cost = counts(work, solver)
     outputs = work.steps if work.every else 1
@@ -187,7 +187,7 @@ class Layout:
     micro_batches: int = 1
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of ranks."""
         return self.time * self.batch
 
@@ -213,12 +213,12 @@ class Prediction:
     memory: float
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         """Of one iteration."""
         return self.sweeps + self.sums + self.weights + self.edges + self.reductions
 
 
-def all_reduce(size, nbytes, machine):
+def all_reduce(size: int, nbytes: float, machine: Machine) -> float:
     """Seconds to sum ``nbytes`` over ``size`` ranks.
 
     Reduce-scatter by recursive halving, all-gather by doubling (Rabenseifner): ``2 log2(P)``
@@ -230,7 +230,7 @@ def all_reduce(size, nbytes, machine):
     return latency + 2 * (size - 1) / size * nbytes / machine.sum_bandwidth
 
 
-def predict(work, solver, layout, machine=TYPICAL):
+def predict(work: Work, solver: str, layout: Layout, machine: Machine = TYPICAL) -> Prediction:
     """Cost of one iteration.
 
     The rank with the largest part of an uneven cut counts. With P ranks along time and M
@@ -294,7 +294,13 @@ def _memory(work, cost, layout, steps, batch, ends):
     return share * channels + targets + (states + weights) * work.itemsize
 
 
-def choose(size, work, solver="condensed", machine=TYPICAL, grid=None):
+def choose(
+    size: int,
+    work: Work,
+    solver: str = "condensed",
+    machine: Machine = TYPICAL,
+    grid: tuple[int, int] | None = None,
+) -> tuple[Layout, Prediction]:
     """The fastest grid and number of micro-batches for so many ranks.
 
     Looks at every factorisation of ``size``, or at the ``grid`` (time, batch) alone, and at powers

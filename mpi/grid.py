@@ -4,7 +4,7 @@ Rank r is at place ``r % time`` along time and ``r // time`` along the batch, so
 time are neighbours in rank. All messages go through buffers that are allocated once for each shape.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from .partition import partition
 from .serial import Serial
 from .transfer import CARRY, LEFT, RIGHT, Mailbox
 
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
-def check_grid(size, time, batch):
+
+def check_grid(size: int, time: int, batch: int) -> None:
     """Refuse a grid that does not have a place for each of ``size`` ranks."""
     if time < 1 or batch < 1 or time * batch != size:
         raise ValueError(
@@ -39,7 +42,7 @@ class Part(NamedTuple):
     right: int | None
 
 
-def part_of(rank, time, batch, n_steps, places):
+def part_of(rank: int, time: int, batch: int, n_steps: int, places: int) -> Part:
     """Own part of a window of ``n_steps`` time steps and of a mini-batch of ``places`` sequences.
 
     Places are owned, some of which may be empty.
@@ -79,7 +82,7 @@ class Grid(Serial):
     ValueError
     """
 
-    def __init__(self, comm, time, batch, parts=1):
+    def __init__(self, comm: "MPI.Intracomm", time: int, batch: int, parts: int = 1):
         super().__init__()
         self.size = comm.Get_size()
         check_grid(self.size, time, batch)
@@ -92,7 +95,7 @@ class Grid(Serial):
         self.acts_between_passes = time > 1
         self._mail = Mailbox(self.comm)
 
-    def cut(self, n_cases, n_steps, batch):
+    def cut(self, n_cases: int, n_steps: int, batch: int) -> tuple[slice, slice]:
         """Own part of a window's places and time steps; sets the neighbours along time."""
         self.n_cases, self.n_steps = n_cases, n_steps
         places, steps, self._left, self._right = part_of(
@@ -103,49 +106,49 @@ class Grid(Serial):
         self.is_last = owns and self._right is None
         return places, steps
 
-    def send_right(self, array):
+    def send_right(self, array: np.ndarray) -> None:
         if self._right is not None and array.size:
             self._mail.send(array, self._right, RIGHT)
 
-    def send_left(self, array):
+    def send_left(self, array: np.ndarray) -> None:
         if self._left is not None and array.size:
             self._mail.send(array, self._left, LEFT)
 
-    def receive_left(self, out):
+    def receive_left(self, out: np.ndarray) -> None:
         if self._left is not None and out.size:
             self._mail.receive(out, self._left, RIGHT)
 
-    def receive_right(self, out):
+    def receive_right(self, out: np.ndarray) -> None:
         if self._right is not None and out.size:
             self._mail.receive(out, self._right, LEFT)
 
-    def end_iteration(self):
+    def end_iteration(self) -> None:
         super().end_iteration()
         self._mail.finish()
 
-    def drain(self):
+    def drain(self) -> None:
         self._mail.finish()
 
-    def sum(self, *arrays):
+    def sum(self, *arrays: np.ndarray) -> None:
         self._mail.sum(arrays)
 
-    def any(self, flag):
+    def any(self, flag: object) -> bool:
         found = np.array([float(bool(flag))])
         self._mail.sum((found,))
         return bool(found[0] > 0)
 
-    def largest(self, value):
+    def largest(self, value: Any) -> Any:
         return np.maximum.reduce(self.comm.allgather(value))
 
     @property
-    def waited(self):
+    def waited(self) -> float:
         """Seconds spent waiting for messages and sums."""
         return self._mail.waited
 
-    def gather(self, facts):
+    def gather(self, facts: Any) -> list:
         return self.comm.allgather(facts)
 
-    def carry(self, state):
+    def carry(self, state: np.ndarray) -> np.ndarray:
         last = min(self.time_size, self.n_steps) - 1
         if last == 0 or self.time_index > last:
             return state
