@@ -35,7 +35,7 @@ MISTAKES = (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError, launc
 class Commands(typer.core.TyperGroup):
     """The commands; Typer itself lets Ctrl-C end them without a word."""
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: typer.Context) -> object:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -67,7 +67,7 @@ Model = Annotated[Path, typer.Argument(help="A model.safetensors written by trai
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 
 
-def _show_version(wanted: bool):
+def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"fastadmm {__version__}")
         raise typer.Exit
@@ -79,7 +79,7 @@ def options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show it and exit."),
     ] = False,
-):
+) -> None:
     """Options of no command."""
 
 
@@ -122,7 +122,7 @@ def train(
     time_limit: Annotated[float | None, typer.Option(help="Seconds of training.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/TASK.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
-):
+) -> None:
     """Train a network, and write summary, history, model and picture into a folder."""
     from fastadmm import RNN, fit, report
     from fastadmm.threads import check_threads
@@ -312,7 +312,7 @@ def evaluate(
     pixels: Pixels = False,
     seed: Seed = 0,
     threads: Threads = None,
-):
+) -> None:
     """Loss and accuracy of a model on the held-out part of a task, as JSON.
 
     Of a .npz on Xv and yv where it has them, else on X and y.
@@ -337,7 +337,7 @@ def predict(
         Path | None, typer.Option(help="Default: FILE with .predictions.npz for .npz.")
     ] = None,
     threads: Threads = None,
-):
+) -> None:
     """Outputs of a model, and labels where it classifies, written as .npz."""
     import numpy as np
 
@@ -363,7 +363,7 @@ def sample(
     prompt: Annotated[str, typer.Option(help="Read first; not printed.")] = "\n",
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest character.")] = 1.0,
     seed: Seed = 0,
-):
+) -> None:
     """Text from a model trained on task text."""
     from fastadmm import RNN
     from fastadmm.text import sample as draw
@@ -387,7 +387,7 @@ def plan(
         Path | None, typer.Option(help="Its numbers, from --save; default: measured here.")
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the measured numbers here.")] = None,
-):
+) -> None:
     """Predict time, efficiency and memory on many ranks, before asking for them."""
     from fastadmm import plan as planning
     from fastadmm.mpi.cost import counts
@@ -415,7 +415,7 @@ def warmup(
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
     solver: Annotated[str | None, typer.Option(help="One of them; default: all.")] = None,
-):
+) -> None:
     """Compile what training calls into the cache on disk."""
     from fastadmm import doctor
     from fastadmm.kernels.core import jit
@@ -428,7 +428,7 @@ def warmup(
 
 
 @app.command("doctor")
-def doctor_command():
+def doctor_command() -> None:
     """Versions, cores, BLAS, threads, vector library, cache, MPI."""
     from fastadmm.doctor import facts
 
@@ -436,7 +436,7 @@ def doctor_command():
         print(f"{name:16} {value}")
 
 
-def main():
+def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2.
 
     Under an MPI launcher the ranks end together, see `fastadmm.mpi.launch.together`.

@@ -5,11 +5,14 @@ import importlib.util
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from fastadmm.files import StrPath
 from fastadmm.on_disk import Mapped, OnDisk, Streams, TextFile, map_npz
 
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
@@ -38,17 +41,17 @@ class Task:
     """
 
     name: str
-    X: np.ndarray
-    y: np.ndarray
-    held_out: tuple | None
+    X: np.ndarray | OnDisk
+    y: np.ndarray | OnDisk
+    held_out: tuple[np.ndarray | OnDisk, np.ndarray | OnDisk] | None
     inputs: int
     outputs: int
     readout: str = "last"
     steps: int | None = None
-    about: dict = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
 
-def digits():
+def digits() -> Task:
     """scikit-learn's 1,797 digits as 8 steps of 8 pixels in [0, 1]; 360 held out at random."""
     # the file alone: importing scikit-learn takes longer than training on it
     package = importlib.util.find_spec("sklearn")
@@ -64,7 +67,7 @@ def digits():
     return Task("digits", X[360:], y[360:], (X[:360], y[:360]), 8, 10)
 
 
-def mnist(folder, pixels=False, lazy=False):
+def mnist(folder: StrPath, pixels: bool = False, lazy: bool = False) -> Task:
     """MNIST from a folder of IDX files, gzipped or not.
 
     Parameters
@@ -105,7 +108,7 @@ def _find(folder, name):
     raise FileNotFoundError(f"no {name} or {name}.gz in {folder}")
 
 
-def read_idx(path, magic):
+def read_idx(path: StrPath, magic: int) -> np.ndarray:
     """Array of unsigned bytes from an IDX file: mapped, or unpacked into memory where gzipped.
 
     Raises
@@ -138,7 +141,13 @@ def read_idx(path, magic):
     return content[header:].reshape(shape)
 
 
-def text(path, steps=50, streams=32, alphabet=None, lazy=False):
+def text(
+    path: StrPath,
+    steps: int = 50,
+    streams: int = 32,
+    alphabet: str | None = None,
+    lazy: bool = False,
+) -> Task:
     """Characters of a text file; the last 10 % are held out.
 
     Parameters
@@ -173,7 +182,7 @@ def text(path, steps=50, streams=32, alphabet=None, lazy=False):
     return Task("text", X, y, held_out, size, size, "all", steps, about)
 
 
-def encode(content, alphabet, name):
+def encode(content: str, alphabet: str, name: object) -> np.ndarray:
     """Ids of the characters of a text, int64."""
     known = {symbol: i for i, symbol in enumerate(alphabet)}
     unknown = sorted(set(content) - set(known))
@@ -197,7 +206,7 @@ def _streams(file, alphabet, start, stop, streams):
     return tuple(Streams(file, ids, start + shift, streams, length) for shift in (0, 1))
 
 
-def adding(steps=100, cases=19_200, held_out=2_000, seed=0):
+def adding(steps: int = 100, cases: int = 19_200, held_out: int = 2_000, seed: int = 0) -> Task:
     """The adding problem: sum the two marked numbers of a sequence (Hochreiter, Schmidhuber 1997).
 
     The first channel is uniform in [0, 1], the second marks one place in each half. Predicting the
@@ -220,7 +229,9 @@ def adding(steps=100, cases=19_200, held_out=2_000, seed=0):
     return Task("adding", *draw(cases), held, 2, 1, about={"steps": steps, "seed": seed})
 
 
-def arrays(path, steps=None, lazy=False, classes=None):
+def arrays(
+    path: StrPath, steps: int | None = None, lazy: bool = False, classes: list | None = None
+) -> Task:
     """A user's own ``.npz`` with X, y and optionally Xv, yv; ``lazy`` leaves them on disk.
 
     The read-out follows from the shape of ``y``: labels (n_cases,) or values (n_cases[, C]) are
@@ -294,7 +305,7 @@ class Labels(OnDisk):
         Of the labels, for messages.
     """
 
-    def __init__(self, source, classes, name):
+    def __init__(self, source: np.ndarray | OnDisk, classes: list, name: str):
         super().__init__(source.shape, np.int64)
         self.source, self.classes, self.name = source, np.array(classes), name
 
@@ -309,7 +320,9 @@ class Labels(OnDisk):
         return places
 
 
-def read_npz(path, names, lazy=False):
+def read_npz(
+    path: StrPath, names: Sequence[str], lazy: bool = False
+) -> dict[str, np.ndarray | OnDisk]:
     """Arrays of an ``.npz`` file, which must hold ``names``; nothing in it is unpickled.
 
     With ``lazy`` those that are not compressed stay on disk, see `fastadmm.on_disk.map_npz`.

@@ -13,7 +13,7 @@ from fastadmm.threads import available_cores, check_threads, compute_threads, st
 from fastadmm.version import versions
 
 
-def cache_state():
+def cache_state() -> str:
     """Where compiled kernels are kept, and how many."""
     folder = jit.CACHE_FOLDER
     if folder is None:
@@ -23,7 +23,7 @@ def cache_state():
     return f"{folder} ({len(compiled)} kernels, {size:.1f} MiB)"
 
 
-def facts():
+def facts() -> dict[str, object]:
     """Name and value of everything worth knowing in a bug report; touches every library once."""
     from fastadmm.kernels.core import blas  # noqa: F401  loads the BLAS that kernels call
 

@@ -3,9 +3,13 @@
 import math
 import os
 from pathlib import Path
+from typing import Any
+
+StrPath = str | os.PathLike[str]
+"""What names a file."""
 
 
-def write_atomically(path, content):
+def write_atomically(path: StrPath, content: bytes) -> None:
     """Write bytes beside ``path``, sync, and rename: a reader sees the old file or the new one."""
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -19,7 +23,7 @@ def write_atomically(path, content):
         beside.unlink(missing_ok=True)
 
 
-def finite_or_none(value):
+def finite_or_none(value: Any) -> Any:
     """A number, or several, as JSON knows it: None in place of NaN and infinity."""
     if isinstance(value, tuple | list):
         return [finite_or_none(each) for each in value]

@@ -3,12 +3,15 @@
 import json
 import math
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastadmm import validation
-from fastadmm.files import write_atomically
+from fastadmm.files import StrPath, write_atomically
 from fastadmm.version import __version__
 
 ACTIVATIONS = ("identity", "tanh", "relu", "sigmoid")
@@ -47,7 +50,14 @@ class RNN:
     """
 
     def __init__(
-        self, inputs, hidden, outputs, activation="tanh", gain=1.0, seed=0, dtype="float32"
+        self,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        activation: str = "tanh",
+        gain: float = 1.0,
+        seed: int | np.random.Generator = 0,
+        dtype: str = "float32",
     ):
         self.inputs = validation.positive_integer(inputs, "inputs")
         self.hidden = validation.positive_integer(hidden, "hidden")
@@ -55,7 +65,7 @@ class RNN:
         self.activation = validation.one_of(activation, ACTIVATIONS, "activation")
         self.gain = validation.nonnegative(gain, "gain")
         self.dtype = np.dtype(validation.one_of(str(dtype), ("float32", "float64"), "dtype"))
-        self.task = {}
+        self.task: dict[str, Any] = {}
         rng = np.random.default_rng(seed)
         recurrent = self.gain * np.linalg.qr(rng.standard_normal((hidden, hidden)))[0]
         drive = rng.standard_normal((hidden, inputs)) / inputs**0.5
@@ -64,14 +74,14 @@ class RNN:
         self.phi = np.concatenate([read, np.zeros((outputs, 1))], 1, dtype=self.dtype)
         self._start = self._digest()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"RNN(inputs={self.inputs}, hidden={self.hidden}, outputs={self.outputs}, "
             f"activation={self.activation!r}, dtype={self.dtype.name!r})"
         )
 
     @property
-    def is_new(self):
+    def is_new(self) -> bool:
         """Whether it has the weights that it was made with: nothing trained, loaded or set."""
         return self._start == self._digest()
 
@@ -79,18 +89,20 @@ class RNN:
         return zlib.crc32(self.phi.tobytes(), zlib.crc32(self.theta.tobytes()))
 
     @property
-    def parameters(self):
+    def parameters(self) -> int:
         """Number of weights."""
         return self.theta.size + self.phi.size
 
     @property
-    def activation_code(self):
+    def activation_code(self) -> int:
         """The activation as compiled kernels know it."""
         from fastadmm.kernels.operators.activations import ACTIVATIONS as codes
 
         return codes[self.activation]
 
-    def simulate(self, X, threads=None, initial=None):
+    def simulate(
+        self, X: ArrayLike, threads: int | None = None, initial: ArrayLike | None = None
+    ) -> NDArray[np.floating]:
         """Hidden states of all sequences.
 
         Parameters
@@ -106,7 +118,9 @@ class RNN:
         """
         return self._forward(X, threads, lambda states: states, self.hidden, "all", initial)
 
-    def predict(self, X, readout=None, threads=None):
+    def predict(
+        self, X: ArrayLike, readout: str | None = None, threads: int | None = None
+    ) -> NDArray[np.floating]:
         """Outputs ``V s_t + c``: logits of a classifier, values of a regression.
 
         Parameters
@@ -128,7 +142,14 @@ class RNN:
 
         return self._forward(X, threads, outputs, self.outputs, readout)
 
-    def score(self, X, y, readout=None, loss=None, threads=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        readout: str | None = None,
+        loss: str | None = None,
+        threads: int | None = None,
+    ) -> dict[str, float]:
         """How well the outputs fit ``y``.
 
         Parameters
@@ -196,7 +217,7 @@ class RNN:
                     result[cases] = function(window.states[-1])
         return result
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, NDArray[np.floating]]:
         """Weights under torch's names: ``rnn`` is an ``nn.RNN``, ``readout`` an ``nn.Linear``.
 
         torch has two biases where one acts; the second is zero.
@@ -211,7 +232,7 @@ class RNN:
             "readout.bias": self.phi[:, -1].copy(),
         }
 
-    def load_state_dict(self, weights):
+    def load_state_dict(self, weights: Mapping[str, ArrayLike]) -> None:
         """Take weights named and shaped as `state_dict` gives them (the two biases are summed)."""
         expected = self.state_dict()
         if set(weights) != set(expected):
@@ -228,7 +249,7 @@ class RNN:
         self.phi[:, :-1] = weights["readout.weight"]
         self.phi[:, -1] = weights["readout.bias"]
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write the model as safetensors: `state_dict`, and a JSON header. Atomic."""
         from safetensors.numpy import save
 
@@ -248,7 +269,7 @@ class RNN:
         write_atomically(path, save(self.state_dict(), {"fastadmm": json.dumps(header)}))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: StrPath) -> Self:
         """Read a model written by `save`.
 
         Raises

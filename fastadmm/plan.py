@@ -2,10 +2,14 @@
 
 import re
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from fastadmm.datasets import Task
 from fastadmm.mpi import cost
+from fastadmm.mpi.machine import Machine
 from fastadmm.network import RNN
 from fastadmm.problem import Problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
@@ -22,7 +26,7 @@ CYCLES = 6
 """Cycles of which the fastest counts."""
 
 
-def parse_ranks(text):
+def parse_ranks(text: str) -> list[int]:
     """Numbers of ranks to plan for: ``"8"``, or ``"1..1000"``, its ends and powers of two between.
 
     Raises
@@ -37,7 +41,7 @@ def parse_ranks(text):
     return sorted({first, last} | {n for n in between if first < n < last})
 
 
-def work_of(task, hidden, batch_size, dtype="float32"):
+def work_of(task: Task, hidden: int, batch_size: int, dtype: str = "float32") -> cost.Work:
     """`fastadmm.mpi.cost.Work` of training a loaded task."""
     n_cases, n_timepoints = task.X.shape[:2]
     return cost.Work(
@@ -54,7 +58,7 @@ def work_of(task, hidden, batch_size, dtype="float32"):
     )
 
 
-def rates(work, threads=1):
+def rates(work: cost.Work, threads: int = 1) -> dict[str, Any]:
     """Speed of the kernels of one rank at the shapes of ``work``, as `cost.Machine` wants it.
 
     Times the passes of `condensed` over random sequences of two lengths, up to that of the task,
@@ -115,7 +119,9 @@ def _cycles(work, steps, batch, threads):
             yield times / CYCLE
 
 
-def table(work, solver, ranks, machine):
+def table(
+    work: cost.Work, solver: str, ranks: Iterable[int], machine: Machine
+) -> list[dict[str, Any]]:
     """One row a number of ranks, the best layout of each.
 
     Returns
@@ -144,7 +150,7 @@ def table(work, solver, ranks, machine):
 HEADER = ("ranks", "grid", "micro-batches", "s / epoch", "efficiency", "memory / rank")
 
 
-def cells(row):
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """A row as text."""
     return (
         f"{row['ranks']:,}",
@@ -156,7 +162,7 @@ def cells(row):
     )
 
 
-def show(found):
+def show(found: list[dict[str, Any]]) -> None:
     """Print the table: drawn on a terminal, plain columns elsewhere; and where scaling ends."""
     from rich.console import Console
     from rich.table import Table
@@ -177,7 +183,7 @@ def show(found):
     print(where_scaling_ends(found))
 
 
-def where_scaling_ends(found):
+def where_scaling_ends(found: list[dict[str, Any]]) -> str:
     """One sentence on the first row whose efficiency is under one half."""
     beyond = next((row for row in found if row["efficiency"] < ENOUGH), None)
     if beyond is None:

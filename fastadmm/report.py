@@ -10,11 +10,13 @@ import resource
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from fastadmm.files import write_atomically
+from fastadmm.files import StrPath, write_atomically
+from fastadmm.network import RNN
 
 
-def source_digest():
+def source_digest() -> str:
     """Digest of the package's source: what is equal in two runs of the same text."""
     digest = hashlib.sha256()
     rooms = {"": "*.py", ".solvers": "*.py", ".kernels": "**/*.py", ".mpi": "*.py"}
@@ -25,7 +27,7 @@ def source_digest():
     return digest.hexdigest()[:16]
 
 
-def usage(train_seconds, wait_seconds):
+def usage(train_seconds: float, wait_seconds: float) -> dict[str, Any]:
     """What a run has cost this process: see `fastadmm.training.Result.ranks`."""
     unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
     return {
@@ -49,7 +51,7 @@ class Folder:
         Where it cannot be written.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: StrPath):
         self.path = Path(path)
         self._created = [p for p in (self.path, *self.path.parents) if not p.exists()]
         self._history, self._lost = None, False
@@ -61,7 +63,7 @@ class Folder:
             self.leave()
             raise ValueError(f"out is {path}: cannot be written ({error.strerror})") from error
 
-    def leave(self):
+    def leave(self) -> None:
         """Remove what was created and is still empty."""
         for path in self._created:
             try:
@@ -69,7 +71,7 @@ class Folder:
             except OSError:  # not empty, or not there
                 return
 
-    def append(self, record):
+    def append(self, record: dict[str, Any]) -> None:
         """Append an epoch to ``history.jsonl``, at once; a full disk is one warning."""
         if self._lost:
             return
@@ -82,7 +84,9 @@ class Folder:
             self._lost = True
             print(f"warning: {_failed('history.jsonl', error)}", file=sys.stderr, flush=True)
 
-    def write(self, net, summary, history):
+    def write(
+        self, net: RNN, summary: dict[str, Any], history: list[dict[str, Any]]
+    ) -> tuple[bool, list[str]]:
         """Write model, summary, history and picture, each atomically; the model first.
 
         Returns
@@ -119,7 +123,9 @@ def _failed(name, error):
     return f"{name} cannot be written ({error.strerror})"
 
 
-def draw_convergence(history, summary, path):
+def draw_convergence(
+    history: list[dict[str, Any]], summary: dict[str, Any], path: StrPath
+) -> StrPath | None:
     """Draw a run's history as a PNG.
 
     Parameters

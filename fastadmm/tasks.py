@@ -1,6 +1,12 @@
 """Tasks of the command line by name: their defaults, and which options each takes."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fastadmm.files import StrPath
+
+if TYPE_CHECKING:
+    from fastadmm.datasets import Task
 
 NAMES = ("digits", "mnist", "text", "adding")
 
@@ -27,7 +33,7 @@ def _check(task):
         raise ValueError(f"task is {task!r}: expected {', '.join(NAMES)}, or a .npz file")
 
 
-def defaults(task, solver="condensed"):
+def defaults(task: str, solver: str = "condensed") -> Defaults:
     """Defaults of a task; `block` and `admmirnn` iterate on all sequences at once."""
     _check(task)
     found = _DEFAULTS.get(task, Defaults())
@@ -36,7 +42,16 @@ def defaults(task, solver="condensed"):
     return replace(found, hidden=min(found.hidden, 64), epochs=200, batch_size=None)
 
 
-def load(task, data=None, steps=None, pixels=False, seed=0, batch_size=64, lazy=False, known=None):
+def load(
+    task: str,
+    data: StrPath | None = None,
+    steps: int | None = None,
+    pixels: bool = False,
+    seed: int = 0,
+    batch_size: int = 64,
+    lazy: bool = False,
+    known: dict[str, Any] | None = None,
+) -> "Task":
     """Load a task's data; ``lazy`` leaves it on disk where the format allows.
 
     ``known`` is the `RNN.task` of a trained model: its alphabet and its classes are taken.

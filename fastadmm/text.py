@@ -3,9 +3,12 @@
 import numpy as np
 
 from fastadmm.datasets import encode
+from fastadmm.network import RNN
 
 
-def sample(net, length, prompt="\n", temperature=1.0, seed=0):
+def sample(
+    net: RNN, length: int, prompt: str = "\n", temperature: float = 1.0, seed: int = 0
+) -> str:
     """Draw characters from a network trained on task text.
 
     Parameters

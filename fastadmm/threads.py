@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+from collections.abc import Iterator
 
 import numba
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -11,14 +12,14 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Variables by which a user chooses how OpenMP's threads wait for work."""
 
 
-def available_cores():
+def available_cores() -> int:
     """Cores that this process may run on: its affinity, not the machine's total."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def check_threads(threads, cores=None):
+def check_threads(threads: int | None, cores: int | None = None) -> int:
     """Number of threads to use; None takes OMP_NUM_THREADS where it is set, else ``cores``.
 
     Parameters
@@ -44,7 +45,7 @@ def check_threads(threads, cores=None):
 
 
 @functools.cache
-def start_threads():
+def start_threads() -> str:
     """Start Numba's threads, once in a process, unnoticed by others that use OpenMP.
 
     Threads without work sleep. OpenMP's own way is to keep a core busy for a while, in the hope of
@@ -78,7 +79,7 @@ def start_threads():
 
 
 @contextlib.contextmanager
-def compute_threads(threads):
+def compute_threads(threads: int) -> Iterator[None]:
     """Run kernels on this many threads with one BLAS thread each; both are restored after.
 
     A user who sets OPENBLAS_NUM_THREADS keeps what was asked for.

@@ -4,10 +4,13 @@ import copy
 import math
 import signal
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastadmm import signals, validation
 from fastadmm.files import finite_or_none
@@ -15,6 +18,7 @@ from fastadmm.mpi.cost import Work, choose, useful_threads
 from fastadmm.mpi.launch import alike, cores_per_rank
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
+from fastadmm.network import RNN
 from fastadmm.on_disk import OnDisk
 from fastadmm.options import check_names
 from fastadmm.problem import make_problem, score
@@ -22,10 +26,14 @@ from fastadmm.progress import make_reporter
 from fastadmm.report import usage
 from fastadmm.shares import Plan, Share, count
 from fastadmm.solvers import SOLVERS
+from fastadmm.solvers.splitting import Certificate
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import SCALES, Units
 from fastadmm.validation import asarray
 from fastadmm.warmup import make_ready
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 SIGNALS = (signal.SIGINT, *signals.STOPPING)
 """Signals that end training, in the order in which they count."""
@@ -73,41 +81,41 @@ class Result:
     """
 
     status: str = "max_iter"
-    history: list = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     threads: int = 1
     signal: int = 0
-    kkt: dict = None
-    certificate: object = None
-    settings: dict = field(default_factory=dict)
-    ranks: list = field(default_factory=list)
+    kkt: dict[str, float] | None = None
+    certificate: Certificate | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    ranks: list[dict[str, Any]] = field(default_factory=list)
 
 
 def fit(
-    net,
-    X,
-    y,
+    net: RNN,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    loss=None,
-    readout="last",
-    solver="condensed",
-    epochs=10,
-    batch_size=64,
-    steps=None,
-    scale="standard",
-    validation=None,
-    callbacks=(),
-    time_limit=None,
-    verbose=0,
-    threads=None,
-    seed=0,
-    comm=None,
-    grid=None,
-    micro_batches=None,
-    staleness=0,
-    **options,
-):
+    loss: str | None = None,
+    readout: str = "last",
+    solver: str = "condensed",
+    epochs: int = 10,
+    batch_size: int | None = 64,
+    steps: int | None = None,
+    scale: str | None = "standard",
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
+    time_limit: float | None = None,
+    verbose: int = 0,
+    threads: int | None = None,
+    seed: int | np.random.Generator = 0,
+    comm: "MPI.Intracomm | None" = None,
+    grid: tuple[int, int] | None = None,
+    micro_batches: int | None = None,
+    staleness: int = 0,
+    **options: Any,
+) -> Result:
     """Train a network; its weights become the averaged iterate of the run.
 
     Parameters

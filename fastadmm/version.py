@@ -6,7 +6,7 @@ from importlib.metadata import version
 __version__ = version("fastadmm")
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of this package, of Python and of the libraries that compute, by name."""
     names = ("numba", "numpy", "scipy", "llvmlite")
     return {

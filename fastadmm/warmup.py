@@ -4,6 +4,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numba.core import event
@@ -103,7 +104,9 @@ def warm_up(kind, options, net, problem, X, y, threads, domain):
     evaluate(small, problem, data, targets, threads)
 
 
-def compile_all(dtype="float32", threads=None, solvers=tuple(SOLVERS)):
+def compile_all(
+    dtype: str = "float32", threads: int | None = None, solvers: Sequence[str] = tuple(SOLVERS)
+) -> Iterator[tuple[str, float]]:
     """Compile what solvers call, for classification, regression and token streams.
 
     On one process and on a grid of ranks.
