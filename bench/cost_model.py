@@ -1,6 +1,6 @@
 """The cost model against the clock: iterations on one and on two ranks, sums over two.
 
-python bench/cost_model.py        writes results/cost_model.json; needs mpirun for the second part
+python -m bench.cost_model        writes results/cost_model.json; needs mpirun for the second part
 """
 
 import json
@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-import machine
 import numpy as np
 from fastadmm.mpi import cost, launch
 from fastadmm.mpi.machine import Machine, calibrate
 
+from bench import machine
 from fastadmm import RNN, fit, plan
 
 EPOCHS = 20
@@ -128,7 +128,7 @@ def launched(ranks):
     mpirun = shutil.which("mpirun", path=path)
     if mpirun is None:
         return None
-    command = [mpirun, "-n", str(ranks), sys.executable, __file__, "reductions"]
+    command = [mpirun, "-n", str(ranks), sys.executable, "-m", "bench.cost_model", "reductions"]
     found = json.loads(subprocess.check_output(command, text=True))
     for each in found["all_reduce"]:
         print(

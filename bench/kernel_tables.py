@@ -6,8 +6,7 @@ import inspect
 import itertools
 import re
 
-import machine
-
+from bench import machine
 from fastadmm import kernels
 
 GROUPS = {

@@ -1,6 +1,6 @@
 """Where the time of a condensed step goes, and how far each phase is from the hardware.
 
-python bench/roofline.py          writes results/roofline.json and results/roofline.png
+python -m bench.roofline          writes results/roofline.json and results/roofline.png
 
 For every shape, dtype and number of threads: the time of each phase, its useful flops and its least
 bytes, and the fractions of the matrix-product and copy rates measured in the same run. Whole steps
@@ -15,11 +15,11 @@ import time
 from collections import defaultdict
 from statistics import median
 
-import machine
 import numpy as np
 from fastadmm.kernels.recurrent import condensed_step, recurrence
 from threadpoolctl import threadpool_limits
 
+from bench import machine
 from fastadmm import RNN
 from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, is_due

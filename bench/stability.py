@@ -1,6 +1,6 @@
 """Stability: final accuracy over initial gains and seeds, all solvers and five torch optimisers.
 
-python bench/stability.py DATA [METHOD ...]
+python -m bench.stability DATA [METHOD ...]
     DATA holds mnist/; runs all methods, or those named, writes results/stability.json, and draws
     results/stability.png; about 25 minutes on 2 cores
 
@@ -22,10 +22,9 @@ from itertools import product
 from pathlib import Path
 from statistics import mean
 
-import machine
 import numpy as np
-import torch_training
 
+from bench import machine, torch_training
 from fastadmm import RNN, datasets, fit
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.solvers.condensed import Condensed

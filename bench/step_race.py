@@ -1,6 +1,6 @@
 """One whole training step against torch and JAX with Adam, alternating in one run.
 
-python bench/step_race.py         writes results/step_race.json; about 15 minutes on 2 cores, most
+python -m bench.step_race         writes results/step_race.json; about 15 minutes on 2 cores, most
                                   of them torch's compiling
 
 All gather a mini-batch from the same array, run forward, loss, backward and update. torch has its
@@ -17,13 +17,12 @@ import time
 from functools import partial
 from statistics import median
 
-import machine
 import numpy as np
-import peers
 import torch
 from fastadmm.mpi.cost import Work, useful_threads
 from threadpoolctl import threadpool_limits
 
+from bench import machine, peers
 from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H

@@ -5,7 +5,8 @@ import pytest
 import scipy.special
 from fastadmm.kernels.core import elementary
 from fastadmm.kernels.core.jit import jit
-from timing import measure, normal
+
+from bench.timing import measure, normal
 
 
 def _loop(function):

@@ -1,6 +1,6 @@
 """The paper's text task: loss per character of all solvers and five torch optimisers.
 
-python bench/text.py DATA     DATA holds text/metamorphosis.txt; writes results/text.json; about 10
+python -m bench.text DATA     DATA holds text/metamorphosis.txt; writes results/text.json; about 10
                               minutes on 2 cores
 
 128 hidden units, windows of 25 characters, 32 parallel streams, state carried from window to
@@ -16,10 +16,9 @@ from functools import cache
 from pathlib import Path
 from statistics import mean
 
-import machine
 import numpy as np
-import torch_training
 
+from bench import machine, torch_training
 from fastadmm import RNN, datasets, fit
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.threads import compute_threads

@@ -1,6 +1,6 @@
 """Time and memory of a `condensed` step over the size of the alphabet.
 
-python bench/vocabulary.py            writes results/vocabulary.json (Linux)
+python -m bench.vocabulary            writes results/vocabulary.json (Linux)
 
 A sentence task: 64 sentences of 40 words whose frequencies follow Zipf's law, two classes, the last
 output. Times are of steps of all alphabets in turn, the median over rounds of a whole period of
@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from statistics import median
 
-import machine
 import numpy as np
-from memory import resident
 
+from bench import machine
+from bench.memory import resident
 from fastadmm import RNN
 from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
@@ -81,7 +81,7 @@ def main():
     results = []
     for hidden in HIDDEN:
         for size, seconds in times(hidden).items():
-            command = [sys.executable, __file__, str(size), str(hidden)]
+            command = [sys.executable, "-m", "bench.vocabulary", str(size), str(hidden)]
             mebibytes = json.loads(subprocess.check_output(command))
             row = {"alphabet": size, "hidden": hidden, "seconds": seconds, "mebibytes": mebibytes}
             results.append(row)

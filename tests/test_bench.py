@@ -4,10 +4,9 @@ import json
 import re
 from math import log10
 
-import machine
 import pytest
-import tables
-import torch_training
+
+from bench import machine, tables, torch_training
 
 
 @pytest.mark.parametrize(("peak", "found"), [(3e-3, 3e-3), (1e-2, 1e-2), (0.3, 0.3), (1e3, 0.3)])

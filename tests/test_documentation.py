@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import tables
 import typer
 
+from bench import tables
 from fastadmm import cli, kernels
 from fastadmm.solvers import SOLVERS
 
