@@ -449,6 +449,8 @@ class Splitting:
         w1, w2 : ndarray, (T,) or longer
         w3 : ndarray, (L,)
             Penalties of every step.
+        then : callable
+            Called without arguments when the sums over all owners have arrived.
         """
         net, window = self.net, self.window
         self.theta_t[:] = net.theta.T

@@ -94,17 +94,14 @@ def distinct(function):
 
 
 def jit(
-    function: Any = None,
-    *,
-    parallel: bool = False,
-    reassociate: bool = False,
-    inline: bool = False,
-    internal: bool = False,
-) -> Any:
+    function=None, *, parallel=False, reassociate=False, inline=False, internal=False, cached=True
+):
     """Compile a kernel on its first call, without the GIL, kept on disk.
 
     Parameters
     ----------
+    function : callable
+        None for a decorator with these options.
     parallel : bool
         Run ``prange`` loops on Numba's threads.
     reassociate : bool
@@ -115,11 +112,15 @@ def jit(
     internal : bool
         Called from compiled code only: leave out the entry from Python, which converts every
         argument, and whose code takes as long to compile as a small kernel's own.
+    cached : bool
+        Keep it on disk. A function that takes compiled functions has a new type, and would have a
+        new file, in every process.
     """
     if function is None:
         return partial(
-            jit, parallel=parallel, reassociate=reassociate, inline=inline, internal=internal
-        )
+            jit, parallel=parallel, reassociate=reassociate, inline=inline, internal=internal,
+            cached=cached,
+        )  # fmt: skip
     distinct(function)
     options = {
         "nogil": True,
@@ -130,12 +131,12 @@ def jit(
         "no_cpython_wrapper": internal,
         "no_cfunc_wrapper": internal,
     }
-    kernel = _compiled(function, options)
+    kernel = _compiled(function, options, cached)
     return _Internal(kernel) if internal and not config.DISABLE_JIT else kernel
 
 
-def _compiled(function, options):
-    if CACHE_FOLDER is None:
+def _compiled(function, options, cached):
+    if CACHE_FOLDER is None or not cached:
         return numba.njit(**options)(function)
     # Numba reads the folder when the decorator runs; the user's own setting is put back.
     before, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER)

@@ -109,7 +109,9 @@ def move(
     gram_memory : float
         Weight of the past in the Grams; 1 leaves them alone.
     renewed : bool
-        Renew the inverses, with this ``damping``.
+        Renew the inverses.
+    damping : float
+        As of `weights.invert_damped`, where the inverses are renewed.
     memories, k, eta, alpha
         As of `weights.step_units`.
     statuses : ndarray, (2,), int64

@@ -9,15 +9,14 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numba.core import config, types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
 from numpy.typing import ArrayLike
 
-from ..core.arguments import Reals, array, count, destination, number
-from ..core.jit import ELEMENTWISE, either, jit
+from ..core.arguments import array, count, destination, number
+from ..core.jit import either, jit
 from ..core.kinds import NUMBER, Door, read, written
 
 SOLVED, MAX_ITER, INDEFINITE, DIVERGED = range(4)
@@ -243,10 +242,7 @@ def conjugate_gradients(
     return ConjugateGradients(out, STATUS[status], iterations, residual)
 
 
-_door = Door(
-    "conjugate_gradients",
-    numba.njit(nogil=True, error_model="numpy", fastmath=set(ELEMENTWISE))(_conjugate_gradients),
-)
+_door = Door("conjugate_gradients", jit(_conjugate_gradients, cached=False))
 
 
 @overload(conjugate_gradients, inline="always", strict=False)
