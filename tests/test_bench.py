@@ -47,6 +47,16 @@ def test_results_carry_the_commit(monkeypatch, tmp_path):
     assert isinstance(stored["dirty"], bool)
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in machine.RESULTS.glob("*.json")))
+def test_stored_results_name_the_commit_they_were_measured_at(name):
+    """All of the file; of `stability`, which grows run by run, every run as well."""
+    stored = machine.load(name)
+    runs = stored["results"] if name == "stability" else []
+    for about in (stored["machine"], *runs):
+        assert re.fullmatch("[0-9a-f]{40}", about.get("commit") or ""), "not measured at a commit"
+    assert stored["machine"]["dirty"] is False, "files differed from the commit"
+
+
 @pytest.mark.parametrize(
     ("theirs", "verdict"),
     [
