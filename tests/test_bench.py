@@ -1,7 +1,10 @@
 """What the benches decide: the peers' rates, and what is said of the results."""
 
+import importlib.util
 import json
 import re
+import subprocess
+import sys
 from math import log10
 
 import pytest
@@ -55,6 +58,16 @@ def test_stored_results_name_the_commit_they_were_measured_at(name):
     for about in (stored["machine"], *runs):
         assert re.fullmatch("[0-9a-f]{40}", about.get("commit") or ""), "not measured at a commit"
     assert stored["machine"]["dirty"] is False, "files differed from the commit"
+
+
+@pytest.mark.peers
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
+def test_every_module_finds_what_it_imports():
+    """In a process of its own: some load torch, and some MPI."""
+    folder = machine.RESULTS.parent
+    names = [path.stem for path in folder.glob("[a-z]*.py") if not path.match("test_*.py")]
+    imports = [f"import bench.{name}" for name in names if name != "conftest"]
+    subprocess.run([sys.executable, "-c", "\n".join(imports)], cwd=folder.parent, check=True)
 
 
 @pytest.mark.parametrize(

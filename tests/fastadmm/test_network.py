@@ -119,6 +119,7 @@ def test_file_has_torch_names(tmp_path):
     }
 
 
+@pytest.mark.peers
 def test_torch_computes_the_same():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     net, X = RNN(3, 5, 2, dtype="float64"), np.random.default_rng(0).standard_normal((4, 9, 3))
