@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from bench import tables
-from fastadmm import cli, kernels
+from fastadmm import __version__, cli, kernels
 from fastadmm.solvers import SOLVERS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -100,3 +100,15 @@ def test_commands_exist(line):
 def test_all_commands_are_shown():
     shown = {line.split()[0] for line in shown_commands()}
     assert shown == set(typer.main.get_command(cli.app).commands)
+
+
+def test_the_citation_is_of_this_version():
+    text = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.*)$", text, re.MULTILINE) == [__version__]
+
+
+def test_files_that_contributors_are_sent_to_exist():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+[\w.]*)`", text))
+    assert len(named) > 20
+    assert not [path for path in named if not (REPOSITORY / path).exists()]
