@@ -18,6 +18,7 @@ from fastadmm.mpi.machine import Machine, calibrate
 
 from bench import machine
 from fastadmm import RNN, fit, plan
+from fastadmm.solvers import counts
 
 EPOCHS = 20
 
@@ -68,8 +69,8 @@ def iterations():
     for work in SHAPES:
         seconds = measured(work)
         own = Machine(**plan.rates(work))
-        predicted = cost.predict(work, "condensed", cost.Layout(1, 1), own).seconds
-        foreign = cost.predict(work, "condensed", cost.Layout(1, 1), first).seconds
+        predicted = cost.predict(work, counts(work, "condensed"), cost.Layout(1, 1), own).seconds
+        foreign = cost.predict(work, counts(work, "condensed"), cost.Layout(1, 1), first).seconds
         print(
             f"T {work.steps} B {work.batch} D {work.inputs} H {work.hidden}: "
             f"{1e3 * seconds:.2f} ms, predicted {predicted / seconds:.2f} of it, "
@@ -88,7 +89,7 @@ def reductions():
     network = calibrate(comm)
     found = []
     for work in SHAPES:
-        numbers = np.zeros(round(cost.counts(work, "condensed").reduced), np.float32)
+        numbers = np.zeros(round(counts(work, "condensed").reduced), np.float32)
         total, times = np.empty_like(numbers), []
         from mpi4py import MPI
 
@@ -113,7 +114,7 @@ def grids(comm, work):
     for layout in (cost.Layout(1, comm.size), cost.Layout(comm.size, 1, 8)):
         grid = layout.time, layout.batch
         seconds = measured(work, comm=comm, grid=grid, micro_batches=layout.micro_batches)
-        predicted = cost.predict(work, "condensed", layout, numbers).seconds
+        predicted = cost.predict(work, counts(work, "condensed"), layout, numbers).seconds
         yield {
             "work": asdict(work),
             "layout": asdict(layout),

@@ -206,7 +206,7 @@ def _if_stored(make):
 
 
 BLOCKS = (
-    "recurrence", "weights", "token_weights", "condensed_step", "exact_blocks", "linearised_blocks",
+    "recurrence", "maps", "token_weights", "sums", "exact_blocks", "linearised_blocks",
 )  # fmt: skip
 """Modules of the blocks that the solvers are made of."""
 

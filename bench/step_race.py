@@ -23,6 +23,7 @@ from fastadmm.mpi.cost import Work, useful_threads
 from threadpoolctl import threadpool_limits
 
 from bench import machine, peers
+from fastadmm.solvers import counts
 from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H
@@ -70,7 +71,7 @@ def contestants(X, y, B, H):
     """Name, context in which to run, and step of every side."""
     T = X.shape[1]
     work = Work(len(X), T, B, T, X.shape[2], H, CLASSES)
-    chosen = useful_threads(work, "condensed", 1, THREADS)
+    chosen = useful_threads(work, counts(work, "condensed"), 1, THREADS)
     ours = peers.condensed_step(X, y, B, H, CLASSES, chosen)
     runners = [("condensed", partial(compute_threads, chosen), ours)]
     for name, unroll in (("jax", 1), (f"jax, unroll {JAX_UNROLL}", JAX_UNROLL)):

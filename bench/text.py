@@ -52,9 +52,9 @@ def train_torch(net, task, name, rate):
 
 def held_out_loss(net, task):
     """Nats per character on the held-out text; infinite where there is none."""
-    problem, X, y = make_problem(net, *task.held_out, readout="all")
+    problem, data = make_problem(net, *task.held_out, readout="all")
     with compute_threads(1):
-        loss = evaluate(net, problem, X, y, 1)[0]
+        loss = evaluate(net, problem, data, 1)[0]
     return loss if math.isfinite(loss) else math.inf
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from bench import machine
 from bench.memory import resident
 from fastadmm import RNN
+from fastadmm.batches import Batch
 from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.threads import compute_threads
@@ -37,7 +38,7 @@ class Training:
         frequencies = 1 / np.arange(1.0, size + 1)
         X = rng.choice(size, (CASES, WORDS), p=frequencies / frequencies.sum())
         net = RNN(size, hidden, 2)
-        problem, *self.data = make_problem(net, X, rng.integers(0, 2, CASES))
+        problem, self.data = make_problem(net, X, rng.integers(0, 2, CASES))
         self.rng, args = rng, (BATCH, WORDS, 10**6, THREADS)
         self.solver = Condensed(net, problem, CondensedOptions(), *args)
 
@@ -46,7 +47,7 @@ class Training:
         batches = [self.rng.integers(0, CASES, BATCH) for _ in range(steps)]
         started = time.perf_counter()
         for cases in batches:
-            self.solver.step(*self.data, cases, 0, WORDS)
+            self.solver.step(Batch.alone(self.data, cases))
         return (time.perf_counter() - started) / steps
 
 

@@ -13,7 +13,7 @@ import shlex  # noqa: E402
 import sys  # noqa: E402
 from dataclasses import asdict  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Annotated  # noqa: E402
+from typing import Annotated, Any  # noqa: E402
 
 import typer  # noqa: E402
 import typer.core  # noqa: E402
@@ -120,6 +120,20 @@ def train(
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds of training.")] = None,
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(help="Epochs, or seconds as in 60s, between two of checkpoint.safetensors."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on from a checkpoint; auto: from that of the folder, if any."),
+    ] = None,
+    group_by_length: Annotated[
+        bool, typer.Option("--group-by-length", help="Mini-batches of similar length.")
+    ] = False,
+    class_weight: Annotated[
+        str | None, typer.Option(help="balanced: rare labels count as much as frequent ones.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/TASK.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
 ) -> None:
@@ -144,7 +158,9 @@ def train(
     net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
     net.task = {"name": loaded.name, **loaded.about}
     out = out or Path("runs") / Path(task).stem
-    with _folder(out, is_root) as folder:
+    saves = checkpoint_every is not None or resume is not None
+    saved = out / "checkpoint.safetensors" if saves else None
+    with _folder(out, is_root, resume is not None) as folder:
         about = {
             "task": task, "solver": solver, "cell": "elman", "hidden": hidden,
             "activation": activation, "gain": gain, "seed": seed, "dtype": dtype,
@@ -159,9 +175,11 @@ def train(
         result = fit(
             net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
             epochs=epochs, batch_size=batch_size, steps=loaded.steps,
-            validation=loaded.held_out, callbacks=[folder.append] if is_root else (),
+            validation=tasks.held_out(loaded), callbacks=() if folder is None else [folder.append],
             time_limit=time_limit, verbose=0 if quiet else 1, threads=threads, seed=seed,
             comm=comm, grid=_grid(grid), micro_batches=micro_batches, staleness=staleness,
+            checkpoint=saved, checkpoint_every=checkpoint_every, resume=resume,
+            lengths=loaded.lengths, group_by_length=group_by_length, class_weight=class_weight,
             **settings,
         )  # fmt: skip
         if result.status == "interrupted" and not result.train_seconds:
@@ -179,11 +197,11 @@ def train(
 
 
 @contextlib.contextmanager
-def _folder(path, is_root):
+def _folder(path, is_root, goes_on):
     """The folder to write, on rank 0; where nothing is written in the end, none is left behind."""
     from fastadmm import report
 
-    folder = report.Folder(path) if is_root else None
+    folder = report.Folder(path, goes_on) if is_root else None
     try:
         yield folder
     finally:
@@ -231,7 +249,7 @@ def _exit(result):
         raise typer.Exit(VIOLATED)
 
 
-def _settings(solver, option, eta, certify):
+def _settings(solver, option, eta, certify) -> dict[str, Any]:
     """Settings of the solver from the command line's own options and NAME=VALUE pairs."""
     from fastadmm.options import check_names, read
     from fastadmm.solvers import SOLVERS
@@ -261,15 +279,18 @@ def _grid(text):
 
 def _score(net, loaded, threads):
     """Loss and accuracy on the held-out part, (None, None) where there is none."""
+    from fastadmm import sequences
     from fastadmm.problem import evaluate, make_problem
     from fastadmm.threads import check_threads, compute_threads
 
     if loaded.held_out is None:
         return None, None
-    problem, X, y = make_problem(net, *loaded.held_out, readout=loaded.readout)
+    X, y = loaded.held_out
+    X, y, lengths = sequences.pair(X, y, loaded.held_out_lengths, loaded.readout)
+    problem, data = make_problem(net, X, y, readout=loaded.readout, lengths=lengths)
     threads = check_threads(threads)
     with compute_threads(threads):
-        return evaluate(net, problem, X, y, threads)
+        return evaluate(net, problem, data, threads)
 
 
 def _print_summary(summary, folder, picture, failures):
@@ -324,7 +345,7 @@ def evaluate(
     pixels = pixels or net.task.get("pixels", False)
     loaded = tasks.load(task, data, steps, pixels, seed, known=net.task)
     if loaded.held_out is None:  # a file of its own for testing
-        loaded.held_out = loaded.X, loaded.y
+        loaded.held_out, loaded.held_out_lengths = (loaded.X, loaded.y), loaded.lengths
     loss, accuracy = _score(net, loaded, threads)
     print(json.dumps({"task": task, "test_loss": loss, "test_accuracy": accuracy}))
 
@@ -346,7 +367,7 @@ def predict(
 
     net = RNN.load(model)
     outputs = net.predict(read_npz(file, ("X",))["X"], threads=threads)
-    content = {"outputs": outputs}
+    content: dict[str, Any] = {"outputs": outputs}
     if net.task.get("loss") == "softmax_cross_entropy":
         labels = outputs.argmax(-1)
         classes = net.task.get("classes")
@@ -390,11 +411,12 @@ def plan(
 ) -> None:
     """Predict time, efficiency and memory on many ranks, before asking for them."""
     from fastadmm import plan as planning
-    from fastadmm.mpi.cost import counts
     from fastadmm.mpi.machine import Machine, calibrate
+    from fastadmm.solvers import counts
 
     defaults = tasks.defaults(task)
     batch_size = batch_size or defaults.batch_size
+    assert batch_size is not None  # that of condensed is a number
     sizes = planning.parse_ranks(ranks)
     loaded = tasks.load(task, data, steps, pixels, batch_size=batch_size, lazy=True)
     work = planning.work_of(loaded, hidden or defaults.hidden, batch_size, dtype)

@@ -38,6 +38,8 @@ class Task:
         Window of streams longer than it.
     about : dict
         Kept in the model file: what is needed to read data of this task again.
+    lengths, held_out_lengths : ndarray or None
+        Of sequences of unequal length, in arrays with padding after them.
     """
 
     name: str
@@ -49,13 +51,15 @@ class Task:
     readout: str = "last"
     steps: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    lengths: np.ndarray | None = None
+    held_out_lengths: np.ndarray | None = None
 
 
 def digits() -> Task:
     """scikit-learn's 1,797 digits as 8 steps of 8 pixels in [0, 1]; 360 held out at random."""
     # the file alone: importing scikit-learn takes longer than training on it
     package = importlib.util.find_spec("sklearn")
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError(
             "task digits reads scikit-learn's data: pip install 'fastadmm[sklearn]'"
         )
@@ -129,7 +133,7 @@ def read_idx(path: StrPath, magic: int) -> np.ndarray:
     header = 4 + 4 * dimensions
     if len(content) < header:
         raise ValueError(f"{path} is truncated: {len(content)} bytes, the header has {header}")
-    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
+    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header].tobytes())
     if found != magic:
         raise ValueError(f"{path} has magic number {found}: expected {magic}")
     expected = header + int(np.prod(shape))
@@ -176,7 +180,7 @@ def text(
     X, y = _streams(file, alphabet, 0, cut, streams)
     held_out = _streams(file, alphabet, cut, len(file), TEXT_STREAMS)
     if not lazy:
-        X, y, held_out = X[:], y[:], tuple(part[:] for part in held_out)
+        X, y, held_out = X[:], y[:], (held_out[0][:], held_out[1][:])
     about = {"alphabet": alphabet}
     size = len(alphabet)
     return Task("text", X, y, held_out, size, size, "all", steps, about)
@@ -203,7 +207,10 @@ def _streams(file, alphabet, start, stop, streams):
     def ids(content):
         return encode(content, alphabet, file.path)
 
-    return tuple(Streams(file, ids, start + shift, streams, length) for shift in (0, 1))
+    def shifted(by):
+        return Streams(file, ids, start + by, streams, length)
+
+    return shifted(0), shifted(1)
 
 
 def adding(steps: int = 100, cases: int = 19_200, held_out: int = 2_000, seed: int = 0) -> Task:
@@ -233,6 +240,9 @@ def arrays(
     path: StrPath, steps: int | None = None, lazy: bool = False, classes: list | None = None
 ) -> Task:
     """A user's own ``.npz`` with X, y and optionally Xv, yv; ``lazy`` leaves them on disk.
+
+    For sequences of unequal length it has ``lengths`` too, and ``lengthsv``: numbers of time
+    points, with padding after them.
 
     The read-out follows from the shape of ``y``: labels (n_cases,) or values (n_cases[, C]) are
     targets of the last time point; labels (n_cases, n_timepoints) or values
@@ -267,14 +277,12 @@ def arrays(
     every = [name for name in ("y", *held_out[1:]) if content[name].size]
     about = {}
     if labels and not (tokens and y.ndim == 2):
-        if classes is None:
-            found = [_classes(content[name]) for name in every]
-            classes = np.unique(np.concatenate(found)).tolist()
-        about["classes"] = classes
-        content |= {name: Labels(content[name], classes, f"{name} in {path}") for name in every}
+        found = [_classes(content[name]) for name in every] if classes is None else [classes]
+        known = about["classes"] = np.unique(np.concatenate(found)).tolist()
+        content |= {name: Labels(content[name], known, f"{name} in {path}") for name in every}
         if not lazy:
             content |= {name: content[name][:] for name in every}
-        outputs = len(classes)
+        outputs = len(known)
     elif labels:
         outputs = max(int(content[name].max()) for name in every) + 1
     else:
@@ -282,8 +290,11 @@ def arrays(
     readout = "all" if y.ndim == (2 if labels else 3) else "last"
     every = [name for name in ("X", *held_out[:1]) if content[name].size]
     inputs = max(int(content[name].max()) for name in every) + 1 if tokens else X.shape[2]
-    held_out = tuple(content[name] for name in held_out) or None
-    return Task(Path(path).name, X, content["y"], held_out, inputs, outputs, readout, steps, about)
+    tested = (content["Xv"], content["yv"]) if held_out else None
+    lengths = [content[name][:] if name in content else None for name in ("lengths", "lengthsv")]
+    return Task(
+        Path(path).name, X, content["y"], tested, inputs, outputs, readout, steps, about, *lengths
+    )
 
 
 def _classes(labels):

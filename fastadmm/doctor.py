@@ -41,13 +41,13 @@ def facts() -> dict[str, object]:
     return {
         "versions": ", ".join(f"{name} {v}" for name, v in versions().items()),
         "optional": ", ".join(f"{name} {_installed(name)}" for name in optional),
-        "machine": f"{platform.machine()}, {numba.config.CPU_NAME or _cpu()}",
+        "machine": f"{platform.machine()}, {jit.config.CPU_NAME or _cpu()}",
         "cores": f"{available_cores()} available of {os.cpu_count()}",
         "threads": threads,
         "BLAS": "; ".join(sorted(blas_in_use)) or "unknown",
-        "threading layer": numba.threading_layer(),
+        "threading layer": numba.threading_layer(),  # pyright: ignore[reportPrivateImportUsage]
         "idle threads": start_threads(),
-        "SVML": "in use" if numba.config.USING_SVML else "absent (not needed)",
+        "SVML": "in use" if jit.config.USING_SVML else "absent (not needed)",
         "cache": cache_state(),
         "MPI": launch.library() or f"none: {launch.REMEDY}",
         "ranks": "1" if comm is None else launch.placement(comm, threads),

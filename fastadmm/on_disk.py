@@ -25,7 +25,8 @@ class OnDisk:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike):
-        self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+        self.shape = tuple(shape)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
 
     @property
     def ndim(self) -> int:
@@ -44,7 +45,7 @@ class OnDisk:
         """What the index asks for, read now."""
         raise NotImplementedError
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
     def parts(self) -> Iterator[np.ndarray]:
@@ -70,7 +71,9 @@ class Mapped(OnDisk):
         Divides the converted numbers.
     """
 
-    def __init__(self, source: np.ndarray, dtype: DTypeLike = None, divisor: float | None = None):
+    def __init__(
+        self, source: np.ndarray, dtype: DTypeLike | None = None, divisor: float | None = None
+    ):
         super().__init__(source.shape, dtype or source.dtype)
         self.source, self.divisor = source, divisor
 

@@ -80,8 +80,9 @@ def check(options: Any) -> None:
         if not _fits(value, types, allowed):
             expected = "None or " * (NoneType in types) + allowed.words.format(name=name)
             raise ValueError(f"{name} is {short(value)}: expected {expected}")
-        is_real = float in types and value is not None
-        object.__setattr__(options, name, float(value) if is_real else value)  # though frozen
+        if float in types and value is not None:
+            value = float(value)
+        object.__setattr__(options, name, value)  # though it is frozen
 
 
 def check_names(kind: type, given: Collection[str], taker: str) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fastadmm.batches import Batch, Data
 from fastadmm.datasets import Task
 from fastadmm.mpi import cost
 from fastadmm.mpi.machine import Machine
 from fastadmm.network import RNN
 from fastadmm.problem import Problem
+from fastadmm.solvers import counts
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import Units
@@ -19,7 +21,7 @@ from fastadmm.units import Units
 ENOUGH = 0.5
 """Efficiency under which more ranks do not pay."""
 
-CYCLE = cost.GRAM_EVERY
+CYCLE = CondensedOptions.gram_every
 """Iterations after which Gram and factorisation have had their turn."""
 
 CYCLES = 6
@@ -64,7 +66,7 @@ def rates(work: cost.Work, threads: int = 1) -> dict[str, Any]:
     Times the passes of `condensed` over random sequences of two lengths, up to that of the task,
     and two batch sizes, and its weight step; a second or two, after compiling.
     """
-    per_row = cost.counts(work, "condensed")
+    per_row = counts(work, "condensed")
     sweep, rows = per_row.sweep, per_row.rows
     if work.every:
         sweep, rows = sweep + per_row.sweep_output, rows + per_row.rows_output
@@ -105,12 +107,13 @@ def _cycles(work, steps, batch, threads):
         X = rng.random((batch, steps, work.inputs)).astype(net.dtype)
     y = rng.integers(0, work.outputs, (batch, steps) if work.every else batch)
     solver = Condensed(net, problem, CondensedOptions(), batch, steps, 10**9, threads)
+    whole = Batch.alone(Data(X, y), np.arange(batch))
     started = 2  # cycles in which Gram and factor are renewed at every iteration
     while True:
         times = np.zeros(2)
         for _ in range(CYCLE):
             before = time.perf_counter()
-            record = solver.measure(X, y, np.arange(batch), 0, steps)
+            record = solver.measure(whole)
             passed = time.perf_counter()
             solver.move(record)
             times += passed - before, time.perf_counter() - passed
@@ -130,10 +133,11 @@ def table(
         ``ranks``, ``grid`` ("time x batch"), ``micro_batches``, ``seconds`` (an epoch),
         ``efficiency`` (against the best on one rank), ``memory`` (bytes per rank).
     """
-    alone = cost.choose(1, work, solver, machine)[1].seconds
+    per_row = counts(work, solver)
+    alone = cost.choose(1, work, per_row, machine)[1].seconds
     found = []
     for size in ranks:
-        layout, prediction = cost.choose(size, work, solver, machine)
+        layout, prediction = cost.choose(size, work, per_row, machine)
         found.append(
             {
                 "ranks": size,

@@ -21,7 +21,7 @@ def source_digest() -> str:
     digest = hashlib.sha256()
     rooms = {"": "*.py", ".solvers": "*.py", ".kernels": "**/*.py", ".mpi": "*.py"}
     for name, pattern in rooms.items():
-        room = Path(importlib.import_module(f"fastadmm{name}").__file__).parent
+        room = Path(importlib.import_module(f"fastadmm{name}").__path__[0])
         for path in sorted(room.glob(pattern)):
             digest.update(f"{name}/{path.relative_to(room)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -44,6 +44,8 @@ class Folder:
     Parameters
     ----------
     path : path
+    goes_on : bool
+        The run goes on: its history so far stays.
 
     Raises
     ------
@@ -51,8 +53,8 @@ class Folder:
         Where it cannot be written.
     """
 
-    def __init__(self, path: StrPath):
-        self.path = Path(path)
+    def __init__(self, path: StrPath, goes_on: bool = False):
+        self.path, self._mode = Path(path), "a" if goes_on else "w"
         self._created = [p for p in (self.path, *self.path.parents) if not p.exists()]
         self._history, self._lost = None, False
         try:
@@ -77,7 +79,7 @@ class Folder:
             return
         try:
             if self._history is None:
-                self._history = open(self.path / "history.jsonl", "w", encoding="utf-8")  # noqa: SIM115
+                self._history = open(self.path / "history.jsonl", self._mode, encoding="utf-8")  # noqa: SIM115
             self._history.write(json.dumps(record) + "\n")
             self._history.flush()
         except OSError as error:

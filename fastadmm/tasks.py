@@ -73,17 +73,27 @@ def load(
         raise ValueError(f"pixels is an option of task mnist, not of {task}")
     if steps is not None and task in ("digits", "mnist"):
         raise ValueError(f"steps is an option of tasks text, adding and .npz, not of {task}")
-    if data is None and task in ("mnist", "text"):
-        what = "the folder of its IDX files" if task == "mnist" else "the text file"
-        raise ValueError(f"task {task} needs --data: {what}")
-    if data is not None and task not in ("mnist", "text"):
+    if task in ("mnist", "text"):
+        if data is None:
+            what = "the folder of its IDX files" if task == "mnist" else "the text file"
+            raise ValueError(f"task {task} needs --data: {what}")
+        if task == "mnist":
+            return datasets.mnist(data, pixels, lazy)
+        return datasets.text(data, steps or 50, batch_size, known.get("alphabet"), lazy)
+    if data is not None:
         raise ValueError(f"data is an option of tasks mnist and text, not of {task}")
     if task == "digits":
         return datasets.digits()
-    if task == "mnist":
-        return datasets.mnist(data, pixels, lazy)
-    if task == "text":
-        return datasets.text(data, steps or 50, batch_size, known.get("alphabet"), lazy)
     if task == "adding":
         return datasets.adding(steps or 100, seed=seed)
     return datasets.arrays(task, steps, lazy, known.get("classes"))
+
+
+def held_out(task: "Task") -> tuple[Any, Any] | None:
+    """The held-out part as `fastadmm.fit` takes it: of unequal lengths lists of sequences."""
+    if task.held_out is None or task.held_out_lengths is None:
+        return task.held_out
+    X, y = task.held_out
+    of_steps = task.readout == "all"
+    rows = [X[i, :n] for i, n in enumerate(task.held_out_lengths)]
+    return rows, [y[i, :n] for i, n in enumerate(task.held_out_lengths)] if of_steps else y

@@ -37,7 +37,7 @@ def sample(
     ids = encode(prompt, alphabet, "prompt")[None]
     state, drawn = net.simulate(ids)[:, -1], []
     for _ in range(length):
-        logits = (state @ net.phi[:, :-1].T + net.phi[:, -1])[0].astype(np.float64)
+        logits = net.read_out(state)[0].astype(np.float64)
         if temperature == 0:
             drawn.append(int(logits.argmax()))
         else:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 import os
 from collections.abc import Iterator
 
@@ -34,7 +35,7 @@ def check_threads(threads: int | None, cores: int | None = None) -> int:
     ValueError
         Where ``threads`` is not between 1 and Numba's limit (NUMBA_NUM_THREADS).
     """
-    limit = numba.config.NUMBA_NUM_THREADS
+    limit: int = numba.config.NUMBA_NUM_THREADS  # pyright: ignore  set as Numba is loaded
     if threads is None:
         asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         cores = available_cores() if cores is None else cores
@@ -66,7 +67,7 @@ def start_threads() -> str:
         os.environ["OMP_WAIT_POLICY"] = "passive"
     try:
         with contextlib.suppress(ImportError):  # where Numba was built without OpenMP
-            from numba.np.ufunc import omppool  # noqa: F401  loads the runtime
+            importlib.import_module("numba.np.ufunc.omppool")  # loads the runtime
         with threadpool_limits(None, user_api="openmp"):
             numba.get_num_threads()  # starts them
     finally:

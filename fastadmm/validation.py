@@ -1,6 +1,7 @@
 """Arguments checked at the door: what came, and what is expected."""
 
 import contextlib
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ def positive_integer(value, name, least=1):
 
 def nonnegative(value, name):
     """``value`` as a float, finite and at least 0."""
-    if not np.isscalar(value) or isinstance(value, str) or not 0 <= value < np.inf:
+    if not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value < np.inf:
         raise ValueError(f"{name} is {value!r}: expected a finite number, at least 0")
     return float(value)
 
@@ -36,7 +37,7 @@ def pair(value, name):
         shown = repr(value) if np.isscalar(value) else f"a {type(value).__name__}"
         shown += f" of {len(value)}" if is_sequence else ""
         raise TypeError(f"{name} is {shown}: expected a pair of arrays (Xv, yv), held out")
-    return tuple(value)
+    return value[0], value[1]
 
 
 def callables(value, name):
@@ -81,7 +82,7 @@ def asarray(value, name):
     if array.dtype == object:
         if array.ndim == 0:
             raise TypeError(f"{name} is a {type(value).__name__}: expected an array of numbers")
-        first = next(array.flat, None)
+        first: Any = next(array.flat, None)
         if not isinstance(first, str) and np.ndim(first):
             raise ValueError(f"{name} {_UNEQUAL}")
         what = f"holds {short(first)}"

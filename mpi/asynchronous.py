@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .grid import Grid
+from .part import Part
 from .transfer import LEFT, RIGHT, TAGS, Channel
 
 if TYPE_CHECKING:
@@ -50,25 +51,25 @@ class AsynchronousGrid(Grid):
         self._pending, self._channels = collections.deque(), {}
         self._places, self._age, self._ages = collections.Counter(), 0, []
 
-    def send_right(self, array: np.ndarray) -> None:
+    def send_right(self, part: Part, array: np.ndarray) -> None:
         self._progress()
-        if self._right is not None and array.size:
-            self._mail.send(array, self._right, self._tag("send right", RIGHT))
+        if part.right is not None and array.size:
+            self._mail.send(array, part.right, self._tag("send right", RIGHT))
 
-    def send_left(self, array: np.ndarray) -> None:
+    def send_left(self, part: Part, array: np.ndarray) -> None:
         self._progress()
-        if self._left is not None and array.size:
-            self._mail.send(array, self._left, self._tag("send left", LEFT))
+        if part.left is not None and array.size:
+            self._mail.send(array, part.left, self._tag("send left", LEFT))
 
-    def receive_left(self, out: np.ndarray) -> None:
+    def receive_left(self, part: Part, out: np.ndarray) -> None:
         self._progress()
-        if self._left is not None and out.size:
-            self._receive(out, self._left, self._tag("receive left", RIGHT))
+        if part.left is not None and out.size:
+            self._receive(out, part.left, self._tag("receive left", RIGHT), part.may_age)
 
-    def receive_right(self, out: np.ndarray) -> None:
+    def receive_right(self, part: Part, out: np.ndarray) -> None:
         self._progress()
-        if self._right is not None and out.size:
-            self._receive(out, self._right, self._tag("receive right", LEFT))
+        if part.right is not None and out.size:
+            self._receive(out, part.right, self._tag("receive right", LEFT), part.may_age)
 
     def _progress(self):
         """Let MPI go on with what is under way: it works only while it is called."""
@@ -81,10 +82,10 @@ class AsynchronousGrid(Grid):
         self._places[kind] += 1
         return tag + len(TAGS) * place
 
-    def _receive(self, out, rank, tag):
+    def _receive(self, out, rank, tag, may_age):
         if (rank, tag) not in self._channels:
             self._channels[rank, tag] = Channel(self._mail, rank, tag)
-        missing = self.staleness if self.edges_may_age else 0
+        missing = self.staleness if may_age else 0
         age = self._channels[rank, tag].receive(out, missing)
         self._age = max(self._age, age)
 
@@ -117,7 +118,7 @@ class AsynchronousGrid(Grid):
             channel.drain()
         self._mail.finish()
         self._places.clear()
-        self._age, self.edges_may_age = 0, False
+        self._age = 0
 
     def ages(self) -> np.ndarray:
         """Mean and largest age of what iterations used since the last call, (ranks, 2)."""

@@ -53,7 +53,8 @@ def launched_size() -> int:
 
 def launched_rank() -> int:
     """Which of these processes this one is, as the launcher says; 0 without a launcher."""
-    rank = os.environ.get(RANK_OF_SIZE.get(_size_variable(), ""), "")
+    name = _size_variable()
+    rank = "" if name is None else os.environ.get(RANK_OF_SIZE[name], "")
     return int(rank) if rank.isdigit() else 0
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .part import Part, part_of
+
 if TYPE_CHECKING:
     from mpi4py import MPI
 
@@ -20,19 +22,10 @@ class Serial:
     Attributes
     ----------
     rank, size : int
-    n_steps, n_cases : int
-        Of the window that was cut last, over all owners.
-    stop : int
-        Own last step's number plus one.
-    is_first, is_last : bool
-        Whether this process owns its first and its last time step.
     parts : int
         Micro-batches that a pipeline over time cuts the sequences into.
     staleness : int
         Iterations that what a process uses of the others may lag behind.
-    edges_may_age : bool
-        Whether that holds for edges too; set by solvers. Edges of other sequences are of no use, so
-        in a window's first iteration they may not.
     acts_between_passes : bool
         Whether it has to be called between the passes over time, to exchange edges or to help other
         messages on; otherwise all passes may run at once.
@@ -43,32 +36,31 @@ class Serial:
     """
 
     comm: "MPI.Intracomm | None" = None
-    staleness, edges_may_age, acts_between_passes = 0, False, False
+    staleness, acts_between_passes = 0, False
     rank, size, parts = 0, 1, 1
-    batch_index, time_size, batch_size, waited = 0, 1, 1, 0.0
-    is_first = is_last = is_root = True
+    batch_index, time_index, time_size, batch_size, waited = 0, 0, 1, 1, 0.0
+    is_root = True
 
     def __init__(self):
         self.iteration = 0
 
-    def cut(self, n_cases: int, n_steps: int, batch: int) -> tuple[slice, slice]:
-        """Own places in a mini-batch of ``batch`` places, and own time steps of a window: slices.
+    def cut(self, n_cases: int, n_steps: int, places: int) -> Part:
+        """Own `Part` of a window of ``n_steps`` time steps of ``n_cases`` sequences.
 
-        Places are owned, not sequences: some may be empty, with ``n_cases`` sequences in all.
+        They have ``places`` in the mini-batch, of which some may be empty.
         """
-        self.n_cases, self.n_steps, self.stop = n_cases, n_steps, n_steps
-        return slice(0, batch), slice(0, n_steps)
+        return part_of(self.rank, self.time_size, self.batch_size, n_cases, n_steps, places)
 
-    def send_right(self, array: np.ndarray) -> None:
+    def send_right(self, part: Part, array: np.ndarray) -> None:
         """Send an edge to the owner of the next steps; returns before it has arrived."""
 
-    def send_left(self, array: np.ndarray) -> None:
+    def send_left(self, part: Part, array: np.ndarray) -> None:
         """Send an edge to the owner of the steps before."""
 
-    def receive_left(self, out: np.ndarray) -> None:
+    def receive_left(self, part: Part, out: np.ndarray) -> None:
         """Receive what the owner of the steps before has sent right."""
 
-    def receive_right(self, out: np.ndarray) -> None:
+    def receive_right(self, part: Part, out: np.ndarray) -> None:
         """Receive what the owner of the next steps has sent left."""
 
     def sum(self, *arrays: np.ndarray) -> None:
@@ -108,6 +100,10 @@ class Serial:
         """What every process passes, in the order of ranks."""
         return [facts]
 
-    def carry(self, state: np.ndarray) -> np.ndarray:
+    def collect(self, piece: Any) -> list | None:
+        """What every process passes, in the order of ranks, on the root alone; else None."""
+        return [piece]
+
+    def carry(self, part: Part, state: np.ndarray) -> np.ndarray:
         """State after a window's last step, from its owner to that of the first step."""
         return state

@@ -9,8 +9,14 @@ import pytest
 from fastadmm import kernels, mpi
 
 MODULES = (
-    *(f"fastadmm.{name}" for name in ("cli", "datasets", "files", "network", "on_disk", "options")),
-    *(f"fastadmm.{name}" for name in ("plan", "report", "tasks", "text", "training", "version")),
+    *(
+        f"fastadmm.{name}"
+        for name in ("checkpoint", "cli", "datasets", "files", "network", "on_disk")
+    ),
+    *(
+        f"fastadmm.{name}"
+        for name in ("options", "plan", "report", "tasks", "text", "training", "version")
+    ),
     *(f"fastadmm.mpi.{name}" for name in mpi.__all__),
 )
 
@@ -46,7 +52,7 @@ def public_functions():
 
 
 @pytest.mark.parametrize(
-    "function", public_functions(), ids=lambda f: f"{f.__module__}.{f.__qualname__}"
+    "function", list(public_functions()), ids=lambda f: f"{f.__module__}.{f.__qualname__}"
 )
 def test_public_functions_are_annotated(function):
     signature, empty = inspect.signature(function), inspect.Signature.empty

@@ -8,10 +8,10 @@ its transpose, hence the swapped operands below.
 
 import llvmlite.binding
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.extending import get_cython_function_address, intrinsic
 
-from .jit import jit
+from .jit import config, jit
 
 _PREFIX = {types.float32: "s", types.float64: "d"}
 _ROUTINES = {

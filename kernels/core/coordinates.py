@@ -98,3 +98,27 @@ def _compiled_store(out, i, x):
         out[i] = x
 
     return strided
+
+
+def some(weights, own):
+    """A slice of the weights; None where there are none, which is known when it is compiled."""
+    return None if weights is None else weights[own]
+
+
+@overload(some)
+def _some(weights, own):
+    if isinstance(weights, types.NoneType):
+        return lambda weights, own: None
+    return lambda weights, own: weights[own]
+
+
+def some_or_one(weights, own):
+    """A slice of the weights; one where there are none, which is known when it is compiled."""
+    return 1.0 if weights is None else weights[own]
+
+
+@overload(some_or_one)
+def _some_or_one(weights, own):
+    if isinstance(weights, types.NoneType):
+        return lambda weights, own: 1.0
+    return lambda weights, own: weights[own]

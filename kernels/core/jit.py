@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
-from numba.core import config, types
+from numba.core import config as _config
+from numba.core import types
 from numba.extending import intrinsic, overload
 
 from .kinds import Door
+
+config: Any = _config
+"""Numba's settings, which come to be as it is loaded: no checker can know them."""
 
 ELEMENTWISE = frozenset({"contract"})
 REDUCTION = frozenset({"contract", "reassoc", "nsz"})
@@ -94,8 +98,14 @@ def distinct(function):
 
 
 def jit(
-    function=None, *, parallel=False, reassociate=False, inline=False, internal=False, cached=True
-):
+    function: Any = None,
+    *,
+    parallel: bool = False,
+    reassociate: bool = False,
+    inline: bool = False,
+    internal: bool = False,
+    cached: bool = True,
+) -> Any:
     """Compile a kernel on its first call, without the GIL, kept on disk.
 
     Parameters
@@ -157,7 +167,7 @@ class _Internal:
         raise TypeError(f"{self.py_func.__name__} is called from compiled code only")
 
 
-def never_inline():
+def never_inline():  # pyright: ignore[reportRedeclaration]
     """Keep the compiled function that calls this a function of its own.
 
     For large code with several callers: LLVM optimises every copy anew, wherever it is linked.
@@ -213,13 +223,12 @@ def either(function: Callable, door: Door) -> Any:
     With NUMBA_DISABLE_JIT=1 nothing tells a caller that is to be compiled from another one: a call
     by position with all arguments of the kernel, of the types it takes, is the kernel.
     """
-    public = function
-    if config.DISABLE_JIT:
 
-        @wraps(function)
-        def public(*args, **keywords):
-            chosen = None if keywords else door.for_values(args)
-            return (chosen or function)(*args, **keywords)
+    @wraps(function)
+    def by_values(*args, **keywords):
+        chosen = None if keywords else door.for_values(args)
+        return (chosen or function)(*args, **keywords)
 
+    public: Any = by_values if config.DISABLE_JIT else function
     public.kernel = door.kernel
     return public

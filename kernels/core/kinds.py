@@ -13,6 +13,7 @@ All arrays of real numbers in a call have one dtype, float32 or float64.
 import contextlib
 import inspect
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numba
 from numba.core import types
@@ -31,6 +32,10 @@ class Kind:
 
     def __or__(self, other):
         return Either((self, other))
+
+    def fits(self, given):
+        """Whether a Numba type is of this kind."""
+        raise NotImplementedError
 
     def of(self, given):
         """The kind that a Numba type is, None where it does not fit."""
@@ -142,7 +147,7 @@ class Door:
         Its arguments are annotated with their `Kind`; one without an annotation may be anything.
     """
 
-    def __init__(self, name, kernel):
+    def __init__(self, name: str, kernel: Any):
         self.name, self.kernel = name, kernel
         self.signature = inspect.signature(getattr(kernel, "py_func", kernel))
 

@@ -12,10 +12,10 @@ All matrices are row-major with unit stride along the last axis; rows may be any
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba.core import config, types
+from numba.core import types
 from numba.extending import intrinsic, overload
 
-from .jit import jit, never_inline
+from .jit import config, jit, never_inline
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 _BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16

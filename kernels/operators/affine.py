@@ -1,6 +1,6 @@
 """Projection onto an affine set ``{x : A x = b}``, factored once and projected onto many times."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -66,14 +66,15 @@ def factor_affine(a: ArrayLike, b: ArrayLike) -> AffineFactor:
     b = b.astype(a.dtype)
     if len(b) == 0:
         return AffineFactor(np.empty(a.shape, a.dtype), b)
-    q, r, order = scipy.linalg.qr(a.T, mode="economic", pivoting=True)
+    factors: Any = scipy.linalg.qr(a.T, mode="economic", pivoting=True)
+    q, r, order = factors
     diagonal = np.abs(np.diag(r))
     rank = int((diagonal > max(a.shape) * np.finfo(a.dtype).eps * diagonal[0]).sum())
     if rank < len(b):
         raise np.linalg.LinAlgError(
             f"a has {len(b)} rows of rank {rank}: expected linearly independent rows"
         )
-    offset = scipy.linalg.solve_triangular(r, b[order], trans="T")
+    offset = scipy.linalg.solve_triangular(r, b[order], trans=1)
     return AffineFactor(np.ascontiguousarray(q.T), offset)
 
 

@@ -3,7 +3,7 @@
 The augmented Lagrangian, with multipliers on every constraint,
 
     Σ ℓ(o) + Σ_c <λ_c, r_c> + ρ_c/2 |r_c|²,
-    r1 = a_t − Θ z_t,    r2 = s_t − f(a_t),    r3 = o_t − Φ [s_t; 1],
+    r1 = a_t − Θ z_t,    r2 = s_t − f(a_t),    r3 = o_t − Φ [1; s_t],
 
 separates: given the a's all states are independent, given the states all a's are. So no kernel
 here runs through time, and time steps can be cut anywhere: a cut needs `pulls` of the step to its
@@ -11,18 +11,20 @@ right and the state to its left, nothing else.
 
 Arrays are those of `fastadmm.kernels.recurrent.recurrence`: ``z`` (T + 1, B, n) holds inputs,
 states and ones; a, λ1, λ2 are (T, B, H), outputs o and λ3 (L, B, C) with L = T or 1 (the last step
-only). ``bounds`` (chunks + 1,) cuts the B sequences, one chunk a thread. Each kernel adds up what
-the stopping rules need: ``sums[chunk, c]`` for constraint c holds |r|², |left|², |right|², |λ|²,
-<λ, r>, the squared change of a, f(a) and o, and ρ/2 |r|², with the new multipliers. States come
-before pre-activations and outputs, so those changes are what is left of the states' condition of
-optimality,
-``λ2 − λ1 W − λ3 V = −ρ2 Δf(a) − ρ1 Δa W − ρ3 Δo V``, with λ1 and Δa of the next step; all other
-conditions but those of the weights hold exactly.
+only). ``active`` (T,) says how many of the sequences have a step, see there; variables of those
+that have not begun are left alone. ``bounds`` (chunks + 1,) cuts the B sequences, one a thread.
+
+Each kernel adds up what the stopping rules need: ``sums[chunk, c]`` for constraint c holds |r|²,
+|left|², |right|², |λ|², <λ, r>, the squared change of a, f(a) and o, and ρ/2 |r|², with the new
+multipliers. States come before pre-activations and outputs, so those changes are what is left of
+the states' condition of optimality, ``λ2 − λ1 W − λ3 V = −ρ2 Δf(a) − ρ1 Δa W − ρ3 Δo V``, with λ1
+and Δa of the next step; all other conditions but those of the weights hold exactly.
 """
 
 from numba import prange
 
 from ..core.blas import gemm
+from ..core.coordinates import at, like, some_or_one
 from ..core.jit import jit
 from ..core.rows import row
 from ..core.tiles import multiply
@@ -38,6 +40,12 @@ from ..operators.cross_entropy import _prox_cross_entropy_loss
 RESIDUAL, LEFT, RIGHT, MULTIPLIER, ALIGNED, CHANGE, PENALTY = range(7)
 """Places of the sums over a constraint."""
 SUMS = 7
+
+
+@jit
+def begun(active, t, start, stop):
+    """Those of the sequences ``start:stop`` that have step t."""
+    return slice(start, max(start, min(stop, active[t])))
 
 
 @jit
@@ -73,19 +81,20 @@ def drive(z, tokens, theta_t, t, part, out):
 
 
 @jit(parallel=True)
-def preactivations(z, tokens, theta_t, out, bounds):
+def preactivations(z, tokens, theta_t, out, active, bounds):
     """``out <- Θ z`` of all steps, (T, B, H). Limited by flops: 2 T B H (D + H + 1)."""
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
         for t in range(len(out)):
+            part = begun(active, t, bounds[chunk], bounds[chunk + 1])
             drive(z, tokens, theta_t, t, part, out[t, part])
+            out[t, part.stop : bounds[chunk + 1]] = 0
 
 
 @jit
 def _pull(z, tokens, theta_t, rho, t, part, targets):
     hidden = targets.shape[1]
     inputs = z.shape[2] - 1 - hidden
-    factor, bias = targets.dtype.type(rho), theta_t[len(theta_t) - 1]
+    factor, bias = targets.dtype.type(rho), theta_t[len(theta_t) - 1 - hidden]
     if len(theta_t) > z.shape[2]:
         add_looked_up(tokens[t, part], theta_t, -1.0, targets)
     for i in range(len(targets)):
@@ -97,7 +106,7 @@ def _pull(z, tokens, theta_t, rho, t, part, targets):
 
 
 @jit(parallel=True)
-def pulls(z, tokens, theta_t, rho1, targets, bounds):
+def pulls(z, tokens, theta_t, rho1, targets, active, bounds):
     """``targets <- ρ1 (targets − U x − b)`` in place: what the recurrent weights pull states to.
 
     With ``targets = a + λ1/ρ1``, as `update_preactivations` leaves them, state t - 1 feels
@@ -107,14 +116,15 @@ def pulls(z, tokens, theta_t, rho1, targets, bounds):
     ----------
     z : ndarray, (T + 1, B, n)
     tokens : ndarray, (T, B), integers; (0, 0) for dense inputs
-    theta_t : ndarray, (D + H + 1, H): [U W b] transposed
+    theta_t : ndarray, (D + 1 + H, H): [U b W] transposed
     rho1 : float
     targets : ndarray, (T, B, H)
+    active : ndarray, (T,), int64
     bounds : ndarray, (chunks + 1,), int64
     """
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
         for t in range(len(targets)):
+            part = begun(active, t, bounds[chunk], bounds[chunk + 1])
             _pull(z, tokens, theta_t, rho1, t, part, targets[t, part])
 
 
@@ -133,7 +143,7 @@ def _begin_states(a, lambda_, rho, activation, rhs):
 @jit(parallel=True)
 def update_states(
     z, a, lambda2, pulled, edge, output_pull, theta, phi, inner, last, rho2, activation, work,
-    bounds,
+    active, bounds,
 ):  # fmt: skip
     """All states, ``s_t = (ρ2 f(a_t) − λ2 + pulled_{t+1} W + output_pull_t V) K⁻¹``.
 
@@ -153,21 +163,22 @@ def update_states(
         ``pulled`` of the step after the window.
     output_pull : ndarray, (L, B, C)
         ``ρ3 (o − c) + λ3``; L = 0 where the window has no outputs.
-    theta, phi : ndarray, (H, D + H + 1) and (C, H + 1)
+    theta, phi : ndarray, (H, D + 1 + H) and (C, 1 + H)
     inner, last : ndarray, (H, H)
         K⁻¹ of all steps but the sequence's last, and of that one.
     rho2 : float
     activation : int
     work : ndarray, (1, B, H) or longer
+    active : ndarray, (T,), int64
     bounds : ndarray, (chunks + 1,), int64
     """
     steps, _, hidden = a.shape
-    left, first_output = z.shape[2] - 1 - hidden, steps - len(output_pull)
-    recurrent = theta[:, theta.shape[1] - 1 - hidden : theta.shape[1] - 1]
+    left, first_output = z.shape[2] - hidden, steps - len(output_pull)
+    recurrent = theta[:, theta.shape[1] - hidden :]
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        rhs = work[0, part]
         for t in range(steps):
+            part = begun(active, t, bounds[chunk], bounds[chunk + 1])
+            rhs = work[0, part]
             _begin_states(a[t, part], lambda2[t, part], rho2, activation, rhs)
             is_last = t == steps - 1 and len(edge) == 0
             if not is_last:
@@ -175,8 +186,8 @@ def update_states(
                 gemm(1.0, pull, False, recurrent, False, 1.0, rhs)
             if t >= first_output:
                 pull = output_pull[t - first_output, part]
-                gemm(1.0, pull, False, phi[:, :hidden], False, 1.0, rhs)
-            multiply(rhs, last if is_last else inner, z[t + 1, part, left : left + hidden])
+                gemm(1.0, pull, False, phi[:, 1:], False, 1.0, rhs)
+            multiply(rhs, last if is_last else inner, z[t + 1, part, left:])
 
 
 @jit(reassociate=True)
@@ -249,7 +260,7 @@ def _ascend(
 @jit(parallel=True)
 def update_preactivations(
     z, tokens, theta_t, a, lambda1, lambda2, rho1, rho2, relaxation, activation, targets, work,
-    sums, bounds,
+    sums, active, bounds,
 ):  # fmt: skip
     """All pre-activations, each the global minimiser, and then the multipliers λ1 and λ2.
 
@@ -263,7 +274,7 @@ def update_preactivations(
     ----------
     z : ndarray, (T + 1, B, n)
     tokens : ndarray, (T, B), integers; (0, 0) for dense inputs
-    theta_t : ndarray, (D + H + 1, H)
+    theta_t : ndarray, (D + 1 + H, H)
     a, lambda1, lambda2 : ndarray, (T, B, H); overwritten
     rho1, rho2 : float
     relaxation : float
@@ -272,18 +283,19 @@ def update_preactivations(
     targets : ndarray, (T, B, H); overwritten with ``a + λ1/ρ1``
     work : ndarray, (4, B, H)
     sums : ndarray, (chunks, 3, 7), float64; the first two constraints
+    active : ndarray, (T,), int64
     bounds : ndarray, (chunks + 1,), int64
     """
     steps, _, hidden = a.shape
-    left = z.shape[2] - 1 - hidden
+    left = z.shape[2] - hidden
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        driven, fresh = work[0, part], work[1, part]
-        value, old_value = work[2, part], work[3, part]
         sums[chunk, :2, :] = 0
         for t in range(steps):
+            part = begun(active, t, bounds[chunk], bounds[chunk + 1])
+            driven, fresh = work[0, part], work[1, part]
+            value, old_value = work[2, part], work[3, part]
             old, l1, l2 = a[t, part], lambda1[t, part], lambda2[t, part]
-            states = z[t + 1, part, left : left + hidden]
+            states = z[t + 1, part, left:]
             drive(z, tokens, theta_t, t, part, driven)
             old_value[:] = old
             activate(activation, old_value)
@@ -327,66 +339,67 @@ def _aim_outputs(driven, o, lambda_, rho, relaxation):
             lambda_[i, j] = take * driven[i, j] + keep * o[i, j] - lambda_[i, j] * inverse
 
 
-@jit(parallel=True)
-def update_outputs_softmax(
-    rows, phi, labels, o, lambda_, rho, relaxation, targets, work, losses, sums, bounds
-):
-    """All outputs, ``o = prox_{ℓ/ρ3}(Φ [s; 1] − λ3/ρ3)`` for softmax cross-entropy, then λ3.
-
-    Afterwards ``∇ℓ(o) + λ3 = 0`` holds.
-
-    Parameters
-    ----------
-    rows : ndarray, (r, n)
-        Rows of z whose last H + 1 columns are read.
-    phi : ndarray, (C, H + 1)
-    labels : ndarray, (r,), int64
-    o, lambda_ : ndarray, (r, C); overwritten
-    rho, relaxation : float
-    targets : ndarray, (r, C); overwritten with ``o + λ3/ρ3``
-    work : ndarray, (2, r, C)
-    losses : ndarray, (chunks,), float64; overwritten with the sums of losses
-    sums : ndarray, (chunks, 3, 7), float64; the third constraint
-    bounds : ndarray, (chunks + 1,), int64
-        Cut of the rows.
-    """
-    left = rows.shape[1] - phi.shape[1]
-    for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        driven, fresh, dual = work[0, part], work[1, part], lambda_[part]
-        gemm(1.0, rows[part, left:], False, phi, True, 0.0, driven)
-        _aim_outputs(driven, o[part], dual, rho, relaxation)
-        losses[chunk] = _prox_cross_entropy_loss(dual, labels[part], 1 / rho, 1.0, fresh)
-        sums[chunk, 2, :] = 0
-        _ascend_outputs(fresh, driven, o[part], dual, targets[part], rho, sums[chunk, 2])
-
-
 @jit(reassociate=True)
-def _prox_squared(v, y, rho, out):
-    half, keep = v.dtype.type(0.5), v.dtype.type(rho / (1 + rho))
-    take, total = v.dtype.type(1 / (1 + rho)), 0.0
+def _prox_squared(v, y, step, weight, out):
+    """Prox of ``weight |x - y|² / 2``, and its value there."""
+    weight, total, one = like(weight, v), 0.0, v.dtype.type(1)
     for i in range(len(v)):
+        tau = v.dtype.type(step) * at(weight, i)
+        keep, take, row = one / (one + tau), tau / (one + tau), one - one
         for j in range(v.shape[1]):
             out[i, j] = keep * v[i, j] + take * y[i, j]
             gap = out[i, j] - y[i, j]
-            total += half * gap * gap
+            row += gap * gap
+        total += 0.5 * at(weight, i) * row
     return total
 
 
+@jit(internal=True)
+def _prox_of_loss(v, y, step, weights, out):
+    if y.ndim == 1:  # known when it is compiled
+        return _prox_cross_entropy_loss(v, y, step, weights, out)
+    return _prox_squared(v, y, step, weights, out)
+
+
 @jit(parallel=True)
-def update_outputs_squared(
-    rows, phi, y, o, lambda_, rho, relaxation, targets, work, losses, sums, bounds
+def update_outputs(
+    z, phi, y, weights, o, lambda_, rho, relaxation, targets, work, losses, sums, active, bounds
 ):
-    """As `update_outputs_softmax` for the squared loss, with targets (r, C)."""
-    left = rows.shape[1] - phi.shape[1]
+    """All outputs, ``o = prox_{ℓ/ρ3}(Φ [1; s] − λ3/ρ3)``, then λ3. Afterwards ``∇ℓ(o) + λ3 = 0``.
+
+    Parameters
+    ----------
+    z : ndarray, (T + 1, B, n)
+        Its last H + 1 columns are read.
+    phi : ndarray, (C, 1 + H)
+    y : ndarray, (L B,) int64, or (L B, C)
+        Labels for the softmax cross-entropy, numbers for the squared loss.
+    weights : ndarray, (L B,), or None for ones
+        Of the losses.
+    o, lambda_ : ndarray, (L, B, C); overwritten
+    rho, relaxation : float
+    targets : ndarray, (L, B, C); overwritten with ``o + λ3/ρ3``
+    work : ndarray, (2, L, B, C)
+    losses : ndarray, (chunks,), float64; overwritten with the sums of losses
+    sums : ndarray, (chunks, 3, 7), float64; the third constraint
+    active : ndarray, (T,), int64
+    bounds : ndarray, (chunks + 1,), int64
+    """
+    outputs, batch, _ = o.shape
+    left, first = z.shape[2] - phi.shape[1], z.shape[0] - 1 - outputs
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        driven, fresh, dual = work[0, part], work[1, part], lambda_[part]
-        gemm(1.0, rows[part, left:], False, phi, True, 0.0, driven)
-        _aim_outputs(driven, o[part], dual, rho, relaxation)
-        losses[chunk] = _prox_squared(dual, y[part], rho, fresh)
+        losses[chunk] = 0
         sums[chunk, 2, :] = 0
-        _ascend_outputs(fresh, driven, o[part], dual, targets[part], rho, sums[chunk, 2])
+        for place in range(outputs):
+            part = begun(active, first + place, bounds[chunk], bounds[chunk + 1])
+            driven, fresh, dual = work[0, place, part], work[1, place, part], lambda_[place, part]
+            gemm(1.0, z[first + place + 1, part, left:], False, phi, True, 0.0, driven)
+            _aim_outputs(driven, o[place, part], dual, rho, relaxation)
+            own = slice(place * batch + part.start, place * batch + part.stop)
+            losses[chunk] += _prox_of_loss(dual, y[own], 1 / rho, some_or_one(weights, own), fresh)
+            _ascend_outputs(
+                fresh, driven, o[place, part], dual, targets[place, part], rho, sums[chunk, 2]
+            )
 
 
 @jit(reassociate=True)
@@ -407,27 +420,28 @@ def _add_sums(left, right, lambda_, weight, sums):
 
 
 @jit(parallel=True)
-def measure(z, tokens, theta_t, a, lambda1, lambda2, w1, w2, activation, work, sums, bounds):
+def measure(
+    z, tokens, theta_t, a, lambda1, lambda2, w1, w2, activation, work, sums, active, bounds
+):
     """Sums over the first two constraints as all variables are; the changes are left alone.
 
     Parameters
     ----------
-    z, tokens, theta_t, a, lambda1, lambda2, activation, sums, bounds
+    z, tokens, theta_t, a, lambda1, lambda2, activation, sums, active, bounds
         As in `update_preactivations`.
     w1, w2 : ndarray, (T + 1,) or longer
         Penalties of every step.
     work : ndarray, (2, B, H) or longer
     """
     steps, _, hidden = a.shape
-    left = z.shape[2] - 1 - hidden
+    left = z.shape[2] - hidden
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        driven, value = work[0, part], work[1, part]
         for c in range(2):
             sums[chunk, c, :CHANGE] = 0
             sums[chunk, c, PENALTY] = 0
         for t in range(steps):
-            states = z[t + 1, part, left : left + hidden]
+            part = begun(active, t, bounds[chunk], bounds[chunk + 1])
+            driven, value, states = work[0, part], work[1, part], z[t + 1, part, left:]
             drive(z, tokens, theta_t, t, part, driven)
             value[:] = a[t, part]
             activate(activation, value)
@@ -436,17 +450,18 @@ def measure(z, tokens, theta_t, a, lambda1, lambda2, w1, w2, activation, work, s
 
 
 @jit(parallel=True)
-def measure_outputs(rows, phi, o, lambda_, w3, work, sums, bounds):
+def measure_outputs(z, phi, o, lambda_, w3, work, sums, active, bounds):
     """Sums over the third constraint; ``w3`` (L,) holds the penalties of the steps with outputs.
 
-    Other arguments as in `update_outputs_softmax`, with ``work`` (r, C).
+    Other arguments as in `update_outputs`, with ``work`` (L, B, C).
     """
-    left, batch = rows.shape[1] - phi.shape[1], len(rows) // len(w3)
+    outputs = len(o)
+    left, first = z.shape[2] - phi.shape[1], z.shape[0] - 1 - outputs
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        gemm(1.0, rows[part, left:], False, phi, True, 0.0, work[part])
         sums[chunk, 2, :CHANGE] = 0
         sums[chunk, 2, PENALTY] = 0
-        for i in range(bounds[chunk], bounds[chunk + 1]):
-            one = slice(i, i + 1)
-            _add_sums(o[one], work[one], lambda_[one], w3[i // batch], sums[chunk, 2])
+        for place in range(outputs):
+            part = begun(active, first + place, bounds[chunk], bounds[chunk + 1])
+            driven = work[place, part]
+            gemm(1.0, z[first + place + 1, part, left:], False, phi, True, 0.0, driven)
+            _add_sums(o[place, part], driven, lambda_[place, part], w3[place], sums[chunk, 2])

@@ -18,7 +18,7 @@ from ..core.blas import gemm
 from ..core.jit import jit
 from ..core.rows import row
 from ..operators.activations import RELU, SIGMOID, TANH, activate, times_derivative
-from .exact_blocks import drive
+from .exact_blocks import begun, drive
 
 HALVINGS = 10
 """Proposals of a step, each half of the one before; the last one is to stay."""
@@ -138,25 +138,23 @@ def _step_state(
 ):
     """One linearised step of the states after step t, given the pull of step t + 1."""
     hidden = a.shape[2]
-    left = z.shape[2] - 1 - hidden
-    recurrent = theta[:, theta.shape[1] - 1 - hidden : theta.shape[1] - 1]
-    states, gradient = z[t + 1, part, left : left + hidden], work[1]
+    left, recurrent = z.shape[2] - hidden, theta[:, theta.shape[1] - hidden :]
+    states, gradient = z[t + 1, part, left:], work[1]
     _state_gradient(states, a[t, part], lambda2[t, part], w2, activation, work[0], gradient)
     if has_next:
         gemm(-1.0, pull, False, recurrent, False, 1.0, gradient)
     if len(output_gradient) > 0:
-        gemm(-1.0, output_gradient, False, phi[:, :hidden], False, 1.0, gradient)
+        gemm(-1.0, output_gradient, False, phi[:, 1:], False, 1.0, gradient)
     _step_states(states, gradient, tau)
 
 
 @jit
 def _output_gradient(z, t, part, first_output, o, lambda3, phi, w3, work):
-    """``λ3 + w3 (o − Φ [s; 1])`` after step t; no rows where it has no output."""
-    hidden = phi.shape[1] - 1
+    """``λ3 + w3 (o − Φ [1; s])`` after step t; no rows where it has no output."""
     out = work[part]
     if t < first_output:
         return out[:0]
-    left = z.shape[2] - 1 - hidden
+    left = z.shape[2] - phi.shape[1]
     gemm(1.0, z[t + 1, part, left:], False, phi, True, 0.0, out)
     factor = out.dtype.type(w3)
     own, dual = o[t - first_output, part], lambda3[t - first_output, part]
@@ -169,17 +167,16 @@ def _output_gradient(z, t, part, first_output, o, lambda3, phi, w3, work):
 @jit
 def _edge_pull(z, part, edge, theta, weight, hidden, out):
     """``edge − w1 s_T Wᵀ``: the pull of the step after the window."""
-    left = z.shape[2] - 1 - hidden
-    recurrent = theta[:, theta.shape[1] - 1 - hidden : theta.shape[1] - 1]
+    left, recurrent = z.shape[2] - hidden, theta[:, theta.shape[1] - hidden :]
     out[:] = edge[part]
-    states = z[z.shape[0] - 1, part, left : left + hidden]
+    states = z[z.shape[0] - 1, part, left:]
     gemm(-weight, states, False, recurrent, True, 1.0, out)
 
 
 @jit(parallel=True)
 def sweep_backward(
     z, tokens, theta, theta_t, phi, a, lambda1, lambda2, o, lambda3, edge, w1, w2, w3, taus,
-    activation, work, output_work, bounds,
+    activation, work, output_work, active, bounds,
 ):  # fmt: skip
     """For t = T..1: a linearised step of s_t, then of a_t.
 
@@ -190,7 +187,7 @@ def sweep_backward(
     z : ndarray, (T + 1, B, n)
         Its states s_1..s_T are overwritten.
     tokens : ndarray, (T, B), integers; (0, 0) for dense inputs
-    theta, theta_t, phi : ndarray, (H, D + H + 1), its transpose, and (C, H + 1)
+    theta, theta_t, phi : ndarray, (H, D + 1 + H), its transpose, and (C, 1 + H)
     a : ndarray, (T, B, H); overwritten
     lambda1, lambda2 : ndarray, (T, B, H)
     o, lambda3 : ndarray, (L, B, C)
@@ -203,14 +200,15 @@ def sweep_backward(
     activation : int
     work : ndarray, (6, B, H)
     output_work : ndarray, (B, C)
+    active : ndarray, (T,), int64
     bounds : ndarray, (chunks + 1,), int64
     """
     steps, _, hidden = a.shape
-    left = z.shape[2] - 1 - hidden
+    left = z.shape[2] - hidden
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        own, pull, driven = work[:4, part], work[4, part], work[5, part]
         for t in range(steps - 1, -1, -1):
+            part = begun(active, t, bounds[chunk], bounds[chunk + 1])
+            own, pull, driven = work[:4, part], work[4, part], work[5, part]
             has_next = t < steps - 1 or len(edge) > 0
             if t < steps - 1:
                 _pull(a[t + 1, part], driven, lambda1[t + 1, part], w1[t + 1], pull)
@@ -225,7 +223,7 @@ def sweep_backward(
             )  # fmt: skip
             drive(z, tokens, theta_t, t, part, driven)
             _step_preactivations(
-                a[t, part], driven, z[t + 1, part, left : left + hidden], lambda1[t, part],
+                a[t, part], driven, z[t + 1, part, left:], lambda1[t, part],
                 lambda2[t, part], w1[t], w2[t], activation, own,
             )  # fmt: skip
 
@@ -233,21 +231,21 @@ def sweep_backward(
 @jit(parallel=True)
 def sweep_forward(
     z, tokens, theta, theta_t, phi, a, lambda1, lambda2, o, lambda3, edge, w1, w2, w3, taus,
-    activation, work, output_work, bounds,
+    activation, work, output_work, active, bounds,
 ):  # fmt: skip
     """For t = 1..T: a linearised step of a_t, then of s_t. Arguments as in `sweep_backward`.
 
     Limited by flops: 2 T B H (2D + 3H + 2), and 4 L B C H for the outputs.
     """
     steps, _, hidden = a.shape
-    left = z.shape[2] - 1 - hidden
+    left = z.shape[2] - hidden
     for chunk in prange(len(bounds) - 1):
-        part = slice(bounds[chunk], bounds[chunk + 1])
-        own, pull, driven = work[:4, part], work[4, part], work[5, part]
         for t in range(steps):
+            part = begun(active, t, bounds[chunk], bounds[chunk + 1])
+            own, pull, driven = work[:4, part], work[4, part], work[5, part]
             drive(z, tokens, theta_t, t, part, driven)
             _step_preactivations(
-                a[t, part], driven, z[t + 1, part, left : left + hidden], lambda1[t, part],
+                a[t, part], driven, z[t + 1, part, left:], lambda1[t, part],
                 lambda2[t, part], w1[t], w2[t], activation, own,
             )  # fmt: skip
             has_next = t < steps - 1 or len(edge) > 0

@@ -21,7 +21,9 @@ from numba import prange
 
 from ..core.jit import jit
 from ..core.rows import row
-from .weights import TINY_PENALTY
+
+TINY_PENALTY = 1e-30
+"""A penalty below this is rounding: no multiplier has reached the unit, and it stays."""
 
 
 class TokenSums(NamedTuple):
@@ -186,7 +188,7 @@ def step(rows, sums, distinct, alpha, rho, start, stop):
     alpha : float
         Weight of the past in the average.
     rho : ndarray, (H,), float64
-        Units with a penalty below `weights.TINY_PENALTY` stay.
+        Units with a penalty below `TINY_PENALTY` stay.
     start, stop : int
     """
     real = rows.values.dtype.type

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.core import config, types
+from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
 from numpy.typing import ArrayLike
 
-from ..core.arguments import array, count, destination, number
-from ..core.jit import either, jit
+from ..core.arguments import Reals, array, count, destination, number
+from ..core.jit import config, either, jit
 from ..core.kinds import NUMBER, Door, read, written
 
 SOLVED, MAX_ITER, INDEFINITE, DIVERGED = range(4)

@@ -17,12 +17,13 @@ def test_forward_passes_equal_the_twin(activation, tokens):
     """More steps and cases than one internal window holds would be slow here: see below."""
     rng = np.random.default_rng(0)
     net = RNN(3, 5, 2, activation, dtype="float64")
-    net.theta[:, -1] = rng.standard_normal(5)
+    net.bias[:] = rng.standard_normal(5)
     X = rng.integers(0, 3, (4, 6)) if tokens else rng.standard_normal((4, 6, 3))
     dense = reference.one_hot(X, 3) if tokens else X
     _, states = reference.simulate(net.theta, activation, dense)
     np.testing.assert_allclose(net.simulate(X), states, rtol=1e-13, atol=1e-15)
-    outputs = states @ net.phi[:, :-1].T + net.phi[:, -1]
+    net.offset[:] = rng.standard_normal(2)
+    outputs = states @ net.phi[:, 1:].T + net.phi[:, 0]
     np.testing.assert_allclose(net.predict(X, readout="all"), outputs, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(net.predict(X), outputs[:, -1], rtol=1e-12, atol=1e-14)
 
@@ -63,12 +64,12 @@ def test_the_readout_is_the_one_that_was_trained(tmp_path):
 
 def test_initial_weights():
     net = RNN(30, 200, 10, gain=2.5, dtype="float64")
-    U, W, b = net.theta[:, :30], net.theta[:, 30:-1], net.theta[:, -1]
+    U, b, W = net.theta[:, :30], net.theta[:, 30], net.theta[:, 31:]
     np.testing.assert_allclose(W @ W.T, 2.5**2 * np.eye(200), atol=1e-10)
     assert U.std() == pytest.approx(1 / 30**0.5, rel=0.05)
-    assert net.phi[:, :-1].std() == pytest.approx(1 / 200**0.5, rel=0.1)
+    assert net.phi[:, 1:].std() == pytest.approx(1 / 200**0.5, rel=0.1)
     assert not b.any()
-    assert not net.phi[:, -1].any()
+    assert not net.phi[:, 0].any()
     assert net.parameters == 200 * 231 + 10 * 201
     other = RNN(30, 200, 10, gain=2.5, dtype="float64", seed=1)
     assert not np.array_equal(net.theta, other.theta)
@@ -92,7 +93,7 @@ def test_mistakes_are_named(arguments, message):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_file_round_trip(tmp_path, dtype):
     net = RNN(3, 5, 2, "relu", 0.7, 4, dtype)
-    net.theta[:, -1] = 1
+    net.bias[:] = 1
     net.task = {"name": "mine", "alphabet": "äb"}
     net.save(tmp_path / "net.safetensors")
     read = RNN.load(tmp_path / "net.safetensors")
@@ -108,7 +109,7 @@ def test_file_has_torch_names(tmp_path):
     net = RNN(3, 5, 2)
     net.save(tmp_path / "net.safetensors")
     weights = load_file(tmp_path / "net.safetensors")
-    np.testing.assert_array_equal(weights["rnn.weight_hh_l0"], net.theta[:, 3:8])
+    np.testing.assert_array_equal(weights["rnn.weight_hh_l0"], net.theta[:, 4:])
     assert {name: w.shape for name, w in weights.items()} == {
         "rnn.weight_ih_l0": (5, 3),
         "rnn.weight_hh_l0": (5, 5),
@@ -138,7 +139,7 @@ def test_two_biases_are_summed():
     weights = net.state_dict()
     weights["rnn.bias_hh_l0"] += 2
     net.load_state_dict(weights)
-    assert (net.theta[:, -1] == 2).all()
+    assert (net.bias == 2).all()
     del weights["readout.bias"]
     with pytest.raises(ValueError, match=r"weights are \['readout.weight', 'rnn.bias_hh_l0'"):
         net.load_state_dict(weights)
