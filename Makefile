@@ -1,6 +1,6 @@
 # make demo         train on scikit-learn's digits, with progress, result and pictures
 # make test         run the test suite
-# make lint         check style and format
+# make lint         check style, format and types
 # make bench        microbenchmarks of the kernels and their peers, stored in bench/results
 # make test-peers   the tests beside pyproximal, cvxpy and torch, which make test leaves out
 # make test-lowest  a slice of the suite on the lowest versions that pyproject.toml names
@@ -23,6 +23,9 @@ test: .venv/.dev .venv/mpich/.done
 
 lint: .venv/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@rm -rf build/rooms && mkdir -p build/rooms/fastadmm
+	@ln -s $(CURDIR)/fastadmm/* $(CURDIR)/kernels $(CURDIR)/mpi build/rooms/fastadmm
+	@$(BIN)/pyright
 
 # A part of the benchmarks, chosen by ARGS, leaves the stored results alone.
 bench: .venv/.peers
@@ -32,12 +35,14 @@ bench: .venv/.peers
 test-peers: .venv/.peers
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m peers $(ARGS)
 
-# What says most of other versions in a minute: compiled code, BLAS, files, the command line, ranks.
-SLICE := tests/fastadmm/test_golden.py tests/fastadmm/test_network.py tests/kernels/test_blas.py \
-    tests/kernels/test_kinds.py tests/fastadmm/test_command_line.py::test_train_digits \
-    tests/mpi/test_ranks.py::test_command_line_over_ranks
+# What says most of other versions in a minute: the command line from data to picture, iterates,
+# ranks, model files, BLAS, and kernels in a user's compiled code.
+SLICE := $(addprefix tests/,fastadmm/test_command_line.py::test_train_digits \
+    fastadmm/test_command_line.py::test_help_lists_the_commands fastadmm/test_golden.py \
+    mpi/test_ranks.py::test_command_line_over_ranks fastadmm/test_network.py kernels/test_blas.py \
+    kernels/test_matrix_free.py::test_callable_from_cached_user_code)
 
-# Numba's cache does not tell versions apart that compile at the same time: each has its own.
+# Environments that compile at the same time would overwrite each other's cached kernels.
 slice = FASTADMM_CACHE=$(CURDIR)/.venv/$(1)/cache OMP_WAIT_POLICY=passive \
     .venv/$(1)/bin/python -m pytest $(or $(ARGS),$(SLICE))
 
