@@ -1,13 +1,17 @@
-# make demo    train on scikit-learn's digits, with progress, result and pictures
-# make test    run the test suite
-# make lint    check style and format
-# make bench   microbenchmarks of the kernels and their peers, stored in bench/results
+# make demo         train on scikit-learn's digits, with progress, result and pictures
+# make test         run the test suite
+# make lint         check style, format and types
+# make bench        microbenchmarks of the kernels and their peers, stored in bench/results
+# make test-peers   the tests beside pyproximal, cvxpy and torch, which make test leaves out
+# make test-lowest  a slice of the suite on the lowest versions that pyproject.toml names
+# make test-3.13    the same on another interpreter, and the newest versions for it
 # Each sets itself up in .venv; PYTHON chooses the interpreter (3.11 or later).
 
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench clean test-peers test-lowest
 
 demo: .venv/.demo
 	@$(BIN)/fastadmm train digits --out demo
@@ -19,11 +23,34 @@ test: .venv/.dev .venv/mpich/.done
 
 lint: .venv/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@rm -rf build/rooms && mkdir -p build/rooms/fastadmm
+	@ln -s $(CURDIR)/fastadmm/* $(CURDIR)/kernels $(CURDIR)/mpi build/rooms/fastadmm
+	@$(BIN)/pyright
 
 # A part of the benchmarks, chosen by ARGS, leaves the stored results alone.
 bench: .venv/.peers
 	@$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median \
 	    $(or $(ARGS),-q --benchmark-json=bench/results/kernels.json)
+
+test-peers: .venv/.peers
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m peers $(ARGS)
+
+# What says most of other versions in a minute: the command line from data to picture, iterates,
+# ranks, model files, BLAS, and kernels in a user's compiled code.
+SLICE := $(addprefix tests/,fastadmm/test_command_line.py::test_train_digits \
+    fastadmm/test_command_line.py::test_help_lists_the_commands fastadmm/test_golden.py \
+    mpi/test_ranks.py::test_command_line_over_ranks fastadmm/test_network.py kernels/test_blas.py \
+    kernels/test_matrix_free.py::test_callable_from_cached_user_code)
+
+# Environments that compile at the same time would overwrite each other's cached kernels.
+slice = FASTADMM_CACHE=$(CURDIR)/.venv/$(1)/cache OMP_WAIT_POLICY=passive \
+    .venv/$(1)/bin/python -m pytest $(or $(ARGS),$(SLICE))
+
+test-lowest: .venv/lowest/.done
+	@$(call slice,lowest)
+
+test-3.%: .venv/3.%/.done
+	@$(call slice,3.$*)
 
 clean:
 	rm -rf .venv demo build dist *.egg-info
@@ -34,21 +61,33 @@ clean:
 	@$(PYTHON) -m venv .venv
 
 .venv/.demo: pyproject.toml | .venv/bin/python
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[plot,sklearn]'
+	@$(BIN)/python $(INSTALL) --editable '.[plot,sklearn]'
 	@touch $@
 
 .venv/.peers: pyproject.toml | .venv/bin/python
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,peers]'
+	@$(BIN)/python $(INSTALL) --editable '.[dev,peers]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python $(INSTALL) --editable '.[dev]'
 	@touch $@
 
 # An environment that has MPICH, and all else from the main one.
 .venv/mpich/.done: .venv/.dev
 	@$(PYTHON) -m venv .venv/mpich
-	@.venv/mpich/bin/pip install --quiet --disable-pip-version-check mpi4py mpich
+	@.venv/mpich/bin/python $(INSTALL) mpi4py mpich
 	@$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(' + repr(sysconfig.get_path('purelib')) + ')')" \
 	    > $$(.venv/mpich/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/shared.pth
+	@touch $@
+
+.venv/lowest/.done: pyproject.toml .ci/lowest.py | .venv/bin/python
+	@$(BIN)/python -m venv .venv/lowest
+	@$(BIN)/python .ci/lowest.py > .venv/lowest/requirements.txt
+	@.venv/lowest/bin/python $(INSTALL) --requirement .venv/lowest/requirements.txt --editable .
+	@touch $@
+
+.PRECIOUS: .venv/3.%/.done
+.venv/3.%/.done: pyproject.toml
+	@python3.$* -m venv .venv/3.$*
+	@.venv/3.$*/bin/python $(INSTALL) --upgrade --upgrade-strategy eager --editable '.[test]'
 	@touch $@

@@ -1,6 +1,6 @@
 """What the default settings reach, through the command line: digits, MNIST, text, adding.
 
-python bench/accuracy.py DATA     DATA holds mnist/ and text/; writes results/accuracy.json
+python -m bench.accuracy DATA     DATA holds mnist/ and text/; writes results/accuracy.json
 """
 
 import json
@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from statistics import mean, median
 
-import machine
+from bench import machine
 
 GAINS = (0.01, 0.1, 0.5, 1, 2, 4, 8)
 SEEDS = range(5)

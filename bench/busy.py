@@ -1,6 +1,6 @@
 """Seconds of a step where another process keeps a core busy, and where none does.
 
-python bench/busy.py           writes results/busy.json
+python -m bench.busy           writes results/busy.json
 
 Each measurement is a process of its own, since OpenMP reads once how its threads are to wait; they
 alternate, so that all meet the same machine. "Spinning" is how GNU OpenMP's threads wait where
@@ -13,9 +13,9 @@ import subprocess
 import sys
 from statistics import median
 
-import machine
 import numpy as np
 
+from bench import machine
 from fastadmm import RNN, fit
 from fastadmm.threads import WAITING
 
@@ -48,7 +48,7 @@ def measure(steps, batch, inputs, hidden, threads):
 def one(shape, threads, variables):
     """Seconds of a step, in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if k not in WAITING}
-    command = [sys.executable, __file__, *map(str, (*SHAPES[shape], threads))]
+    command = [sys.executable, "-m", "bench.busy", *map(str, (*SHAPES[shape], threads))]
     return float(subprocess.check_output(command, env={**environment, **variables}))
 
 

@@ -1,8 +1,9 @@
 """What all microbenchmarks share: one thread, and results stored with the facts of the machine."""
 
-import machine
 import pytest
 from threadpoolctl import threadpool_limits
+
+from bench import machine
 
 
 @pytest.fixture(autouse=True)

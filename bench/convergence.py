@@ -1,10 +1,9 @@
 """Convergence of `block` and `admmirnn` on all digits at once: accuracy, residuals, certificates.
 
-python bench/convergence.py         writes results/convergence.json
+python -m bench.convergence         writes results/convergence.json
 """
 
-import machine
-
+from bench import machine
 from fastadmm import RNN, datasets, fit
 
 ITERATIONS = {"block": {1: 200, 0.1: 1000, 0.5: 1000, 2: 1000}, "admmirnn": {1: 1000}}

@@ -1,6 +1,6 @@
 """The cost model against the clock: iterations on one and on two ranks, sums over two.
 
-python bench/cost_model.py        writes results/cost_model.json; needs mpirun for the second part
+python -m bench.cost_model        writes results/cost_model.json; needs mpirun for the second part
 """
 
 import json
@@ -12,12 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-import machine
 import numpy as np
 from fastadmm.mpi import cost, launch
 from fastadmm.mpi.machine import Machine, calibrate
 
+from bench import machine
 from fastadmm import RNN, fit, plan
+from fastadmm.solvers import counts
 
 EPOCHS = 20
 
@@ -68,8 +69,8 @@ def iterations():
     for work in SHAPES:
         seconds = measured(work)
         own = Machine(**plan.rates(work))
-        predicted = cost.predict(work, "condensed", cost.Layout(1, 1), own).seconds
-        foreign = cost.predict(work, "condensed", cost.Layout(1, 1), first).seconds
+        predicted = cost.predict(work, counts(work, "condensed"), cost.Layout(1, 1), own).seconds
+        foreign = cost.predict(work, counts(work, "condensed"), cost.Layout(1, 1), first).seconds
         print(
             f"T {work.steps} B {work.batch} D {work.inputs} H {work.hidden}: "
             f"{1e3 * seconds:.2f} ms, predicted {predicted / seconds:.2f} of it, "
@@ -88,7 +89,7 @@ def reductions():
     network = calibrate(comm)
     found = []
     for work in SHAPES:
-        numbers = np.zeros(round(cost.counts(work, "condensed").reduced), np.float32)
+        numbers = np.zeros(round(counts(work, "condensed").reduced), np.float32)
         total, times = np.empty_like(numbers), []
         from mpi4py import MPI
 
@@ -113,7 +114,7 @@ def grids(comm, work):
     for layout in (cost.Layout(1, comm.size), cost.Layout(comm.size, 1, 8)):
         grid = layout.time, layout.batch
         seconds = measured(work, comm=comm, grid=grid, micro_batches=layout.micro_batches)
-        predicted = cost.predict(work, "condensed", layout, numbers).seconds
+        predicted = cost.predict(work, counts(work, "condensed"), layout, numbers).seconds
         yield {
             "work": asdict(work),
             "layout": asdict(layout),
@@ -128,7 +129,7 @@ def launched(ranks):
     mpirun = shutil.which("mpirun", path=path)
     if mpirun is None:
         return None
-    command = [mpirun, "-n", str(ranks), sys.executable, __file__, "reductions"]
+    command = [mpirun, "-n", str(ranks), sys.executable, "-m", "bench.cost_model", "reductions"]
     found = json.loads(subprocess.check_output(command, text=True))
     for each in found["all_reduce"]:
         print(

@@ -6,26 +6,17 @@ import inspect
 import itertools
 import re
 
-import machine
-
+from bench import machine
 from fastadmm import kernels
 
 GROUPS = {
-    "Penalties": ("penalties", "groups", "nonconvex", "variation", "spectral"),
-    "Sets": ("projections", "affine"),
-    "Losses": ("pointwise_losses", "loss_proxes", "cross_entropy"),
-    "Activations": ("pointwise_activations", "activation_proxes"),
-    "Linear systems": (
-        "grams",
-        "cholesky",
-        "ridge",
-        "low_rank",
-        "tokens",
-        "tridiagonal",
-        "matrix_free",
-    ),
+    "Penalties": "operators penalties groups nonconvex variation spectral",
+    "Sets": "operators projections affine",
+    "Losses": "operators pointwise_losses loss_proxes cross_entropy",
+    "Activations": "operators pointwise_activations activation_proxes",
+    "Linear systems": "systems grams cholesky ridge low_rank tokens tridiagonal matrix_free",
 }
-"""Modules of the kernels under the headings of the page."""
+"""The room and its modules under the headings of the page."""
 
 
 def _paragraphs(function):
@@ -121,10 +112,11 @@ def _row(name):
 def catalogue():
     """All public names: what they compute, for what, at what cost, and how compiled code calls."""
     lines = []
-    for heading, modules in GROUPS.items():
+    for heading, group in GROUPS.items():
         lines += ["", f"### {heading}"]
+        room, *modules = group.split()
         for module in modules:
-            text = importlib.import_module(f"fastadmm.kernels.{module}").__doc__
+            text = importlib.import_module(f"fastadmm.kernels.{room}.{module}").__doc__
             lines += ["", " ".join(text.split("\n\n")[0].split()).replace("``", "`"), ""]
             lines += ["| name | formula | domain | dtypes | cost | in compiled code |"]
             lines += ["|---|---|---|---|---|---|"]
@@ -214,7 +206,7 @@ def _if_stored(make):
 
 
 BLOCKS = (
-    "states", "weights", "token_weights", "condensed_step", "state_blocks", "linearised_blocks",
+    "recurrence", "maps", "token_weights", "sums", "exact_blocks", "linearised_blocks",
 )  # fmt: skip
 """Modules of the blocks that the solvers are made of."""
 
@@ -223,7 +215,7 @@ def blocks():
     """Blocks of the solvers: what each kernel does, and what limits it."""
     lines = ["| module | kernel | does | limited by |", "|---|---|---|---|"]
     for name in BLOCKS:
-        module = importlib.import_module(f"fastadmm.kernels.{name}")
+        module = importlib.import_module(f"fastadmm.kernels.recurrent.{name}")
         for key, kernel in vars(module).items():
             function = getattr(kernel, "py_func", None)
             if key[0] == "_" or function is None or function.__module__ != module.__name__:

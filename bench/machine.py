@@ -9,8 +9,8 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-from fastadmm.report import versions
 from fastadmm.threads import available_cores
+from fastadmm.version import versions
 
 RESULTS = Path(__file__).parent / "results"
 

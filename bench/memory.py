@@ -1,6 +1,6 @@
 """Peak memory of training steps, ours and torch's: growth of the resident set in a new process.
 
-python bench/memory.py            writes results/memory.json (Linux)
+python -m bench.memory            writes results/memory.json (Linux)
 
 Each side loads its libraries, makes the same data and takes one step of a tiny network first. What
 counts is how far the peak then rises above the resident set while steps run at full size.
@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 from statistics import median
 
-import machine
 import numpy as np
-import peers
 
+from bench import machine, peers
 from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H
@@ -65,7 +64,7 @@ def main():
     for shape in SHAPES:
         found = {}
         for side in ("condensed", "torch"):
-            command = [sys.executable, __file__, side, *map(str, shape)]
+            command = [sys.executable, "-m", "bench.memory", side, *map(str, shape)]
             runs = [json.loads(subprocess.check_output(command)) for _ in range(ROUNDS)]
             found[side] = median(runs)
         results.append({"shape": shape, "mebibytes": found})

@@ -1,6 +1,6 @@
 """Tables of docs/parallel.md: speed on two ranks, a long stream, slowed ranks."""
 
-import machine
+from bench import machine
 
 
 def scaling():

@@ -10,16 +10,17 @@ import numpy as np
 def condensed_step(X, y, size, hidden, classes, threads):
     """One step of the default solver, on mini-batches of up to ``size`` cases."""
     from fastadmm import RNN
+    from fastadmm.batches import Batch
     from fastadmm.problem import make_problem
     from fastadmm.solvers.condensed import Condensed
 
     net = RNN(X.shape[2], hidden, classes)
-    problem, X, y = make_problem(net, X, y)
+    problem, data = make_problem(net, X, y)
     steps = X.shape[1]
     solver = Condensed(net, problem, Condensed.Options(), size, steps, 10**6, threads)
 
     def step(cases):
-        solver.step(X, y, cases, 0, steps)
+        solver.step(Batch.alone(data, cases))
 
     return step
 
@@ -33,7 +34,7 @@ def products_step(X, size, hidden):
     rng = np.random.default_rng(0)
     z, lambda_ = rng.random((rows, n), np.float32), rng.random((rows, hidden), np.float32)
     theta, out = rng.random((hidden, n), np.float32), np.empty((rows, hidden), np.float32)
-    recurrent, sums = np.ascontiguousarray(theta[:, -hidden - 1 : -1]), np.empty_like(theta)
+    recurrent, sums = np.ascontiguousarray(theta[:, -hidden:]), np.empty_like(theta)
 
     def step(cases):
         np.matmul(z, theta.T, out=out)

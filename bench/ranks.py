@@ -12,8 +12,8 @@ from fastadmm.threads import available_cores
 ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
-def launch(script, size, *arguments):
-    """Run a script on so many ranks, one thread each; Open MPI's launcher."""
+def launch(module, size, *arguments):
+    """Run a module on so many ranks, one thread each; Open MPI's launcher."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     mpirun = shutil.which("mpirun", path=path)
     options = ["--oversubscribe", "--bind-to", "none"]
@@ -21,7 +21,7 @@ def launch(script, size, *arguments):
         options += ["--mca", "mpi_yield_when_idle", "1"]
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     subprocess.run(
-        [mpirun, *options, "-n", str(size), sys.executable, script, *map(str, arguments)],
+        [mpirun, *options, "-n", str(size), sys.executable, "-m", module, *map(str, arguments)],
         env={**os.environ, **ROOT, **threads}, check=True,
     )  # fmt: skip
 

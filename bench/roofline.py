@@ -1,6 +1,6 @@
 """Where the time of a condensed step goes, and how far each phase is from the hardware.
 
-python bench/roofline.py          writes results/roofline.json and results/roofline.png
+python -m bench.roofline          writes results/roofline.json and results/roofline.png
 
 For every shape, dtype and number of threads: the time of each phase, its useful flops and its least
 bytes, and the fractions of the matrix-product and copy rates measured in the same run. Whole steps
@@ -15,14 +15,15 @@ import time
 from collections import defaultdict
 from statistics import median
 
-import machine
 import numpy as np
-from fastadmm.kernels import condensed_step, states
+from fastadmm.kernels.recurrent import maps, recurrence
 from threadpoolctl import threadpool_limits
 
+from bench import machine
 from fastadmm import RNN
+from fastadmm.batches import Batch
 from fastadmm.problem import make_problem
-from fastadmm.solvers.condensed import Condensed, is_due
+from fastadmm.solvers.condensed import Condensed, is_due, seen
 from fastadmm.solvers.tokens import NO_TOKENS
 from fastadmm.threads import compute_threads
 
@@ -79,38 +80,36 @@ def rates(dtype, threads):
     return 2 * len(a) ** 3 / median(times["product"]), 2 * copy.nbytes / median(times["copy"])
 
 
-def phases_of(solver, X, y, cases):
+def phases_of(solver, data, cases):
     """Every phase of the solver's last step, to be run again; in their order, by name."""
     net, unfolded, k = solver.net, solver.unfolded, 100
-    steps, batch = X.shape[1], len(cases)
-    window = unfolded.window(steps, batch)
-    delta = solver._delta[: batch * net.outputs].reshape(1, batch, net.outputs)
-    targets, theta, phi = y[cases], solver.theta.arrays, solver.phi.arrays
+    batch, backward, weights = Batch.alone(data, cases), solver.backward, solver._now
+    window, targets = unfolded.window(batch.steps, len(cases)), solver.problem.targets_of(batch)
+    around = batch.active, window.sequence_bounds
 
     def window_sums(with_gram):
-        condensed_step.window_sums(
-            window.z, solver.multipliers, delta, window.tokens, with_gram, window.row_bounds,
-            window.sequence_bounds, solver.theta.sums, None, solver.phi.sums,
+        maps.window_sums(
+            seen(window, batch, backward), window.tokens, None, with_gram, solver.maps,
+            solver._parts, None,
         )  # fmt: skip
 
     def move(with_inverse):
-        memory, eta = 0.95 if with_inverse else 1.0, 1e-12
-        condensed_step.move(
-            theta, phi, *NO_TOKENS, net.inputs, 1.0, memory, with_inverse, 0.2, (0.9, 0.99), k,
-            eta, 0.98, solver._statuses,
+        memory = 0.95 if with_inverse else 1.0
+        settings = maps.Settings(k, 1e-12, 0.9, 0.99, 0.98, memory, with_inverse, 0.2, 1.0)
+        maps.move(
+            solver.maps, settings, net.columns.recurrent.start, solver.threads, *NO_TOKENS,
+            solver._statuses,
         )  # fmt: skip
 
     return {
-        "load": lambda: unfolded.load(X, cases, 0, steps),
-        "simulate": lambda: unfolded.simulate(window, net.theta),
-        "read_out": lambda: states.read_out(
-            window.output_rows(1), solver._phi_t, targets, 1 / batch, delta[0], solver.totals,
+        "load": lambda: unfolded.load(batch),
+        "simulate": lambda: unfolded.simulate(window, net.theta, batch.part, batch.active),
+        "read_out": lambda: recurrence.read_out(
+            window.z, weights.phi_t, targets, backward.delta, batch.active, backward.totals,
             window.sequence_bounds,
         ),
-        "multipliers": lambda: states.multipliers(
-            window.z, delta, solver._edge[:0], net.theta, net.phi, net.activation_code, True,
-            solver.multipliers, solver._carried, solver._squares, solver.totals,
-            window.sequence_bounds,
+        "multipliers": lambda: recurrence.multipliers(
+            net.cell, window.z, solver._edge[:0], weights, True, backward, *around
         ),
         "sums": lambda: window_sums(False),
         "sums with gram": lambda: window_sums(True),
@@ -125,7 +124,7 @@ def measure(shape, dtype, threads):
     rng = np.random.default_rng(0)
     X, y = rng.random((2 * B, T, D)).astype(dtype), rng.integers(0, CLASSES, 2 * B)
     net = RNN(D, H, CLASSES, dtype=dtype)
-    problem, X, y = make_problem(net, X, y)
+    problem, data = make_problem(net, X, y)
     times = defaultdict(list)
 
     def timed(name, call, *arguments):
@@ -139,8 +138,8 @@ def measure(shape, dtype, threads):
         while len(times["load"]) < 4 or time.perf_counter() - started < SECONDS:
             for cases in (rng.permutation(2 * B)[:B] for _ in range(4 * EVERY)):
                 due = is_due(solver.k + 1, EVERY)
-                timed("due" if due else "usual", solver.step, X, y, cases, 0, T)
-            for name, call in phases_of(solver, X, y, cases).items():
+                timed("due" if due else "usual", solver.step, Batch.alone(data, cases))
+            for name, call in phases_of(solver, data, cases).items():
                 timed(name, call)
     return summarised({name: median(values[1:]) for name, values in times.items()})
 

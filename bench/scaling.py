@@ -1,6 +1,6 @@
 """One rank and two, one thread each; and a sequence too long for one rank's share.
 
-python bench/scaling.py DATA      DATA holds mnist/; writes results/scaling.json; needs Open MPI
+python -m bench.scaling DATA      DATA holds mnist/; writes results/scaling.json; needs Open MPI
 
 Speed: rows of MNIST, 128 hidden units. In every round, one rank alone, two ranks together, and two
 copies of the one-rank run side by side: the machine's second core can give no more.
@@ -14,11 +14,10 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-import machine
 import numpy as np
-import ranks
 from mpi4py import MPI
 
+from bench import machine, ranks
 from fastadmm import RNN, datasets, fit
 
 COMM = MPI.COMM_WORLD
@@ -104,12 +103,12 @@ def main(data):
     """Start all jobs, and store what they have found."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ranks.launch(__file__, 2, "speed", data, folder / "speed.json")
+        ranks.launch("bench.scaling", 2, "speed", data, folder / "speed.json")
         write_stream(folder)
         for size in (1, 2, 4):
             for solver in ("condensed", "block"):
                 out = folder / f"{solver}{size}.json"
-                ranks.launch(__file__, size, solver, folder, out)
+                ranks.launch("bench.scaling", size, solver, folder, out)
         found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
     speeds = found.pop("speed")
     machine.store("scaling", {"speed": speeds, "stream": [found[k] for k in sorted(found)]})

@@ -2,7 +2,7 @@
 
 from statistics import geometric_mean
 
-import machine
+from bench import machine
 
 PEERS = {"torch": "torch_ratio", "JAX": "jax_ratio"}
 

@@ -1,6 +1,6 @@
 """Stability: final accuracy over initial gains and seeds, all solvers and five torch optimisers.
 
-python bench/stability.py DATA [METHOD ...]
+python -m bench.stability DATA [METHOD ...]
     DATA holds mnist/; runs all methods, or those named, writes results/stability.json, and draws
     results/stability.png; about 25 minutes on 2 cores
 
@@ -22,11 +22,11 @@ from itertools import product
 from pathlib import Path
 from statistics import mean
 
-import machine
 import numpy as np
-import torch_training
 
+from bench import machine, torch_training
 from fastadmm import RNN, datasets, fit
+from fastadmm.batches import Batch
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.solvers.condensed import Condensed
 from fastadmm.threads import compute_threads
@@ -78,19 +78,19 @@ def train_torch(net, task, name, rate, seed):
 
 def held_out(net, task):
     """Loss and accuracy on the held-out part."""
-    problem, X, y = make_problem(net, *task.held_out)
+    problem, data = make_problem(net, *task.held_out)
     with compute_threads(1):
-        return evaluate(net, problem, X, y, 1)
+        return evaluate(net, problem, data, 1)
 
 
 def multiplier_norms(net, task, cases=512):
     """Root mean square of the exact multipliers of every time step, first step first."""
-    problem, X, y = make_problem(net, task.X[:cases], task.y[:cases])
+    problem, data = make_problem(net, task.X[:cases], task.y[:cases])
     options = Condensed.Options(safeguard=False)
-    solver = Condensed(net, problem, options, len(X), X.shape[1], 1, 1)
+    solver = Condensed(net, problem, options, *data.X.shape[:2], 1, 1)
     with compute_threads(1):
-        solver.measure(X, y, np.arange(len(X)), 0, X.shape[1])
-    lambda_ = solver.multipliers[:, : len(X)].astype(float)
+        solver.measure(Batch.alone(data, np.arange(len(data.X))))
+    lambda_ = solver.backward.lambda_.astype(float)
     return [float(v) for v in np.sqrt(np.square(lambda_).mean(axis=(1, 2)))]
 
 

@@ -1,6 +1,6 @@
 """Seconds to import, and to the first step: cold, cached, warm.
 
-python bench/startup.py           writes results/startup.json
+python -m bench.startup           writes results/startup.json
 
 Cold compiles every kernel that digits needs. Compiling uses one core: on a busy machine its
 processor time says more than its wall time, so both are stored.
@@ -15,7 +15,7 @@ import tempfile
 import time
 from statistics import median
 
-import machine
+from bench import machine
 
 ROUNDS = 5
 LOAD = """

@@ -1,6 +1,6 @@
 """One whole training step against torch and JAX with Adam, alternating in one run.
 
-python bench/step_race.py         writes results/step_race.json; about 15 minutes on 2 cores, most
+python -m bench.step_race         writes results/step_race.json; about 15 minutes on 2 cores, most
                                   of them torch's compiling
 
 All gather a mini-batch from the same array, run forward, loss, backward and update. torch has its
@@ -17,13 +17,13 @@ import time
 from functools import partial
 from statistics import median
 
-import machine
 import numpy as np
-import peers
 import torch
 from fastadmm.mpi.cost import Work, useful_threads
 from threadpoolctl import threadpool_limits
 
+from bench import machine, peers
+from fastadmm.solvers import counts
 from fastadmm.threads import compute_threads
 
 SHAPES = [  # T, B, D, H
@@ -71,7 +71,7 @@ def contestants(X, y, B, H):
     """Name, context in which to run, and step of every side."""
     T = X.shape[1]
     work = Work(len(X), T, B, T, X.shape[2], H, CLASSES)
-    chosen = useful_threads(work, "condensed", 1, THREADS)
+    chosen = useful_threads(work, counts(work, "condensed"), 1, THREADS)
     ours = peers.condensed_step(X, y, B, H, CLASSES, chosen)
     runners = [("condensed", partial(compute_threads, chosen), ours)]
     for name, unroll in (("jax", 1), (f"jax, unroll {JAX_UNROLL}", JAX_UNROLL)):

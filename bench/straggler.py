@@ -1,6 +1,6 @@
 """Two ranks, one of them slowed: synchronous training against bounded staleness.
 
-python bench/straggler.py DATA    DATA holds mnist/; writes results/straggler.json and .png;
+python -m bench.straggler DATA    DATA holds mnist/; writes results/straggler.json and .png;
                                   needs Open MPI
 
 Rows of MNIST, 128 hidden units, mini-batches of 128 cut over two ranks of one thread. A delay is a
@@ -16,11 +16,10 @@ import time
 from pathlib import Path
 from statistics import median
 
-import machine
 import numpy as np
-import ranks
 from mpi4py import MPI
 
+from bench import machine, ranks
 from fastadmm import RNN, datasets, fit
 from fastadmm.solvers import SOLVERS
 
@@ -138,7 +137,7 @@ def main(data):
     """Start the job, store what it has found, and draw it."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
-        ranks.launch(__file__, 2, data, out)
+        ranks.launch("bench.straggler", 2, data, out)
         machine.store("straggler", json.loads(out.read_text()))
     draw()
 

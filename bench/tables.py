@@ -1,16 +1,13 @@
 """Tables of the documentation, written from the stored results and from the docstrings.
 
-python bench/tables.py      rewrites what stands between the markers in README.md and docs/*.md
+python -m bench.tables      rewrites what stands between the markers in README.md and docs/*.md
 """
 
 import re
 from pathlib import Path
 from statistics import mean, median, stdev
 
-import kernel_tables
-import machine
-import parallel_tables
-import speed_tables
+from bench import kernel_tables, machine, parallel_tables, speed_tables
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import scipy.special
-from fastadmm.kernels import elementary
-from fastadmm.kernels.jit import jit
-from timing import measure, normal
+from fastadmm.kernels.core import elementary
+from fastadmm.kernels.core.jit import jit
+
+from bench.timing import measure, normal
 
 
 def _loop(function):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from scipy.linalg import blas, lapack
-from timing import measure
 
+from bench.timing import measure
 from fastadmm import kernels
 
 REALS = [np.float32, np.float64]

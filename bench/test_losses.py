@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from cases.calls import LOSSES, PREFIXES
-from numpy_peers import LOSS
-from timing import measure, normal
 
+from bench.numpy_peers import LOSS
+from bench.timing import measure, normal
 from fastadmm import kernels
 
 SIZES = [1_000, 100_000, 10_000_000]

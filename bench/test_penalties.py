@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from cases.peers import pyproximal_prox
 from cases.penalties import CASES
-from numpy_peers import PROX
 from reference import penalties as twins
-from timing import measure, normal
 
+from bench.numpy_peers import PROX
+from bench.timing import measure, normal
 from fastadmm import kernels
 
 SIZES = [1_000, 100_000, 10_000_000]

@@ -1,6 +1,6 @@
 """The paper's text task: loss per character of all solvers and five torch optimisers.
 
-python bench/text.py DATA     DATA holds text/metamorphosis.txt; writes results/text.json; about 10
+python -m bench.text DATA     DATA holds text/metamorphosis.txt; writes results/text.json; about 10
                               minutes on 2 cores
 
 128 hidden units, windows of 25 characters, 32 parallel streams, state carried from window to
@@ -16,10 +16,9 @@ from functools import cache
 from pathlib import Path
 from statistics import mean
 
-import machine
 import numpy as np
-import torch_training
 
+from bench import machine, torch_training
 from fastadmm import RNN, datasets, fit
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.threads import compute_threads
@@ -53,9 +52,9 @@ def train_torch(net, task, name, rate):
 
 def held_out_loss(net, task):
     """Nats per character on the held-out text; infinite where there is none."""
-    problem, X, y = make_problem(net, *task.held_out, readout="all")
+    problem, data = make_problem(net, *task.held_out, readout="all")
     with compute_threads(1):
-        loss = evaluate(net, problem, X, y, 1)[0]
+        loss = evaluate(net, problem, data, 1)[0]
     return loss if math.isfinite(loss) else math.inf
 
 

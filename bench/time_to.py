@@ -1,6 +1,6 @@
 """Seconds of training to a given test accuracy: `condensed` against torch's Adam, MNIST by rows.
 
-python bench/time_to.py DATA      DATA holds mnist/; writes results/time_to.json; about 10 minutes
+python -m bench.time_to DATA      DATA holds mnist/; writes results/time_to.json; about 10 minutes
                                   on 2 cores
 
 128 hidden units, mini-batches of 128, float32. The held-out accuracy is measured after every epoch,
@@ -17,11 +17,11 @@ import time
 from itertools import product
 from pathlib import Path
 
-import machine
 import numpy as np
 import torch
-from torch_training import TUNING, Training, rate_of
 
+from bench import machine
+from bench.torch_training import TUNING, Training, rate_of
 from fastadmm import RNN, datasets, fit
 
 TARGETS, SEEDS = (0.95, 0.955), range(5)

@@ -1,6 +1,6 @@
 """Time and memory of a `condensed` step over the size of the alphabet.
 
-python bench/vocabulary.py            writes results/vocabulary.json (Linux)
+python -m bench.vocabulary            writes results/vocabulary.json (Linux)
 
 A sentence task: 64 sentences of 40 words whose frequencies follow Zipf's law, two classes, the last
 output. Times are of steps of all alphabets in turn, the median over rounds of a whole period of
@@ -14,11 +14,12 @@ import time
 from pathlib import Path
 from statistics import median
 
-import machine
 import numpy as np
-from memory import resident
 
+from bench import machine
+from bench.memory import resident
 from fastadmm import RNN
+from fastadmm.batches import Batch
 from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.threads import compute_threads
@@ -37,7 +38,7 @@ class Training:
         frequencies = 1 / np.arange(1.0, size + 1)
         X = rng.choice(size, (CASES, WORDS), p=frequencies / frequencies.sum())
         net = RNN(size, hidden, 2)
-        problem, *self.data = make_problem(net, X, rng.integers(0, 2, CASES))
+        problem, self.data = make_problem(net, X, rng.integers(0, 2, CASES))
         self.rng, args = rng, (BATCH, WORDS, 10**6, THREADS)
         self.solver = Condensed(net, problem, CondensedOptions(), *args)
 
@@ -46,7 +47,7 @@ class Training:
         batches = [self.rng.integers(0, CASES, BATCH) for _ in range(steps)]
         started = time.perf_counter()
         for cases in batches:
-            self.solver.step(*self.data, cases, 0, WORDS)
+            self.solver.step(Batch.alone(self.data, cases))
         return (time.perf_counter() - started) / steps
 
 
@@ -81,7 +82,7 @@ def main():
     results = []
     for hidden in HIDDEN:
         for size, seconds in times(hidden).items():
-            command = [sys.executable, __file__, str(size), str(hidden)]
+            command = [sys.executable, "-m", "bench.vocabulary", str(size), str(hidden)]
             mebibytes = json.loads(subprocess.check_output(command))
             row = {"alphabet": size, "hidden": hidden, "seconds": seconds, "mebibytes": mebibytes}
             results.append(row)

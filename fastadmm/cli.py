@@ -13,13 +13,15 @@ import shlex  # noqa: E402
 import sys  # noqa: E402
 from dataclasses import asdict  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Annotated  # noqa: E402
+from typing import Annotated, Any  # noqa: E402
 
 import typer  # noqa: E402
 import typer.core  # noqa: E402
 
-from fastadmm import __version__, signals, tasks  # noqa: E402
+from fastadmm import signals, tasks, validation  # noqa: E402
+from fastadmm.files import finite_or_none  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
+from fastadmm.version import __version__, versions  # noqa: E402
 
 FAILED, DIVERGED, VIOLATED, INTERRUPTED = 1, 3, 4, 130
 """Exit codes, beside 0 for success, 2 for a user's mistake, and 128 plus the signal's number where
@@ -33,7 +35,7 @@ MISTAKES = (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError, launc
 class Commands(typer.core.TyperGroup):
     """The commands; Typer itself lets Ctrl-C end them without a word."""
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: typer.Context) -> object:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -65,7 +67,7 @@ Model = Annotated[Path, typer.Argument(help="A model.safetensors written by trai
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 
 
-def _show_version(wanted: bool):
+def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"fastadmm {__version__}")
         raise typer.Exit
@@ -77,7 +79,7 @@ def options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show it and exit."),
     ] = False,
-):
+) -> None:
     """Options of no command."""
 
 
@@ -118,9 +120,23 @@ def train(
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds of training.")] = None,
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(help="Epochs, or seconds as in 60s, between two of checkpoint.safetensors."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on from a checkpoint; auto: from that of the folder, if any."),
+    ] = None,
+    group_by_length: Annotated[
+        bool, typer.Option("--group-by-length", help="Mini-batches of similar length.")
+    ] = False,
+    class_weight: Annotated[
+        str | None, typer.Option(help="balanced: rare labels count as much as frequent ones.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/TASK.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
-):
+) -> None:
     """Train a network, and write summary, history, model and picture into a folder."""
     from fastadmm import RNN, fit, report
     from fastadmm.threads import check_threads
@@ -132,7 +148,7 @@ def train(
         raise ValueError(
             "grid, micro_batches and staleness need ranks: start with mpirun -n P fastadmm train"
         )
-    settings = _settings(option, eta, certify)
+    settings = _settings(solver, option, eta, certify)
     defaults = tasks.defaults(task, solver)
     hidden = defaults.hidden if hidden is None else hidden
     epochs = defaults.epochs if epochs is None else epochs
@@ -142,13 +158,15 @@ def train(
     net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
     net.task = {"name": loaded.name, **loaded.about}
     out = out or Path("runs") / Path(task).stem
-    with _folder(out, is_root) as folder:
+    saves = checkpoint_every is not None or resume is not None
+    saved = out / "checkpoint.safetensors" if saves else None
+    with _folder(out, is_root, resume is not None) as folder:
         about = {
             "task": task, "solver": solver, "cell": "elman", "hidden": hidden,
             "activation": activation, "gain": gain, "seed": seed, "dtype": dtype,
             "parameters": net.parameters, "command": shlex.join(["fastadmm", *sys.argv[1:]]),
             "started": started.isoformat(timespec="seconds"), "host": platform.node(),
-            "source": report.source_digest(), "versions": report.versions(),
+            "source": report.source_digest(), "versions": versions(),
             "setup_seconds": time.perf_counter() - STARTED,
         }  # fmt: skip
         if comm is not None and not quiet:
@@ -157,9 +175,11 @@ def train(
         result = fit(
             net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
             epochs=epochs, batch_size=batch_size, steps=loaded.steps,
-            validation=loaded.held_out, callbacks=[folder.append] if is_root else (),
+            validation=tasks.held_out(loaded), callbacks=() if folder is None else [folder.append],
             time_limit=time_limit, verbose=0 if quiet else 1, threads=threads, seed=seed,
             comm=comm, grid=_grid(grid), micro_batches=micro_batches, staleness=staleness,
+            checkpoint=saved, checkpoint_every=checkpoint_every, resume=resume,
+            lengths=loaded.lengths, group_by_length=group_by_length, class_weight=class_weight,
             **settings,
         )  # fmt: skip
         if result.status == "interrupted" and not result.train_seconds:
@@ -177,11 +197,11 @@ def train(
 
 
 @contextlib.contextmanager
-def _folder(path, is_root):
+def _folder(path, is_root, goes_on):
     """The folder to write, on rank 0; where nothing is written in the end, none is left behind."""
     from fastadmm import report
 
-    folder = report.Folder(path) if is_root else None
+    folder = report.Folder(path, goes_on) if is_root else None
     try:
         yield folder
     finally:
@@ -192,8 +212,6 @@ def _folder(path, is_root):
 @signals.stop_requests(keyboard=True)  # what has been trained is written
 def _write_results(net, loaded, result, folder, about, quiet):
     """Summary, history, model and picture of a run; printed too. Returns what has failed."""
-    from fastadmm import report
-
     loss, accuracy = _score(net, loaded, result.threads)
     settings = dict(result.settings)
     summary = {
@@ -206,9 +224,9 @@ def _write_results(net, loaded, result, folder, about, quiet):
         "epochs": len(result.history),
         "epochs_asked": settings.pop("epochs"),
         "train_loss": result.history[-1]["train_loss"] if result.history else None,
-        "test_loss": report.finite_or_none(loss),
+        "test_loss": finite_or_none(loss),
         "test_accuracy": accuracy,
-        "kkt": result.kkt and {n: report.finite_or_none(v) for n, v in result.kkt.items()},
+        "kkt": result.kkt and {n: finite_or_none(v) for n, v in result.kkt.items()},
         "certificate": result.certificate and asdict(result.certificate),
         "threads": result.threads,
         **about,
@@ -231,19 +249,21 @@ def _exit(result):
         raise typer.Exit(VIOLATED)
 
 
-def _settings(option, eta, certify):
+def _settings(solver, option, eta, certify) -> dict[str, Any]:
     """Settings of the solver from the command line's own options and NAME=VALUE pairs."""
+    from fastadmm.options import check_names, read
+    from fastadmm.solvers import SOLVERS
+
+    kind = SOLVERS[validation.one_of(solver, SOLVERS, "solver")].Options
     settings = {"certify": True} if certify else {}
     if eta is not None:
         settings["eta"] = eta
     for pair in option or ():
-        name, separator, value = pair.partition("=")
+        name, separator, text = pair.partition("=")
         if not separator:
             raise ValueError(f"option is {pair!r}: expected NAME=VALUE")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
+        check_names(kind, [name], f"solver {solver!r}")
+        settings[name] = read(kind, name, text)
     return settings
 
 
@@ -259,15 +279,18 @@ def _grid(text):
 
 def _score(net, loaded, threads):
     """Loss and accuracy on the held-out part, (None, None) where there is none."""
+    from fastadmm import sequences
     from fastadmm.problem import evaluate, make_problem
     from fastadmm.threads import check_threads, compute_threads
 
     if loaded.held_out is None:
         return None, None
-    problem, X, y = make_problem(net, *loaded.held_out, readout=loaded.readout)
+    X, y = loaded.held_out
+    X, y, lengths = sequences.pair(X, y, loaded.held_out_lengths, loaded.readout)
+    problem, data = make_problem(net, X, y, readout=loaded.readout, lengths=lengths)
     threads = check_threads(threads)
     with compute_threads(threads):
-        return evaluate(net, problem, X, y, threads)
+        return evaluate(net, problem, data, threads)
 
 
 def _print_summary(summary, folder, picture, failures):
@@ -310,7 +333,7 @@ def evaluate(
     pixels: Pixels = False,
     seed: Seed = 0,
     threads: Threads = None,
-):
+) -> None:
     """Loss and accuracy of a model on the held-out part of a task, as JSON.
 
     Of a .npz on Xv and yv where it has them, else on X and y.
@@ -322,7 +345,7 @@ def evaluate(
     pixels = pixels or net.task.get("pixels", False)
     loaded = tasks.load(task, data, steps, pixels, seed, known=net.task)
     if loaded.held_out is None:  # a file of its own for testing
-        loaded.held_out = loaded.X, loaded.y
+        loaded.held_out, loaded.held_out_lengths = (loaded.X, loaded.y), loaded.lengths
     loss, accuracy = _score(net, loaded, threads)
     print(json.dumps({"task": task, "test_loss": loss, "test_accuracy": accuracy}))
 
@@ -335,7 +358,7 @@ def predict(
         Path | None, typer.Option(help="Default: FILE with .predictions.npz for .npz.")
     ] = None,
     threads: Threads = None,
-):
+) -> None:
     """Outputs of a model, and labels where it classifies, written as .npz."""
     import numpy as np
 
@@ -343,10 +366,8 @@ def predict(
     from fastadmm.datasets import read_npz
 
     net = RNN.load(model)
-    outputs = net.predict(
-        read_npz(file, ("X",))["X"], readout=net.task.get("readout", "last"), threads=threads
-    )
-    content = {"outputs": outputs}
+    outputs = net.predict(read_npz(file, ("X",))["X"], threads=threads)
+    content: dict[str, Any] = {"outputs": outputs}
     if net.task.get("loss") == "softmax_cross_entropy":
         labels = outputs.argmax(-1)
         classes = net.task.get("classes")
@@ -363,7 +384,7 @@ def sample(
     prompt: Annotated[str, typer.Option(help="Read first; not printed.")] = "\n",
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest character.")] = 1.0,
     seed: Seed = 0,
-):
+) -> None:
     """Text from a model trained on task text."""
     from fastadmm import RNN
     from fastadmm.text import sample as draw
@@ -387,14 +408,15 @@ def plan(
         Path | None, typer.Option(help="Its numbers, from --save; default: measured here.")
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the measured numbers here.")] = None,
-):
+) -> None:
     """Predict time, efficiency and memory on many ranks, before asking for them."""
     from fastadmm import plan as planning
-    from fastadmm.mpi.cost import counts
     from fastadmm.mpi.machine import Machine, calibrate
+    from fastadmm.solvers import counts
 
     defaults = tasks.defaults(task)
     batch_size = batch_size or defaults.batch_size
+    assert batch_size is not None  # that of condensed is a number
     sizes = planning.parse_ranks(ranks)
     loaded = tasks.load(task, data, steps, pixels, batch_size=batch_size, lazy=True)
     work = planning.work_of(loaded, hidden or defaults.hidden, batch_size, dtype)
@@ -415,10 +437,10 @@ def warmup(
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
     solver: Annotated[str | None, typer.Option(help="One of them; default: all.")] = None,
-):
+) -> None:
     """Compile what training calls into the cache on disk."""
     from fastadmm import doctor
-    from fastadmm.kernels import jit
+    from fastadmm.kernels.core import jit
     from fastadmm.warmup import compile_all
 
     with launch.one_per_node_first(launch.world(), jit.CACHE_FOLDER is not None):
@@ -428,7 +450,7 @@ def warmup(
 
 
 @app.command("doctor")
-def doctor_command():
+def doctor_command() -> None:
     """Versions, cores, BLAS, threads, vector library, cache, MPI."""
     from fastadmm.doctor import facts
 
@@ -436,7 +458,7 @@ def doctor_command():
         print(f"{name:16} {value}")
 
 
-def main():
+def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2.
 
     Under an MPI launcher the ranks end together, see `fastadmm.mpi.launch.together`.

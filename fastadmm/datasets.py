@@ -5,11 +5,14 @@ import importlib.util
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from fastadmm.files import StrPath
 from fastadmm.on_disk import Mapped, OnDisk, Streams, TextFile, map_npz
 
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
@@ -35,24 +38,28 @@ class Task:
         Window of streams longer than it.
     about : dict
         Kept in the model file: what is needed to read data of this task again.
+    lengths, held_out_lengths : ndarray or None
+        Of sequences of unequal length, in arrays with padding after them.
     """
 
     name: str
-    X: np.ndarray
-    y: np.ndarray
-    held_out: tuple | None
+    X: np.ndarray | OnDisk
+    y: np.ndarray | OnDisk
+    held_out: tuple[np.ndarray | OnDisk, np.ndarray | OnDisk] | None
     inputs: int
     outputs: int
     readout: str = "last"
     steps: int | None = None
-    about: dict = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+    lengths: np.ndarray | None = None
+    held_out_lengths: np.ndarray | None = None
 
 
-def digits():
+def digits() -> Task:
     """scikit-learn's 1,797 digits as 8 steps of 8 pixels in [0, 1]; 360 held out at random."""
     # the file alone: importing scikit-learn takes longer than training on it
     package = importlib.util.find_spec("sklearn")
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError(
             "task digits reads scikit-learn's data: pip install 'fastadmm[sklearn]'"
         )
@@ -64,7 +71,7 @@ def digits():
     return Task("digits", X[360:], y[360:], (X[:360], y[:360]), 8, 10)
 
 
-def mnist(folder, pixels=False, lazy=False):
+def mnist(folder: StrPath, pixels: bool = False, lazy: bool = False) -> Task:
     """MNIST from a folder of IDX files, gzipped or not.
 
     Parameters
@@ -105,7 +112,7 @@ def _find(folder, name):
     raise FileNotFoundError(f"no {name} or {name}.gz in {folder}")
 
 
-def read_idx(path, magic):
+def read_idx(path: StrPath, magic: int) -> np.ndarray:
     """Array of unsigned bytes from an IDX file: mapped, or unpacked into memory where gzipped.
 
     Raises
@@ -126,7 +133,7 @@ def read_idx(path, magic):
     header = 4 + 4 * dimensions
     if len(content) < header:
         raise ValueError(f"{path} is truncated: {len(content)} bytes, the header has {header}")
-    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
+    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header].tobytes())
     if found != magic:
         raise ValueError(f"{path} has magic number {found}: expected {magic}")
     expected = header + int(np.prod(shape))
@@ -138,7 +145,13 @@ def read_idx(path, magic):
     return content[header:].reshape(shape)
 
 
-def text(path, steps=50, streams=32, alphabet=None, lazy=False):
+def text(
+    path: StrPath,
+    steps: int = 50,
+    streams: int = 32,
+    alphabet: str | None = None,
+    lazy: bool = False,
+) -> Task:
     """Characters of a text file; the last 10 % are held out.
 
     Parameters
@@ -167,13 +180,13 @@ def text(path, steps=50, streams=32, alphabet=None, lazy=False):
     X, y = _streams(file, alphabet, 0, cut, streams)
     held_out = _streams(file, alphabet, cut, len(file), TEXT_STREAMS)
     if not lazy:
-        X, y, held_out = X[:], y[:], tuple(part[:] for part in held_out)
+        X, y, held_out = X[:], y[:], (held_out[0][:], held_out[1][:])
     about = {"alphabet": alphabet}
     size = len(alphabet)
     return Task("text", X, y, held_out, size, size, "all", steps, about)
 
 
-def encode(content, alphabet, name):
+def encode(content: str, alphabet: str, name: object) -> np.ndarray:
     """Ids of the characters of a text, int64."""
     known = {symbol: i for i, symbol in enumerate(alphabet)}
     unknown = sorted(set(content) - set(known))
@@ -194,10 +207,13 @@ def _streams(file, alphabet, start, stop, streams):
     def ids(content):
         return encode(content, alphabet, file.path)
 
-    return tuple(Streams(file, ids, start + shift, streams, length) for shift in (0, 1))
+    def shifted(by):
+        return Streams(file, ids, start + by, streams, length)
+
+    return shifted(0), shifted(1)
 
 
-def adding(steps=100, cases=19_200, held_out=2_000, seed=0):
+def adding(steps: int = 100, cases: int = 19_200, held_out: int = 2_000, seed: int = 0) -> Task:
     """The adding problem: sum the two marked numbers of a sequence (Hochreiter, Schmidhuber 1997).
 
     The first channel is uniform in [0, 1], the second marks one place in each half. Predicting the
@@ -220,8 +236,13 @@ def adding(steps=100, cases=19_200, held_out=2_000, seed=0):
     return Task("adding", *draw(cases), held, 2, 1, about={"steps": steps, "seed": seed})
 
 
-def arrays(path, steps=None, lazy=False, classes=None):
+def arrays(
+    path: StrPath, steps: int | None = None, lazy: bool = False, classes: list | None = None
+) -> Task:
     """A user's own ``.npz`` with X, y and optionally Xv, yv; ``lazy`` leaves them on disk.
+
+    For sequences of unequal length it has ``lengths`` too, and ``lengthsv``: numbers of time
+    points, with padding after them.
 
     The read-out follows from the shape of ``y``: labels (n_cases,) or values (n_cases[, C]) are
     targets of the last time point; labels (n_cases, n_timepoints) or values
@@ -256,14 +277,12 @@ def arrays(path, steps=None, lazy=False, classes=None):
     every = [name for name in ("y", *held_out[1:]) if content[name].size]
     about = {}
     if labels and not (tokens and y.ndim == 2):
-        if classes is None:
-            found = [_classes(content[name]) for name in every]
-            classes = np.unique(np.concatenate(found)).tolist()
-        about["classes"] = classes
-        content |= {name: Labels(content[name], classes, f"{name} in {path}") for name in every}
+        found = [_classes(content[name]) for name in every] if classes is None else [classes]
+        known = about["classes"] = np.unique(np.concatenate(found)).tolist()
+        content |= {name: Labels(content[name], known, f"{name} in {path}") for name in every}
         if not lazy:
             content |= {name: content[name][:] for name in every}
-        outputs = len(classes)
+        outputs = len(known)
     elif labels:
         outputs = max(int(content[name].max()) for name in every) + 1
     else:
@@ -271,8 +290,11 @@ def arrays(path, steps=None, lazy=False, classes=None):
     readout = "all" if y.ndim == (2 if labels else 3) else "last"
     every = [name for name in ("X", *held_out[:1]) if content[name].size]
     inputs = max(int(content[name].max()) for name in every) + 1 if tokens else X.shape[2]
-    held_out = tuple(content[name] for name in held_out) or None
-    return Task(Path(path).name, X, content["y"], held_out, inputs, outputs, readout, steps, about)
+    tested = (content["Xv"], content["yv"]) if held_out else None
+    lengths = [content[name][:] if name in content else None for name in ("lengths", "lengthsv")]
+    return Task(
+        Path(path).name, X, content["y"], tested, inputs, outputs, readout, steps, about, *lengths
+    )
 
 
 def _classes(labels):
@@ -294,7 +316,7 @@ class Labels(OnDisk):
         Of the labels, for messages.
     """
 
-    def __init__(self, source, classes, name):
+    def __init__(self, source: np.ndarray | OnDisk, classes: list, name: str):
         super().__init__(source.shape, np.int64)
         self.source, self.classes, self.name = source, np.array(classes), name
 
@@ -309,7 +331,9 @@ class Labels(OnDisk):
         return places
 
 
-def read_npz(path, names, lazy=False):
+def read_npz(
+    path: StrPath, names: Sequence[str], lazy: bool = False
+) -> dict[str, np.ndarray | OnDisk]:
     """Arrays of an ``.npz`` file, which must hold ``names``; nothing in it is unpickled.
 
     With ``lazy`` those that are not compressed stay on disk, see `fastadmm.on_disk.map_npz`.

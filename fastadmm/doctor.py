@@ -7,13 +7,13 @@ import platform
 import numba
 import threadpoolctl
 
-from fastadmm import report
-from fastadmm.kernels import jit
+from fastadmm.kernels.core import jit
 from fastadmm.mpi import launch
 from fastadmm.threads import available_cores, check_threads, compute_threads, start_threads
+from fastadmm.version import versions
 
 
-def cache_state():
+def cache_state() -> str:
     """Where compiled kernels are kept, and how many."""
     folder = jit.CACHE_FOLDER
     if folder is None:
@@ -23,9 +23,9 @@ def cache_state():
     return f"{folder} ({len(compiled)} kernels, {size:.1f} MiB)"
 
 
-def facts():
+def facts() -> dict[str, object]:
     """Name and value of everything worth knowing in a bug report; touches every library once."""
-    from fastadmm.kernels import blas  # noqa: F401  loads the BLAS that kernels call
+    from fastadmm.kernels.core import blas  # noqa: F401  loads the BLAS that kernels call
 
     comm = launch.world()
     threads = check_threads(None, None if comm is None else launch.cores_per_rank(comm))
@@ -39,15 +39,15 @@ def facts():
     }
     optional = ("mpi4py", "matplotlib", "scikit-learn", "torch")
     return {
-        "versions": ", ".join(f"{name} {v}" for name, v in report.versions().items()),
+        "versions": ", ".join(f"{name} {v}" for name, v in versions().items()),
         "optional": ", ".join(f"{name} {_installed(name)}" for name in optional),
-        "machine": f"{platform.machine()}, {numba.config.CPU_NAME or _cpu()}",
+        "machine": f"{platform.machine()}, {jit.config.CPU_NAME or _cpu()}",
         "cores": f"{available_cores()} available of {os.cpu_count()}",
         "threads": threads,
         "BLAS": "; ".join(sorted(blas_in_use)) or "unknown",
-        "threading layer": numba.threading_layer(),
+        "threading layer": numba.threading_layer(),  # pyright: ignore[reportPrivateImportUsage]
         "idle threads": start_threads(),
-        "SVML": "in use" if numba.config.USING_SVML else "absent (not needed)",
+        "SVML": "in use" if jit.config.USING_SVML else "absent (not needed)",
         "cache": cache_state(),
         "MPI": launch.library() or f"none: {launch.REMEDY}",
         "ranks": "1" if comm is None else launch.placement(comm, threads),

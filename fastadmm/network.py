@@ -2,14 +2,21 @@
 
 import json
 import math
-import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from fastadmm import validation
+from fastadmm import sequences, validation
+from fastadmm.cells import READ_OUT, columns
+from fastadmm.files import StrPath, write_atomically
 from fastadmm.version import __version__
+
+if TYPE_CHECKING:
+    from fastadmm.kernels.recurrent.cells.elman import Elman
 
 ACTIVATIONS = ("identity", "tanh", "relu", "sigmoid")
 FORMAT = 1
@@ -33,10 +40,12 @@ class RNN:
 
     Attributes
     ----------
-    theta : ndarray, (H, D + H + 1)
-        Recurrent weights [U W b].
-    phi : ndarray, (C, H + 1)
-        Read-out weights [V c].
+    theta : ndarray, (H, D + 1 + H)
+        Recurrent weights [U b W], which act on [x; 1; s].
+    phi : ndarray, (C, 1 + H)
+        Read-out weights [c V], which act on [1; s].
+    columns : fastadmm.cells.Columns
+        Which columns of ``theta`` are U, b and W.
     task : dict
         What the network was trained for, as JSON values; kept in the model file.
 
@@ -47,7 +56,14 @@ class RNN:
     """
 
     def __init__(
-        self, inputs, hidden, outputs, activation="tanh", gain=1.0, seed=0, dtype="float32"
+        self,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        activation: str = "tanh",
+        gain: float = 1.0,
+        seed: int | np.random.Generator = 0,
+        dtype: str = "float32",
     ):
         self.inputs = validation.positive_integer(inputs, "inputs")
         self.hidden = validation.positive_integer(hidden, "hidden")
@@ -55,23 +71,33 @@ class RNN:
         self.activation = validation.one_of(activation, ACTIVATIONS, "activation")
         self.gain = validation.nonnegative(gain, "gain")
         self.dtype = np.dtype(validation.one_of(str(dtype), ("float32", "float64"), "dtype"))
-        self.task = {}
+        self.task: dict[str, Any] = {}
         rng = np.random.default_rng(seed)
         recurrent = self.gain * np.linalg.qr(rng.standard_normal((hidden, hidden)))[0]
         drive = rng.standard_normal((hidden, inputs)) / inputs**0.5
         read = rng.standard_normal((outputs, hidden)) / hidden**0.5
-        self.theta = np.concatenate([drive, recurrent, np.zeros((hidden, 1))], 1, dtype=self.dtype)
-        self.phi = np.concatenate([read, np.zeros((outputs, 1))], 1, dtype=self.dtype)
+        self.columns = columns(inputs)
+        self.theta = np.zeros((hidden, inputs + 1 + hidden), self.dtype)
+        self.phi = np.zeros((outputs, 1 + hidden), self.dtype)
+        self.drive[:], self.recurrent[:], self.read[:] = drive, recurrent, read
         self._start = self._digest()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"RNN(inputs={self.inputs}, hidden={self.hidden}, outputs={self.outputs}, "
             f"activation={self.activation!r}, dtype={self.dtype.name!r})"
         )
 
     @property
-    def is_new(self):
+    def facts(self) -> dict[str, Any]:
+        """Sizes and kinds, as JSON values."""
+        return {
+            "inputs": self.inputs, "hidden": self.hidden, "outputs": self.outputs,
+            "activation": self.activation, "dtype": self.dtype.name,
+        }  # fmt: skip
+
+    @property
+    def is_new(self) -> bool:
         """Whether it has the weights that it was made with: nothing trained, loaded or set."""
         return self._start == self._digest()
 
@@ -79,61 +105,121 @@ class RNN:
         return zlib.crc32(self.phi.tobytes(), zlib.crc32(self.theta.tobytes()))
 
     @property
-    def parameters(self):
+    def parameters(self) -> int:
         """Number of weights."""
         return self.theta.size + self.phi.size
 
     @property
-    def activation_code(self):
+    def drive(self) -> NDArray[np.floating]:
+        """U, (H, D): a view of ``theta``."""
+        return self.theta[:, self.columns.drive]
+
+    @property
+    def bias(self) -> NDArray[np.floating]:
+        """b, (H,): a view of ``theta``."""
+        return self.theta[:, self.columns.bias]
+
+    @property
+    def recurrent(self) -> NDArray[np.floating]:
+        """W, (H, H): a view of ``theta``."""
+        return self.theta[:, self.columns.recurrent]
+
+    @property
+    def read(self) -> NDArray[np.floating]:
+        """V, (C, H): a view of ``phi``."""
+        return self.phi[:, READ_OUT.recurrent]
+
+    @property
+    def offset(self) -> NDArray[np.floating]:
+        """c, (C,): a view of ``phi``."""
+        return self.phi[:, READ_OUT.bias]
+
+    @property
+    def activation_code(self) -> int:
         """The activation as compiled kernels know it."""
-        from fastadmm.kernels.activations import ACTIVATIONS as codes
+        from fastadmm.kernels.operators.activations import ACTIVATIONS as codes
 
         return codes[self.activation]
 
-    def simulate(self, X, threads=None, initial=None):
+    @property
+    def cell(self) -> "Elman":
+        """The cell as compiled kernels know it."""
+        from fastadmm.kernels.recurrent.cells.elman import Elman
+
+        return Elman(self.activation_code)
+
+    def simulate(
+        self,
+        X: ArrayLike,
+        threads: int | None = None,
+        initial: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> NDArray[np.floating] | Any:  # a list of them for a list
         """Hidden states of all sequences.
 
         Parameters
         ----------
-        X : array_like, (n_cases, n_timepoints, n_channels), or (n_cases, n_timepoints) token ids
+        X, lengths
+            As of `fastadmm.fit`.
         threads : int, optional
         initial : ndarray, (n_cases, H), optional
             State before the first time point, zero by default.
 
         Returns
         -------
-        ndarray, (n_cases, n_timepoints, H)
+        ndarray, (n_cases, n_timepoints, H), or a list of (n_timepoints_i, H) for a list
+            Zero beyond the lengths that were given.
         """
-        return self._forward(X, threads, lambda states: states, self.hidden, "all", initial)
+        states = lambda states: states  # noqa: E731
+        return self._forward(X, lengths, threads, states, self.hidden, "all", initial)
 
-    def predict(self, X, readout="last", threads=None):
+    def predict(
+        self,
+        X: ArrayLike,
+        readout: str | None = None,
+        threads: int | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> NDArray[np.floating] | Any:  # a list of them for a list
         """Outputs ``V s_t + c``: logits of a classifier, values of a regression.
 
         Parameters
         ----------
-        X : array_like, (n_cases, n_timepoints, n_channels), or (n_cases, n_timepoints) token ids
-        readout : {"last", "all"}
-            Outputs after the last time point only, or after every one.
+        X, lengths
+            As of `fastadmm.fit`.
+        readout : {"last", "all"}, optional
+            Outputs after the last time point of every sequence only, or after every one. Default:
+            what the network was trained for, ``task["readout"]``; "last" where it was not trained.
         threads : int, optional
 
         Returns
         -------
-        ndarray, (n_cases, C), or (n_cases, n_timepoints, C)
+        ndarray, (n_cases, C), or (n_cases, n_timepoints, C), or a list of (n_timepoints_i, C)
+            The last one of all outputs for a list. Zero beyond the lengths that were given.
         """
-        validation.one_of(readout, ("last", "all"), "readout")
+        readout = self._readout(readout)
+        return self._forward(X, lengths, threads, self.read_out, self.outputs, readout)
 
-        def outputs(states):
-            return states @ self.phi[:, :-1].T + self.phi[:, -1]
+    def read_out(self, states: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Outputs ``V s + c`` of states (..., H)."""
+        return states @ self.read.T + self.offset
 
-        return self._forward(X, threads, outputs, self.outputs, readout)
-
-    def score(self, X, y, readout="last", loss=None, threads=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        readout: str | None = None,
+        loss: str | None = None,
+        threads: int | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> dict[str, float]:
         """How well the outputs fit ``y``.
 
         Parameters
         ----------
-        X, y, readout, loss
+        X, y, loss, lengths
             As of `fastadmm.fit`.
+        readout : {"last", "all"}, optional
+            As of `predict`.
         threads : int, optional
 
         Returns
@@ -152,23 +238,37 @@ class RNN:
         from fastadmm.problem import evaluate, make_problem
         from fastadmm.threads import check_threads, compute_threads
 
-        problem, X, y = make_problem(self, X, y, loss, readout)
+        chosen = self._readout(readout)
+        X, y, lengths = sequences.pair(X, y, lengths, chosen)
+        problem, data = make_problem(self, X, y, loss, chosen, lengths=lengths)
         threads = check_threads(threads)
         with compute_threads(threads):
-            found, accuracy = evaluate(self, problem, X, y, threads)
-        if problem.classifies:
+            found, accuracy = evaluate(self, problem, data, threads)
+        if accuracy is not None:
             return {"nats": found, "accuracy": accuracy}
-        rows = y.reshape(-1, self.outputs).astype(np.float64)
+        rows: Any = data.y
+        if chosen == "all" and lengths is not None:
+            rows = np.concatenate(sequences.parts(rows, lengths))
+        rows = rows.reshape(-1, self.outputs).astype(np.float64)
         spread = rows.var(axis=0).mean()
         return {"rmse": found**0.5, "r2": float(1 - found / spread) if spread else math.nan}
 
-    def _forward(self, X, threads, function, width, readout, initial=None):
+    def _readout(self, asked):
+        """The read-out asked for, or where that is None, the one that the network is for."""
+        if asked is None:
+            return self.task.get("readout", "last")
+        return validation.one_of(asked, ("last", "all"), "readout")
+
+    def _forward(self, X, lengths, threads, function, width, readout, initial=None):
         """``function`` of the states (steps, B, H), gathered batch-first."""
+        from fastadmm.batches import Data
         from fastadmm.threads import check_threads, compute_threads
         from fastadmm.unfolded import Unfolded
 
+        is_list = lengths is None
+        X, lengths = sequences.inputs(X, lengths)
         X = validation.inputs(self, X)
-        threads = check_threads(threads)
+        data, threads = Data(X, lengths=lengths), check_threads(threads)
         n_cases, n_timepoints = X.shape[:2]
         if initial is not None and np.shape(initial) != (n_cases, self.hidden):
             raise ValueError(
@@ -179,30 +279,32 @@ class RNN:
         shape = (n_cases, n_timepoints, width) if readout == "all" else (n_cases, width)
         result = np.empty(shape, self.dtype)
         with compute_threads(threads):
-            for cases, first, window in unfolded.windows(X, self.theta, steps, batch, initial):
+            for own, window in unfolded.windows(data, self.theta, steps, batch, initial):
+                stop = own.first + own.steps
                 if readout == "all":
-                    stop = first + len(window.z) - 1
-                    result[cases, first:stop] = function(window.states[1:]).swapaxes(0, 1)
-                elif first + steps >= n_timepoints:
-                    result[cases] = function(window.states[-1])
-        return result
+                    found = function(window.states[1:]).swapaxes(0, 1)
+                    result[own.cases, own.first : stop] = found
+                elif stop == n_timepoints:
+                    result[own.cases] = function(window.states[-1])
+        if lengths is None or readout == "last":
+            return result
+        return (sequences.parts if is_list else sequences.at_the_start)(result, lengths)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, NDArray[np.floating]]:
         """Weights under torch's names: ``rnn`` is an ``nn.RNN``, ``readout`` an ``nn.Linear``.
 
         torch has two biases where one acts; the second is zero.
         """
-        d = self.inputs
         return {
-            "rnn.weight_ih_l0": self.theta[:, :d].copy(),
-            "rnn.weight_hh_l0": self.theta[:, d:-1].copy(),
-            "rnn.bias_ih_l0": self.theta[:, -1].copy(),
+            "rnn.weight_ih_l0": self.drive.copy(),
+            "rnn.weight_hh_l0": self.recurrent.copy(),
+            "rnn.bias_ih_l0": self.bias.copy(),
             "rnn.bias_hh_l0": np.zeros(self.hidden, self.dtype),
-            "readout.weight": self.phi[:, :-1].copy(),
-            "readout.bias": self.phi[:, -1].copy(),
+            "readout.weight": self.read.copy(),
+            "readout.bias": self.offset.copy(),
         }
 
-    def load_state_dict(self, weights):
+    def load_state_dict(self, weights: Mapping[str, ArrayLike]) -> None:
         """Take weights named and shaped as `state_dict` gives them (the two biases are summed)."""
         expected = self.state_dict()
         if set(weights) != set(expected):
@@ -212,34 +314,26 @@ class RNN:
                 raise ValueError(
                     f"{name} has shape {np.shape(weights[name])}: expected {own.shape}"
                 )
-        bias = np.asarray(weights["rnn.bias_ih_l0"]) + np.asarray(weights["rnn.bias_hh_l0"])
-        self.theta[:, : self.inputs] = weights["rnn.weight_ih_l0"]
-        self.theta[:, self.inputs : -1] = weights["rnn.weight_hh_l0"]
-        self.theta[:, -1] = bias
-        self.phi[:, :-1] = weights["readout.weight"]
-        self.phi[:, -1] = weights["readout.bias"]
+        self.drive[:] = weights["rnn.weight_ih_l0"]
+        self.recurrent[:] = weights["rnn.weight_hh_l0"]
+        self.bias[:] = np.asarray(weights["rnn.bias_ih_l0"]) + np.asarray(weights["rnn.bias_hh_l0"])
+        self.read[:] = weights["readout.weight"]
+        self.offset[:] = weights["readout.bias"]
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write the model as safetensors: `state_dict`, and a JSON header. Atomic."""
         from safetensors.numpy import save
 
         header = {
             "format": FORMAT,
             "version": __version__,
-            "network": {
-                "inputs": self.inputs,
-                "hidden": self.hidden,
-                "outputs": self.outputs,
-                "activation": self.activation,
-                "gain": self.gain,
-                "dtype": self.dtype.name,
-            },
+            "network": self.facts | {"gain": self.gain},
             "task": self.task,
         }
         write_atomically(path, save(self.state_dict(), {"fastadmm": json.dumps(header)}))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: StrPath) -> Self:
         """Read a model written by `save`.
 
         Raises
@@ -269,17 +363,3 @@ class RNN:
         net.load_state_dict(weights)
         net.task, net._start = header["task"], None
         return net
-
-
-def write_atomically(path, content):
-    """Write bytes beside ``path``, sync, and rename: a reader sees the old file or the new one."""
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

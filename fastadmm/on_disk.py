@@ -2,8 +2,13 @@
 
 import struct
 import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
+
+from fastadmm.files import StrPath
 
 MAX_ROWS_BYTES = 1 << 22
 """Bytes read at a time where all of an array has to be looked at."""
@@ -19,31 +24,36 @@ class OnDisk:
         Of what indexing returns.
     """
 
-    def __init__(self, shape, dtype):
-        self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike):
+        self.shape = tuple(shape)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of elements."""
         return int(np.prod(self.shape))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __array__(self, dtype=None, copy=None):
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """What the index asks for, read now."""
+        raise NotImplementedError
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
-    def parts(self):
+    def parts(self) -> Iterator[np.ndarray]:
         """The array in pieces, little of it in memory at a time."""
         rows = max(1, MAX_ROWS_BYTES * len(self) // max(1, self.size * self.dtype.itemsize))
         return (self[i : i + rows] for i in range(0, len(self), rows))
 
-    def max(self):
+    def max(self) -> Any:
         """Largest element."""
         return max(part.max() for part in self.parts())
 
@@ -61,7 +71,9 @@ class Mapped(OnDisk):
         Divides the converted numbers.
     """
 
-    def __init__(self, source, dtype=None, divisor=None):
+    def __init__(
+        self, source: np.ndarray, dtype: DTypeLike | None = None, divisor: float | None = None
+    ):
         super().__init__(source.shape, dtype or source.dtype)
         self.source, self.divisor = source, divisor
 
@@ -72,7 +84,7 @@ class Mapped(OnDisk):
         return part
 
 
-def map_npz(path):
+def map_npz(path: StrPath) -> dict[str, np.ndarray | OnDisk]:
     """Arrays of an ``.npz`` by name: `Mapped` where they are stored as they are.
 
     That is uncompressed (`numpy.savez`), in C order and native byte order; others, and empty ones,
@@ -122,7 +134,7 @@ class TextFile:
 
     BLOCK = 1 << 16
 
-    def __init__(self, path):
+    def __init__(self, path: StrPath):
         self.path, self.length, self._marks = path, 0, []
         symbols = set()
         with self._open() as file:
@@ -137,10 +149,10 @@ class TextFile:
     def _open(self):
         return open(self.path, encoding="utf-8")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.length
 
-    def read(self, start, stop):
+    def read(self, start: int, stop: int) -> str:
         """Characters ``start`` to ``stop - 1``."""
         if start >= stop:
             return ""
@@ -166,7 +178,14 @@ class Streams(OnDisk):
     streams, length : int
     """
 
-    def __init__(self, file, encode, start, streams, length):
+    def __init__(
+        self,
+        file: TextFile,
+        encode: Callable[[str], np.ndarray],
+        start: int,
+        streams: int,
+        length: int,
+    ):
         super().__init__((streams, length), np.int64)
         self.file, self.encode, self.start = file, encode, start
 

@@ -2,12 +2,18 @@
 
 import re
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from fastadmm.batches import Batch, Data
+from fastadmm.datasets import Task
 from fastadmm.mpi import cost
+from fastadmm.mpi.machine import Machine
 from fastadmm.network import RNN
 from fastadmm.problem import Problem
+from fastadmm.solvers import counts
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import Units
@@ -15,14 +21,14 @@ from fastadmm.units import Units
 ENOUGH = 0.5
 """Efficiency under which more ranks do not pay."""
 
-CYCLE = cost.GRAM_EVERY
+CYCLE = CondensedOptions.gram_every
 """Iterations after which Gram and factorisation have had their turn."""
 
 CYCLES = 6
 """Cycles of which the fastest counts."""
 
 
-def parse_ranks(text):
+def parse_ranks(text: str) -> list[int]:
     """Numbers of ranks to plan for: ``"8"``, or ``"1..1000"``, its ends and powers of two between.
 
     Raises
@@ -37,7 +43,7 @@ def parse_ranks(text):
     return sorted({first, last} | {n for n in between if first < n < last})
 
 
-def work_of(task, hidden, batch_size, dtype="float32"):
+def work_of(task: Task, hidden: int, batch_size: int, dtype: str = "float32") -> cost.Work:
     """`fastadmm.mpi.cost.Work` of training a loaded task."""
     n_cases, n_timepoints = task.X.shape[:2]
     return cost.Work(
@@ -54,13 +60,13 @@ def work_of(task, hidden, batch_size, dtype="float32"):
     )
 
 
-def rates(work, threads=1):
+def rates(work: cost.Work, threads: int = 1) -> dict[str, Any]:
     """Speed of the kernels of one rank at the shapes of ``work``, as `cost.Machine` wants it.
 
     Times the passes of `condensed` over random sequences of two lengths, up to that of the task,
     and two batch sizes, and its weight step; a second or two, after compiling.
     """
-    per_row = cost.counts(work, "condensed")
+    per_row = counts(work, "condensed")
     sweep, rows = per_row.sweep, per_row.rows
     if work.every:
         sweep, rows = sweep + per_row.sweep_output, rows + per_row.rows_output
@@ -101,12 +107,13 @@ def _cycles(work, steps, batch, threads):
         X = rng.random((batch, steps, work.inputs)).astype(net.dtype)
     y = rng.integers(0, work.outputs, (batch, steps) if work.every else batch)
     solver = Condensed(net, problem, CondensedOptions(), batch, steps, 10**9, threads)
+    whole = Batch.alone(Data(X, y), np.arange(batch))
     started = 2  # cycles in which Gram and factor are renewed at every iteration
     while True:
         times = np.zeros(2)
         for _ in range(CYCLE):
             before = time.perf_counter()
-            record = solver.measure(X, y, np.arange(batch), 0, steps)
+            record = solver.measure(whole)
             passed = time.perf_counter()
             solver.move(record)
             times += passed - before, time.perf_counter() - passed
@@ -115,7 +122,9 @@ def _cycles(work, steps, batch, threads):
             yield times / CYCLE
 
 
-def table(work, solver, ranks, machine):
+def table(
+    work: cost.Work, solver: str, ranks: Iterable[int], machine: Machine
+) -> list[dict[str, Any]]:
     """One row a number of ranks, the best layout of each.
 
     Returns
@@ -124,10 +133,11 @@ def table(work, solver, ranks, machine):
         ``ranks``, ``grid`` ("time x batch"), ``micro_batches``, ``seconds`` (an epoch),
         ``efficiency`` (against the best on one rank), ``memory`` (bytes per rank).
     """
-    alone = cost.choose(1, work, solver, machine)[1].seconds
+    per_row = counts(work, solver)
+    alone = cost.choose(1, work, per_row, machine)[1].seconds
     found = []
     for size in ranks:
-        layout, prediction = cost.choose(size, work, solver, machine)
+        layout, prediction = cost.choose(size, work, per_row, machine)
         found.append(
             {
                 "ranks": size,
@@ -144,7 +154,7 @@ def table(work, solver, ranks, machine):
 HEADER = ("ranks", "grid", "micro-batches", "s / epoch", "efficiency", "memory / rank")
 
 
-def cells(row):
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """A row as text."""
     return (
         f"{row['ranks']:,}",
@@ -156,7 +166,7 @@ def cells(row):
     )
 
 
-def show(found):
+def show(found: list[dict[str, Any]]) -> None:
     """Print the table: drawn on a terminal, plain columns elsewhere; and where scaling ends."""
     from rich.console import Console
     from rich.table import Table
@@ -177,7 +187,7 @@ def show(found):
     print(where_scaling_ends(found))
 
 
-def where_scaling_ends(found):
+def where_scaling_ends(found: list[dict[str, Any]]) -> str:
     """One sentence on the first row whose efficiency is under one half."""
     beyond = next((row for row in found if row["efficiency"] < ENOUGH), None)
     if beyond is None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastadmm import validation
+from fastadmm.batches import Data
+from fastadmm.kernels.recurrent.recurrence import Targets
 from fastadmm.unfolded import Unfolded
 from fastadmm.units import Units
 
@@ -60,28 +62,47 @@ class Problem:
             return math.log(width)
         return float(np.square(self.units.targets(y)).sum(-1).mean() / 2)
 
+    @property
+    def every(self):
+        """Whether every output has a target."""
+        return self.readout == "all"
+
     def outputs_of(self, steps, is_last=True):
         """Number L of outputs with a target in so many steps, which may be the sequence's last."""
-        return int(is_last) if self.readout == "last" else steps
+        return steps if self.every else int(is_last)
 
-    def targets_of(self, y, cases, first, steps):
-        """Targets of a window, one row a loss term, in the order of the unfolded rows."""
-        if self.readout == "last":
-            found = y[cases]
-        else:
-            window = y[cases, first : first + steps].swapaxes(0, 1)
-            found = np.ascontiguousarray(window).reshape(-1, *y.shape[2:])
-        return found if self.classifies else self.units.targets(found)
+    def terms_of(self, batch):
+        """Loss terms in a whole window, those of all owners."""
+        return batch.rows if self.every else batch.part.n_cases
+
+    def targets_of(self, batch, scale=1.0):
+        """Own targets of a window, as `fastadmm.kernels.recurrent.recurrence` takes them."""
+        data = batch.data
+        values, weights = self._of_window(data.y, batch), None
+        if data.weights is not None:
+            weights = self._of_window(data.weights, batch)
+        if not self.classifies:
+            values = self.units.targets(values)
+        return Targets(values, weights, float(scale))
+
+    def _of_window(self, array, batch):
+        """Own entries of targets or weights, (L B, ...), step by step."""
+        if not self.every:
+            return array[batch.cases[: len(batch.cases) if batch.part.is_last else 0]]
+        if array.ndim == 1:  # weights of cases
+            return np.tile(array[batch.cases], batch.steps)
+        window = array[batch.cases, batch.first : batch.first + batch.steps].swapaxes(0, 1)
+        return np.ascontiguousarray(window).reshape(-1, *array.shape[2:])
 
 
-def make_problem(net, X, y, loss=None, readout="last", empty=False):
+def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None):
     """Check data against the network and choose the loss: integers and booleans are labels.
 
     Returns
     -------
     problem : Problem
-    X, y : ndarray
-        As the kernels take them.
+    data : fastadmm.batches.Data
+        As the kernels take it.
     """
     validation.one_of(readout, READOUTS, "readout")
     if loss is None:
@@ -89,18 +110,18 @@ def make_problem(net, X, y, loss=None, readout="last", empty=False):
     validation.one_of(loss, LOSSES, "loss")
     X = validation.inputs(net, X, empty=empty)
     y = validation.targets(net, X, y, loss, readout)
-    return Problem(loss, readout, X.ndim == 2, Units.raw(net, X.ndim == 2)), X, y
+    return Problem(loss, readout, X.ndim == 2, Units.raw(net, X.ndim == 2)), Data(X, y, lengths)
 
 
-def score(net, problem, X, y, threads, steps=256, batch=512):
+def score(net, problem, data, threads, steps=256, batch=512):
     """Sums over loss terms: of losses, of right labels, and their number.
 
     Parameters
     ----------
     net : RNN
     problem : Problem
-    X, y : ndarray
-        As `make_problem` returns them.
+    data : fastadmm.batches.Data
+        Weights do not count.
     threads : int
         Set by the caller, see `fastadmm.threads.compute_threads`.
     steps, batch : int
@@ -110,29 +131,27 @@ def score(net, problem, X, y, threads, steps=256, batch=512):
     -------
     ndarray, (3,), float64
     """
-    from fastadmm.kernels import losses
+    from fastadmm.kernels.operators import losses
 
-    n_cases, n_timepoints = X.shape[:2]
+    n_cases, n_timepoints = data.X.shape[:2]
     sums = np.zeros(3)
     if n_cases == 0:
         return sums
     steps, batch = min(steps, n_timepoints), min(batch, n_cases)
     unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
     kernel = getattr(losses, problem.loss)
-    for cases, first, window in unfolded.windows(X, net.theta, steps, batch):
-        length = len(window.z) - 1
-        if problem.readout == "last" and first + length < n_timepoints:
+    for own, window in unfolded.windows(data, net.theta, steps, batch):
+        if not problem.every and own.first + own.steps < n_timepoints:
             continue
-        count = problem.outputs_of(length)
-        targets = problem.targets_of(y, cases, first, length)
-        rows = window.rows(length + 1 - count, length + 1)
+        rows, places = window.outputs(own, problem.outputs_of(own.steps))
+        targets = problem.targets_of(own).values[places]
         outputs = np.ascontiguousarray(rows[:, window.left :]) @ net.phi.T
         right = int((outputs.argmax(1) == targets).sum()) if problem.classifies else 0
-        sums += kernel(outputs, targets, 1.0, outputs), right, len(targets)
+        sums += kernel(outputs, targets, None, 1.0, outputs), right, len(targets)
     return sums
 
 
-def evaluate(net, problem, X, y, threads):
+def evaluate(net, problem, data, threads):
     """Loss and accuracy of a network; arguments as of `score`.
 
     Returns
@@ -141,4 +160,4 @@ def evaluate(net, problem, X, y, threads):
     accuracy : float or None
         None where targets are not labels.
     """
-    return problem.scores(score(net, problem, X, y, threads), net.outputs)
+    return problem.scores(score(net, problem, data, threads), net.outputs)

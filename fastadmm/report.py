@@ -5,38 +5,29 @@ import hashlib
 import importlib
 import io
 import json
-import math
 import platform
 import resource
 import sys
 from functools import partial
-from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from fastadmm.network import write_atomically
-from fastadmm.version import __version__
-
-
-def versions():
-    """Versions of this package and of what it computes with."""
-    names = ("numba", "numpy", "scipy", "llvmlite")
-    return {
-        "fastadmm": __version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in names},
-    }
+from fastadmm.files import StrPath, write_atomically
+from fastadmm.network import RNN
 
 
-def source_digest():
+def source_digest() -> str:
     """Digest of the package's source: what is equal in two runs of the same text."""
     digest = hashlib.sha256()
-    for name in ("fastadmm", "fastadmm.solvers", "fastadmm.kernels", "fastadmm.mpi"):
-        for path in sorted(Path(importlib.import_module(name).__file__).parent.glob("*.py")):
-            digest.update(f"{name}/{path.name}\0".encode() + path.read_bytes())
+    rooms = {"": "*.py", ".solvers": "*.py", ".kernels": "**/*.py", ".mpi": "*.py"}
+    for name, pattern in rooms.items():
+        room = Path(importlib.import_module(f"fastadmm{name}").__path__[0])
+        for path in sorted(room.glob(pattern)):
+            digest.update(f"{name}/{path.relative_to(room)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def usage(train_seconds, wait_seconds):
+def usage(train_seconds: float, wait_seconds: float) -> dict[str, Any]:
     """What a run has cost this process: see `fastadmm.training.Result.ranks`."""
     unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
     return {
@@ -47,19 +38,14 @@ def usage(train_seconds, wait_seconds):
     }
 
 
-def finite_or_none(value):
-    """A number, or several, as JSON knows it: None in place of NaN and infinity."""
-    if isinstance(value, tuple | list):
-        return [finite_or_none(each) for each in value]
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
 class Folder:
     """Where a run is written: created, and found to be writable, before any work.
 
     Parameters
     ----------
     path : path
+    goes_on : bool
+        The run goes on: its history so far stays.
 
     Raises
     ------
@@ -67,8 +53,8 @@ class Folder:
         Where it cannot be written.
     """
 
-    def __init__(self, path):
-        self.path = Path(path)
+    def __init__(self, path: StrPath, goes_on: bool = False):
+        self.path, self._mode = Path(path), "a" if goes_on else "w"
         self._created = [p for p in (self.path, *self.path.parents) if not p.exists()]
         self._history, self._lost = None, False
         try:
@@ -79,7 +65,7 @@ class Folder:
             self.leave()
             raise ValueError(f"out is {path}: cannot be written ({error.strerror})") from error
 
-    def leave(self):
+    def leave(self) -> None:
         """Remove what was created and is still empty."""
         for path in self._created:
             try:
@@ -87,20 +73,22 @@ class Folder:
             except OSError:  # not empty, or not there
                 return
 
-    def append(self, record):
+    def append(self, record: dict[str, Any]) -> None:
         """Append an epoch to ``history.jsonl``, at once; a full disk is one warning."""
         if self._lost:
             return
         try:
             if self._history is None:
-                self._history = open(self.path / "history.jsonl", "w", encoding="utf-8")  # noqa: SIM115
+                self._history = open(self.path / "history.jsonl", self._mode, encoding="utf-8")  # noqa: SIM115
             self._history.write(json.dumps(record) + "\n")
             self._history.flush()
         except OSError as error:
             self._lost = True
             print(f"warning: {_failed('history.jsonl', error)}", file=sys.stderr, flush=True)
 
-    def write(self, net, summary, history):
+    def write(
+        self, net: RNN, summary: dict[str, Any], history: list[dict[str, Any]]
+    ) -> tuple[bool, list[str]]:
         """Write model, summary, history and picture, each atomically; the model first.
 
         Returns
@@ -137,7 +125,9 @@ def _failed(name, error):
     return f"{name} cannot be written ({error.strerror})"
 
 
-def draw_convergence(history, summary, path):
+def draw_convergence(
+    history: list[dict[str, Any]], summary: dict[str, Any], path: StrPath
+) -> StrPath | None:
     """Draw a run's history as a PNG.
 
     Parameters

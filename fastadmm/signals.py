@@ -6,6 +6,7 @@ While kernels compile, they are obeyed between two of them.
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1)
 """What batch systems send before they end a job."""
@@ -13,7 +14,7 @@ STOPPING = (signal.SIGTERM, signal.SIGUSR1)
 _requested, _bodies = 0, 0
 
 
-def requested():
+def requested() -> int:
     """Number of the signal that has asked to stop since the last `stop_requests` began, or 0."""
     return _requested
 
@@ -24,7 +25,7 @@ def _note(number, frame):
 
 
 @contextlib.contextmanager
-def stop_requests(keyboard=False):
+def stop_requests(keyboard: bool = False) -> Iterator[None]:
     """While the body runs, SIGTERM and SIGUSR1 are noted for `requested` instead of killing.
 
     Also a decorator.

@@ -3,9 +3,12 @@
 import numpy as np
 
 from fastadmm.datasets import encode
+from fastadmm.network import RNN
 
 
-def sample(net, length, prompt="\n", temperature=1.0, seed=0):
+def sample(
+    net: RNN, length: int, prompt: str = "\n", temperature: float = 1.0, seed: int = 0
+) -> str:
     """Draw characters from a network trained on task text.
 
     Parameters
@@ -34,7 +37,7 @@ def sample(net, length, prompt="\n", temperature=1.0, seed=0):
     ids = encode(prompt, alphabet, "prompt")[None]
     state, drawn = net.simulate(ids)[:, -1], []
     for _ in range(length):
-        logits = (state @ net.phi[:, :-1].T + net.phi[:, -1])[0].astype(np.float64)
+        logits = net.read_out(state)[0].astype(np.float64)
         if temperature == 0:
             drawn.append(int(logits.argmax()))
         else:

@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import importlib
 import os
+from collections.abc import Iterator
 
 import numba
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -11,14 +13,14 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Variables by which a user chooses how OpenMP's threads wait for work."""
 
 
-def available_cores():
+def available_cores() -> int:
     """Cores that this process may run on: its affinity, not the machine's total."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def check_threads(threads, cores=None):
+def check_threads(threads: int | None, cores: int | None = None) -> int:
     """Number of threads to use; None takes OMP_NUM_THREADS where it is set, else ``cores``.
 
     Parameters
@@ -33,7 +35,7 @@ def check_threads(threads, cores=None):
     ValueError
         Where ``threads`` is not between 1 and Numba's limit (NUMBA_NUM_THREADS).
     """
-    limit = numba.config.NUMBA_NUM_THREADS
+    limit: int = numba.config.NUMBA_NUM_THREADS  # pyright: ignore  set as Numba is loaded
     if threads is None:
         asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         cores = available_cores() if cores is None else cores
@@ -44,7 +46,7 @@ def check_threads(threads, cores=None):
 
 
 @functools.cache
-def start_threads():
+def start_threads() -> str:
     """Start Numba's threads, once in a process, unnoticed by others that use OpenMP.
 
     Threads without work sleep. OpenMP's own way is to keep a core busy for a while, in the hope of
@@ -65,7 +67,7 @@ def start_threads():
         os.environ["OMP_WAIT_POLICY"] = "passive"
     try:
         with contextlib.suppress(ImportError):  # where Numba was built without OpenMP
-            from numba.np.ufunc import omppool  # noqa: F401  loads the runtime
+            importlib.import_module("numba.np.ufunc.omppool")  # loads the runtime
         with threadpool_limits(None, user_api="openmp"):
             numba.get_num_threads()  # starts them
     finally:
@@ -78,7 +80,7 @@ def start_threads():
 
 
 @contextlib.contextmanager
-def compute_threads(threads):
+def compute_threads(threads: int) -> Iterator[None]:
     """Run kernels on this many threads with one BLAS thread each; both are restored after.
 
     A user who sets OPENBLAS_NUM_THREADS keeps what was asked for.

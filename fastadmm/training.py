@@ -1,34 +1,39 @@
 """fit: epochs of mini-batches, the history, and the reasons to stop."""
 
-import copy
-import math
-import signal
+import re
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fastadmm import signals, validation
+from fastadmm import sequences, signals, validation, weighting
+from fastadmm.batches import Plan, Share
+from fastadmm.checkpoint import Checkpoint
+from fastadmm.files import StrPath
 from fastadmm.mpi.cost import Work, choose, useful_threads
 from fastadmm.mpi.launch import alike, cores_per_rank
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
+from fastadmm.network import RNN
 from fastadmm.on_disk import OnDisk
-from fastadmm.problem import make_problem, score
+from fastadmm.options import check_names
+from fastadmm.problem import READOUTS, make_problem
 from fastadmm.progress import make_reporter
-from fastadmm.report import finite_or_none, usage
-from fastadmm.shares import Plan, Share, count
+from fastadmm.report import usage
+from fastadmm.run import Run, Saving
 from fastadmm.solvers import SOLVERS
+from fastadmm.solvers.certificate import Certificate
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import SCALES, Units
 from fastadmm.validation import asarray
 from fastadmm.warmup import make_ready
 
-SIGNALS = (signal.SIGINT, *signals.STOPPING)
-"""Signals that end training, in the order in which they count."""
-EXPLODED = 1e6
-"""Training has diverged where the loss is this many times that of the start, or of zero outputs."""
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 
 @dataclass
@@ -48,7 +53,7 @@ class Result:
         `condensed`: ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``,
         ``rho_max`` (at the last step), ``growth`` (mean γ), ``shrinkage`` (mean, of the recurrent
         weights in a step by the growth guard). `block` and `admmirnn`: see
-        `fastadmm.solvers.splitting.SplittingRecord`; there ``train_loss`` is the loss of the
+        `fastadmm.solvers.record.SplittingRecord`; there ``train_loss`` is the loss of the
         simulated network at the start of each step. With ``staleness``: ``age_mean`` and
         ``age_max``, lists with an entry per rank, of how many iterations old what it used was.
     compile_seconds, train_seconds : float
@@ -59,7 +64,7 @@ class Result:
     kkt : dict or None
         Conditions of optimality at the returned point, also of the simulated network, see
         `fastadmm.solvers.splitting.Splitting.kkt`; None for `condensed`.
-    certificate : fastadmm.solvers.splitting.Certificate or None
+    certificate : fastadmm.solvers.certificate.Certificate or None
         Of ``certify=True``.
     settings : dict
         What the run was asked for or has chosen, as JSON values: ``epochs``, ``batch_size``,
@@ -68,44 +73,55 @@ class Result:
     ranks : list of dict
         Of every rank ``host``, ``work_seconds`` and ``wait_seconds`` (training, and the part of it
         that it waited for others) and ``peak_bytes`` of memory since its process began.
+    state : dict
+        What the solver would go on from, for ``warm_start``; complete on the root.
     """
 
     status: str = "max_iter"
-    history: list = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     threads: int = 1
     signal: int = 0
-    kkt: dict = None
-    certificate: object = None
-    settings: dict = field(default_factory=dict)
-    ranks: list = field(default_factory=list)
+    kkt: dict[str, float] | None = None
+    certificate: Certificate | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    ranks: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
 
 
 def fit(
-    net,
-    X,
-    y,
+    net: RNN,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    loss=None,
-    readout="last",
-    solver="condensed",
-    epochs=10,
-    batch_size=64,
-    steps=None,
-    scale="standard",
-    validation=None,
-    callbacks=(),
-    time_limit=None,
-    verbose=0,
-    threads=None,
-    seed=0,
-    comm=None,
-    grid=None,
-    micro_batches=None,
-    staleness=0,
-    **options,
-):
+    loss: str | None = None,
+    readout: str = "last",
+    solver: str = "condensed",
+    epochs: int = 10,
+    batch_size: int | None = 64,
+    steps: int | None = None,
+    lengths: ArrayLike | None = None,
+    group_by_length: bool = False,
+    sample_weight: ArrayLike | None = None,
+    class_weight: str | Mapping[int, float] | None = None,
+    scale: str | None = "standard",
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
+    time_limit: float | None = None,
+    verbose: int = 0,
+    threads: int | None = None,
+    seed: int | np.random.Generator = 0,
+    comm: "MPI.Intracomm | None" = None,
+    grid: tuple[int, int] | None = None,
+    micro_batches: int | None = None,
+    staleness: int = 0,
+    checkpoint: StrPath | None = None,
+    checkpoint_every: int | str | None = None,
+    resume: StrPath | None = None,
+    warm_start: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Result:
     """Train a network; its weights become the averaged iterate of the run.
 
     Parameters
@@ -114,13 +130,14 @@ def fit(
         Trained in place, from the weights it has. Those of a new network are taken to be for
         standardised data, see ``scale``; later ones for data as they are.
     X : array_like, (n_cases, n_timepoints, n_channels), or (n_cases, n_timepoints) token ids
+        Or a list of sequences of unequal length, (n_timepoints_i, n_channels).
     y : array_like
         ``readout="last"``: labels (n_cases,) or values (n_cases, C). ``"all"``: labels
-        (n_cases, n_timepoints) or values (n_cases, n_timepoints, C).
+        (n_cases, n_timepoints) or values (n_cases, n_timepoints, C), or a list of them.
     loss : {"softmax_cross_entropy", "squared"}, optional
         Chosen by the dtype of ``y`` where not given: labels are integers.
     readout : {"last", "all"}
-        Targets for the output after the last time point only, or after every one.
+        Targets for the output after the last time point of every sequence, or after every one.
     solver : {"condensed", "block", "admmirnn"}
     epochs : int
         Passes over the data.
@@ -132,13 +149,22 @@ def fit(
     steps : int, optional
         With ``readout="all"``: train on windows of at most so many time points, carrying the state
         from one to the next (long streams). None: whole sequences.
+    lengths : array_like of int, (n_cases,), optional
+        Numbers of time points of the sequences in X, where they are unequal: what is beyond them is
+        padding, and counts nowhere.
+    group_by_length : bool
+        Mini-batches hold sequences of similar length, so that little of them is padding.
+    sample_weight : array_like, (n_cases,), optional
+        Weights of the cases in the loss, relative to each other.
+    class_weight : {None, "balanced"} or dict
+        Weights of the labels: by label, where not given 1, or inverse to how often they occur.
     scale : {"standard", None}
         Training sees every channel of the inputs between about -1 and 1, and targets of a
         regression with mean 0 in every output and variance 1; the units are folded into the
         weights, so that the network takes and predicts raw data (`fastadmm.units`). None: train on
         raw data.
     validation : (Xv, yv), optional
-        Evaluated after every epoch.
+        Evaluated after every epoch, without weights. Sequences of unequal length are lists.
     callbacks : sequence of callables
         Called with the record after every epoch, when the network has the weights that were scored;
         one that returns True ends training.
@@ -165,6 +191,20 @@ def fit(
         last ``staleness`` iterations, and where iterations go on from the states of the last one
         (all data in one mini-batch, or ``sweeps``), so may edges. 0 is exact. With more, results
         depend on timing, and are not repeated bitwise.
+    checkpoint : path, optional
+        File to write what a run needs to go on: now and then, where it is ended by a signal, a
+        callback or the time limit, and at its end. A failure to write is a warning, and the file
+        of before stays. Ctrl-C then ends training after a mini-batch, too.
+    checkpoint_every : int or str, optional
+        Epochs between two of them, or seconds of training, ``"60s"`` by default.
+    resume : path or "auto", optional
+        Go on from a checkpoint, with the same data, solver and settings; on the same ranks and
+        threads bitwise as if it had not ended (but for ``staleness``), on others up to rounding.
+        ``"auto"``: from ``checkpoint`` where there is one. ``epochs`` may be more than before: step
+        lengths then follow the schedule of the longer run from here on.
+    warm_start : dict, optional
+        ``Result.state`` of a run of the same solver on the same network and data: go on from its
+        moving weights and all that the solver remembers, with step lengths of a new run.
     **options
         Settings of the solver: `fastadmm.solvers.condensed.CondensedOptions`,
         `fastadmm.solvers.block.BlockOptions`, `fastadmm.solvers.admmirnn.AdmmirnnOptions`.
@@ -193,57 +233,116 @@ def fit(
     With the same seed, threads and machine, results are bitwise the same.
     """
     kind = SOLVERS[_one_of(solver, SOLVERS, "solver")]
-    options = _solver_options(kind, solver, options)
+    check_names(kind.Options, options, f"fit or of solver {solver!r}")
+    settings = kind.Options(**options)
     epochs = _positive(epochs, "epochs")
     held_out, callbacks = _pair(validation, "validation"), _callables(callbacks, "callbacks")
     if batch_size is not None:
         batch_size = _positive(batch_size, "batch_size")
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
+    saving = _saving(checkpoint, checkpoint_every)
+    saved = _saved(resume, saving.path)
     limit = check_threads(threads, None if comm is None else cores_per_rank(comm))
+    _one_of(readout, READOUTS, "readout")
+    X, y, known = sequences.pair(X, y, lengths, readout)
     X, y = _indexable(X, "X"), _indexable(y, "y")
     if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
     n_cases, n_timepoints = X.shape[:2]
-    batch_size = min(batch_size or n_cases, n_cases)
+    sample_weight = weighting.check(sample_weight, class_weight, n_cases)
+    if group_by_length and known is None:
+        raise ValueError("group_by_length is True: it needs sequences of unequal length")
+    largest = min(batch_size or n_cases, n_cases)
     _one_of(scale, SCALES, "scale")
-    plan = Plan(n_cases, n_timepoints, batch_size, _window(steps, n_timepoints, readout), epochs)
-    staleness = _staleness(staleness, comm, plan, options)
+    plan = Plan(
+        n_cases, n_timepoints, largest, _window(steps, n_timepoints, readout), epochs, known,
+        bool(group_by_length),
+    )  # fmt: skip
+    staleness = _staleness(staleness, comm, plan, settings)
     work = Work(
         n_cases, n_timepoints, plan.batch_size, plan.steps, net.inputs, net.hidden, net.outputs,
         every=readout == "all", tokens=X.ndim == 2, itemsize=net.dtype.itemsize,
     )  # fmt: skip
-    domain = _domain(comm, grid, micro_batches, work, solver, staleness)
-    threads = useful_threads(work, solver, domain.size, limit) if threads is None else limit
+    counts = kind.counts(work, settings)
+    domain = _domain(comm, grid, micro_batches, work, counts, staleness)
+    threads = useful_threads(work, counts, domain.size, limit) if threads is None else limit
     share = Share(plan, domain)
     with alike(domain.comm, (ValueError, TypeError)):
-        problem, X, y = make_problem(
-            net, share.of(X), share.of(y, readout), loss, readout, share.empty
+        known = None if known is None else known[share.cases]
+        problem, data = make_problem(
+            net, share.of(X), share.of(y, readout), loss, readout, share.empty, known
         )
+        weights = weighting.loss_weights(sample_weight, class_weight, net, problem, data, share)
+        data = replace(data, weights=weights)
         if held_out is not None:
             held_out = _own_cases(net, *held_out, problem, domain)
     net.task.update(loss=problem.loss, readout=readout)
     if scale == "standard":
-        problem = replace(problem, units=Units.of(net, problem, X, y, share))
-    run = _Run(net, problem, X, y, plan, share, held_out, threads, np.random.default_rng(seed))
-    run.result.settings = {
-        "epochs": epochs, "batch_size": batch_size, "steps": plan.steps,
+        problem = replace(problem, units=Units.of(net, problem, data, share))
+    result, rng = Result(threads=threads), np.random.default_rng(seed)
+    run = Run(net, problem, data, plan, share, held_out, threads, rng, result)
+    result.settings = {
+        "epochs": epochs, "batch_size": largest, "steps": plan.steps,
         "loss": problem.loss, "readout": readout, "scale": scale, "ranks": domain.size,
         "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
-        "staleness": staleness, "options": asdict(options),
+        "staleness": staleness, "options": asdict(settings),
     }  # fmt: skip
+    run.saving = saving
+    saving.asked = {
+        "solver": solver, "network": net.facts, "cases": n_cases, "time points": n_timepoints,
+        **{name: result.settings[name] for name in ALIKE},
+    }  # fmt: skip
+    if saved is not None:
+        saved.check(saving.asked)
+        run.resume(saved)
     verbose = verbose if domain.is_root else 0
     with compute_threads(threads), make_reporter(verbose, plan, problem) as reporter:
         started = time.perf_counter()
-        called_off = make_ready(domain, reporter, kind, options, net, problem, X, y, threads)
-        run.result.compile_seconds = time.perf_counter() - started
+        called_off = make_ready(domain, reporter, kind, settings, net, problem, data, threads)
+        result.compile_seconds = time.perf_counter() - started
         if called_off:
-            run.result.status, run.result.signal = "interrupted", called_off
-            return run.result
-        with signals.stop_requests(keyboard=domain.size > 1):
-            run.train(kind, options, time_limit, callbacks, reporter)
-    run.result.ranks = domain.gather(usage(run.result.train_seconds, run.waited))
-    return run.result
+            result.status, result.signal = "interrupted", called_off
+            return result
+        with signals.stop_requests(keyboard=domain.size > 1 or saving.path is not None):
+            run.train(kind, settings, time_limit, callbacks, reporter, warm_start)
+    result.ranks = domain.gather(usage(result.train_seconds, run.waited))
+    return result
+
+
+ALIKE = "batch_size", "steps", "loss", "readout", "scale", "options"
+"""Settings of a run that it goes on with unchanged; the others may change."""
+
+
+def _saving(path, every):
+    """Where checkpoints go and when they are due, from what the user has asked for."""
+    if every is not None and path is None:
+        raise ValueError(f"checkpoint_every is {every!r}: it needs checkpoint, the file to write")
+    if path is None:
+        return Saving()
+    every = "60s" if every is None else every
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|epochs?)?", str(every))
+    number = float(found[1]) if found else 0.0
+    counts_epochs = bool(found) and found[2] != "s"
+    if isinstance(every, bool) or number <= 0 or (counts_epochs and number % 1):
+        raise ValueError(f"checkpoint_every is {every!r}: expected epochs, or seconds as in '60s'")
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"checkpoint is {path}: there is no folder {path.parent}")
+    if counts_epochs:
+        return Saving(path, epochs=int(number))
+    return Saving(path, seconds=number)
+
+
+def _saved(resume, path):
+    """The checkpoint to go on from, or None."""
+    if resume is None:
+        return None
+    if resume == "auto":
+        if path is None:
+            raise ValueError("resume is 'auto': it needs checkpoint, the file to look for")
+        return Checkpoint.read(path) if path.is_file() else None
+    return Checkpoint.read(resume)
 
 
 def _indexable(value, name):
@@ -266,7 +365,7 @@ def _staleness(value, comm, plan, options):
     return value
 
 
-def _domain(comm, grid, micro_batches, work, solver, staleness):
+def _domain(comm, grid, micro_batches, work, counts, staleness):
     """Who owns what: this process alone, or a grid of ranks."""
     if comm is None:
         return Serial()
@@ -277,7 +376,7 @@ def _domain(comm, grid, micro_batches, work, solver, staleness):
         _positive(micro_batches, "micro_batches")
     if grid is not None:
         check_grid(comm.Get_size(), *grid)
-    layout, _ = choose(comm.Get_size(), work, solver, grid=grid)
+    layout, _ = choose(comm.Get_size(), work, counts, grid=grid)
     parts = micro_batches or layout.micro_batches
     if staleness:
         return AsynchronousGrid(comm, layout.time, layout.batch, parts, staleness=staleness)
@@ -287,27 +386,18 @@ def _domain(comm, grid, micro_batches, work, solver, staleness):
 def _own_cases(net, X, y, problem, domain):
     """Own part of validation data, whose cases are cut over all ranks."""
     with validation.within("validation"):
+        X, y, lengths = sequences.pair(X, y, None, problem.readout)
         X, y = _indexable(X, "X"), _indexable(y, "y")
         if len(X) != len(y):
             raise ValueError(f"X has {len(X)} cases, y {len(y)}: expected as many")
         own = slice(*partition(len(X), domain.size, domain.rank))
-        empty = own.start == own.stop
-        return make_problem(net, X[own], y[own], problem.loss, problem.readout, empty)[1:]
+        X, y, empty = X[own], y[own], own.start == own.stop
+        lengths = None if lengths is None else lengths[own]
+        return make_problem(net, X, y, problem.loss, problem.readout, empty, lengths)[1]
 
 
 _one_of, _positive = validation.one_of, validation.positive_integer
 _pair, _callables = validation.pair, validation.callables
-
-
-def _solver_options(kind, solver, given):
-    names = [f.name for f in fields(kind.Options)]
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise TypeError(
-            f"{', '.join(unknown)}: no option of fit or of solver {solver!r}, "
-            f"which takes {', '.join(names)}"
-        )
-    return kind.Options(**given)
 
 
 def _window(steps, n_timepoints, readout):
@@ -316,161 +406,3 @@ def _window(steps, n_timepoints, readout):
     if readout != "all":
         raise ValueError("steps cuts sequences into windows: that needs readout='all'")
     return min(_positive(steps, "steps"), n_timepoints)
-
-
-def _copies(weights):
-    return tuple(block.copy() for block in weights)
-
-
-class _Run:
-    """One call of fit: the moving parts of the epoch loop.
-
-    The solver moves weights of its own, for data in the problem's units; the network gets the
-    averaged iterate, for raw data, after every epoch and at the end.
-    """
-
-    def __init__(self, net, problem, X, y, plan, share, validation, threads, rng):
-        self.net, self.problem, self.X, self.y = net, problem, X, y
-        self.plan, self.share, self.domain = plan, share, share.domain
-        self.validation, self.threads, self.rng = validation, threads, rng
-        self.result = Result(threads=threads)
-        self.moving = copy.copy(net)
-        self.moving.theta, self.moving.phi = _copies((net.theta, net.phi))
-        if not net.is_new:
-            problem.units.enter(self.moving)
-        self.raw = replace(problem, units=Units.raw(net, problem.tokens))
-        self.best_loss, self.best = math.inf, _copies((self.moving.theta, self.moving.phi))
-        self.loss_of_zero = self.domain.largest(problem.loss_of_zero(y, net.outputs))
-        self.limit, self.is_first_step, self.waited = None, True, 0.0
-        self.status, self.last_iteration = None, math.inf
-
-    def train(self, kind, options, time_limit, callbacks, reporter):
-        """Run all epochs, or until there is a reason to stop."""
-        plan = self.plan
-        solver = kind(
-            self.moving, self.problem, options, self.share.batch, self.share.steps,
-            plan.epochs * plan.batches, self.threads, self.domain,
-        )  # fmt: skip
-        try:
-            for epoch in range(1, plan.epochs + 1):
-                self._epoch(solver, epoch, time_limit, reporter)
-                if self.status is None and self._called_off(callbacks):
-                    self.status = "interrupted"
-                if self.status is not None:
-                    self.result.status = self.status
-                    break
-        except KeyboardInterrupt:
-            self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
-        diverged = self.result.status == "diverged"
-        if not diverged:
-            solver.finish()
-            self.result.kkt = solver.kkt()
-        self.result.certificate = solver.certificate
-        self._hand_over(self.best if diverged else solver.average)
-
-    def _epoch(self, solver, epoch, time_limit, reporter):
-        """One pass over the data; sets the status where training has to end."""
-        records, carried, plan, domain = [], None, self.plan, self.domain
-        judges_before = solver.judges_before and self.validation is None
-        judged = _copies(solver.average) if judges_before else None
-        before, started = self.result.train_seconds, time.perf_counter()
-        waited = domain.waited
-        for cases, window in plan.windows(self.rng):
-            own, first, steps = self.share.cut(cases, window)
-            initial = carried if window else None
-            again = plan.batches == 1 and not self.is_first_step
-            n_cases = count(cases)
-            weight = plan.weight(n_cases, window, self.problem.readout)
-            record = solver.step(self.X, self.y, own, first, steps, initial, again, weight)
-            self.is_first_step = False
-            if window + 1 < plan.n_windows:
-                carried = domain.carry(solver.final_state(steps, len(own)))
-            records.append(record)
-            self.result.train_seconds = before + time.perf_counter() - started
-            wishes = self._wishes(time_limit)
-            domain.reduce((wishes,), partial(self._judge, record, wishes, reporter, n_cases))
-            domain.end_iteration()
-            if domain.iteration >= self.last_iteration:
-                break
-        domain.drain()
-        self.waited += domain.waited - waited
-        self.result.train_seconds = before + time.perf_counter() - started
-        self._record(solver, epoch, self.result.train_seconds - before, records, judged)
-        reporter.epoch(self.result.history[-1])
-
-    def _wishes(self, time_limit):
-        """What this process wants: to stop for want of time, and for which signal."""
-        wishes, requested = np.zeros(1 + len(SIGNALS)), signals.requested()
-        wishes[0] = time_limit is not None and self.result.train_seconds > time_limit
-        if requested:
-            wishes[1 + SIGNALS.index(requested)] = 1
-        return wishes
-
-    def _judge(self, record, wishes, reporter, n_cases, due):
-        """Decide about the end, from the record of a step and the wishes of all processes."""
-        if self.status is None:
-            late, *wanted = wishes.tolist()
-            if not record.finite or self._has_exploded(record):
-                self.status = "diverged"
-            elif record.solved:
-                self.status = "solved"
-            elif any(wanted):
-                self.status = "interrupted"
-                self.result.signal = next(int(n) for n, w in zip(SIGNALS, wanted, strict=True) if w)
-            elif late:
-                self.status = "time_limit"
-            if self.status is not None:
-                self.last_iteration = due
-        reporter.batch(self._mean_loss([record]), n_cases)
-
-    def _called_off(self, callbacks):
-        """Whether a callback, called with the last record, wants training to end."""
-        return self.domain.any(any([c(self.result.history[-1]) for c in callbacks]))
-
-    def _has_exploded(self, record):
-        """Whether the loss is far above that of the first batch and of zero outputs."""
-        loss = record.loss / record.terms
-        if self.limit is None:
-            self.limit = EXPLODED * max(loss, self.loss_of_zero)
-        return loss > self.limit
-
-    def _mean_loss(self, records):
-        total, terms = sum(r.loss for r in records), sum(r.terms for r in records)
-        return float(self.problem.reported(total, terms, self.net.outputs))
-
-    def _record(self, solver, epoch, seconds, records, judged):
-        """Append the epoch to the history, and keep the iterate if it is the best so far.
-
-        ``judged`` are the weights that the loss is of, where these are not the averaged iterate.
-        """
-        self._hand_over(solver.average)
-        loss, accuracy = None, None
-        if self.validation is not None:
-            sums = score(self.net, self.raw, *self.validation, self.threads)
-            self.domain.sum(sums)
-            loss, accuracy = self.raw.scores(sums, self.net.outputs)
-        train_loss = self._mean_loss(records)
-        measured = {
-            "train_loss": train_loss,
-            "validation_loss": loss,
-            "validation_accuracy": accuracy,
-            **records[-1].describe(records),
-            **self._ages(),
-        }
-        start = {"epoch": epoch, "seconds": seconds, "batches": len(records)}
-        self.result.history.append(start | {k: finite_or_none(v) for k, v in measured.items()})
-        merit = train_loss if loss is None else loss
-        if merit < self.best_loss:
-            self.best_loss = merit
-            self.best = judged or _copies(solver.average)
-
-    def _hand_over(self, weights):
-        """Give the network weights of the solver's, for raw data."""
-        self.problem.units.leave(*weights, self.net)
-
-    def _ages(self):
-        """Entries of the history of a run whose ranks may lag behind."""
-        if not self.domain.staleness:
-            return {}
-        mean, largest = self.domain.ages().T
-        return {"age_mean": mean.tolist(), "age_max": largest.astype(int).tolist()}

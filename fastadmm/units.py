@@ -59,26 +59,28 @@ class Units:
         )
 
     @classmethod
-    def of(cls, net, problem, X, y, share):
+    def of(cls, net, problem, data, share):
         """Units of the data of all owners.
 
         Parameters
         ----------
         net : RNN
         problem : Problem
-        X, y : ndarray
-            Own part, as `make_problem` returns it.
-        share : fastadmm.shares.Share
+        data : fastadmm.batches.Data
+            Own part.
+        share : fastadmm.batches.Share
         """
         raw, domain = cls.raw(net, problem.tokens), share.domain
         m, d, n, e = raw.input_shift, raw.input_scale, raw.target_shift, 1.0
         if not problem.tokens:
-            m = _resting(X, _mean(X, domain), share)
-            size = _size(X, m, domain)
+            X, mask = data.X, share.mask()
+            m = _resting(X, mask, _mean(X, mask, domain), share)
+            size = _size(X, mask, m, domain)
             d = np.where(_varies(size, m, net.dtype, "X: channel", domain), size, 1.0)
         if not problem.classifies:
-            n = _mean(y, domain)
-            spread = np.sqrt(_squares(y, n, domain)[0])
+            y, mask = data.y, share.mask() if problem.every else None
+            n = _mean(y, mask, domain)
+            spread = np.sqrt(_squares(y, mask, n, domain)[0])
             spread = np.where(_varies(spread, n, net.dtype, "y: output", domain), spread, 0.0)
             e = float(np.sqrt(np.mean(np.square(spread)))) or 1.0
         return cls(m, d.astype(net.dtype), n.astype(net.dtype), e)
@@ -91,9 +93,9 @@ class Units:
         """Turn weights for x and y into weights for x' and y', in place."""
         width = len(self.input_shift)
         drive = net.theta[:, :width].astype(float)
-        net.theta[:, -1] += drive @ self.input_shift
+        net.bias[:] += drive @ self.input_shift
         net.theta[:, :width] = drive * self.input_scale
-        net.phi[:, -1] -= self.target_shift
+        net.offset[:] -= self.target_shift
         net.phi /= self.target_scale
 
     def leave(self, theta, phi, net):
@@ -102,49 +104,51 @@ class Units:
         drive = theta[:, :width] / self.input_scale.astype(float)
         net.theta[:], net.phi[:] = theta, phi
         net.theta[:, :width] = drive
-        net.theta[:, -1] = theta[:, -1] - drive @ self.input_shift
+        net.bias[:] = net.bias - drive @ self.input_shift
         net.phi *= self.target_scale
-        net.phi[:, -1] += self.target_shift
+        net.offset[:] += self.target_shift
 
 
-def _blocks(values):
-    """Rows (r, channels) of an array, some at a time."""
+def _blocks(values, mask):
+    """Rows (r, channels) of an array, some at a time; those where the mask is True."""
     rows = values.reshape(-1, values.shape[-1])
     size = max(1, _BLOCK // rows.shape[1])
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+    for start in range(0, len(rows), size):
+        block = slice(start, start + size)
+        yield rows[block] if mask is None else rows[block][mask.reshape(-1)[block]]
 
 
-def _mean(values, domain):
+def _mean(values, mask, domain):
     """Mean of every channel, over all owners."""
     count, total = np.zeros(1), np.zeros(values.shape[-1])
-    for block in _blocks(values):
+    for block in _blocks(values, mask):
         count += len(block)
         total += block.sum(0, dtype=float)
     domain.sum(count, total)
     return total / count
 
 
-def _squares(values, centre, domain):
+def _squares(values, mask, centre, domain):
     """Mean square, number of other values, and largest deviation from a centre, by channel."""
     count = np.zeros(1)
     square, others, largest = np.zeros((3, values.shape[-1]))
-    for block in _blocks(values):
+    for block in _blocks(values, mask):
         deviation = np.subtract(block, centre, dtype=float)
         count += len(block)
         square += np.square(deviation).sum(0)
         others += (deviation != 0).sum(0)
-        np.maximum(largest, np.abs(deviation).max(0), out=largest)
+        np.maximum(largest, np.abs(deviation).max(0, initial=0), out=largest)
     domain.sum(count, square, others)
     return square / count, others / count, domain.largest(largest)
 
 
-def _size(X, m, domain):
+def _size(X, mask, m, domain):
     """Size of every channel's deviations from m, 0 where there are none."""
-    square, moving, largest = _squares(X, m, domain)
+    square, moving, largest = _squares(X, mask, m, domain)
     return np.minimum(largest, LARGEST * np.sqrt(square / np.maximum(moving, 1e-300)))
 
 
-def _resting(X, mean, share):
+def _resting(X, mask, mean, share):
     """Value at which a channel rests, in the dtype of X, or its mean.
 
     Of several such values of a channel the one counts at which most channels rest, the background
@@ -154,10 +158,12 @@ def _resting(X, mean, share):
     """
     cases, times = share.sample(256, 4096)
     rows = X[np.ix_(cases, times)].reshape(-1, X.shape[-1])
+    if mask is not None:
+        rows = rows[mask[np.ix_(cases, times)].reshape(-1)]
     rows = np.sort(np.concatenate(share.domain.gather(rows)), axis=0)
     found = [_frequent(values) for values in rows.T]
     channels = Counter(value for values in found for value in values)
-    background = max(channels, key=channels.get, default=np.nan)
+    background = max(channels, key=lambda value: channels[value], default=np.nan)
     centre = mean.astype(X.dtype)
     for channel, values in enumerate(found):
         low, high = rows[[0, -1], channel]

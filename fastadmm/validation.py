@@ -1,7 +1,7 @@
 """Arguments checked at the door: what came, and what is expected."""
 
 import contextlib
-import math
+from typing import Any
 
 import numpy as np
 
@@ -16,32 +16,9 @@ def positive_integer(value, name, least=1):
 
 def nonnegative(value, name):
     """``value`` as a float, finite and at least 0."""
-    if not np.isscalar(value) or isinstance(value, str) or not 0 <= value < np.inf:
+    if not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value < np.inf:
         raise ValueError(f"{name} is {value!r}: expected a finite number, at least 0")
     return float(value)
-
-
-def check_fields(options, names, holds, expected):
-    """Refuse an option whose value does not hold; ``expected`` may name it as ``{name}``."""
-    for name in names:
-        value = getattr(options, name)
-        if not holds(value):
-            raise ValueError(f"{name} is {value}: expected {expected.format(name=name)}")
-
-
-def positive_fields(options, *names):
-    """Refuse options that are not positive and finite."""
-    check_fields(options, names, lambda value: 0 < value < math.inf, "a positive number")
-
-
-def nonnegative_fields(options, *names):
-    """Refuse options that are negative or not finite."""
-    check_fields(options, names, lambda value: 0 <= value < math.inf, "a number, at least 0")
-
-
-def counting_fields(options, *names, least=1):
-    """Refuse options below ``least``."""
-    check_fields(options, names, lambda value: value >= least, f"at least {least}")
 
 
 def one_of(value, choices, name):
@@ -60,7 +37,7 @@ def pair(value, name):
         shown = repr(value) if np.isscalar(value) else f"a {type(value).__name__}"
         shown += f" of {len(value)}" if is_sequence else ""
         raise TypeError(f"{name} is {shown}: expected a pair of arrays (Xv, yv), held out")
-    return tuple(value)
+    return value[0], value[1]
 
 
 def callables(value, name):
@@ -86,7 +63,9 @@ def within(name):
         raise type(error)(f"{name}: {error}") from error
 
 
-def _short(text):
+def short(value):
+    """A value in one short line."""
+    text = " ".join(repr(value).split())
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
@@ -103,10 +82,10 @@ def asarray(value, name):
     if array.dtype == object:
         if array.ndim == 0:
             raise TypeError(f"{name} is a {type(value).__name__}: expected an array of numbers")
-        first = next(array.flat, None)
+        first: Any = next(array.flat, None)
         if not isinstance(first, str) and np.ndim(first):
             raise ValueError(f"{name} {_UNEQUAL}")
-        what = f"holds {_short(repr(first))}"
+        what = f"holds {short(first)}"
     else:
         what = f"has dtype {array.dtype}"
         first = array.flat[0] if array.size else None

@@ -4,12 +4,14 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numba.core import event
 
 from fastadmm import signals, validation
-from fastadmm.kernels.jit import CACHE_FOLDER
+from fastadmm.batches import Batch, Data
+from fastadmm.kernels.core.jit import CACHE_FOLDER
 from fastadmm.mpi.launch import one_per_node_first
 from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
@@ -72,11 +74,11 @@ def make_ready(domain, reporter, *arguments):
             contextlib.suppress(_Called),
             event.install_listener("numba:compile", _BetweenKernels(reporter)),
         ):
-            warm_up(*arguments, InPasses() if domain.acts_between_passes else Serial())
+            warm_up(*arguments, domain=InPasses() if domain.acts_between_passes else Serial())
         return int(domain.largest(signals.requested()))
 
 
-def warm_up(kind, options, net, problem, X, y, threads, domain):
+def warm_up(kind, options, net, problem, data, threads, domain):
     """Compile, or load from the cache, all that training and evaluating this problem calls.
 
     Parameters
@@ -85,25 +87,35 @@ def warm_up(kind, options, net, problem, X, y, threads, domain):
         Solver and its settings.
     net : RNN
     problem : Problem
-    X, y : ndarray
-        As `make_problem` returns them; their kinds alone matter.
+    data : fastadmm.batches.Data
+        The kinds of its arrays alone matter.
     threads : int
     domain : Serial or InPasses
         Takes the passes over time at once, or one by one.
     """
     small = RNN(net.inputs, 2, net.outputs, net.activation, dtype=net.dtype.name)
-    data = np.zeros((2, 2, *X.shape[2:]), X.dtype)
-    inner = y.shape[1:] if problem.readout == "last" else (2, *y.shape[2:])
-    targets = np.zeros((2, *inner), y.dtype)
-    for like, array in ((X, data), (y, targets)):  # compiled code tells read-only arrays apart
-        array.flags.writeable = like.flags.writeable
+    few = Data(
+        _alike(data.X, 2, 2), _alike(data.y, 2, 2 if problem.every else None),
+        None if data.lengths is None else np.array([2, 1]),
+        None if data.weights is None else np.ones(2, net.dtype),
+    )  # fmt: skip
     solver = kind(small, problem, options, 2, 2, 1, threads, domain)
-    solver.step(data, targets, np.arange(2), 0, 2)
+    solver.step(Batch.alone(few, np.arange(2)))
     solver.kkt()
-    evaluate(small, problem, data, targets, threads)
+    evaluate(small, problem, few, threads)
 
 
-def compile_all(dtype="float32", threads=None, solvers=tuple(SOLVERS)):
+def _alike(array, n_cases, n_timepoints):
+    """Zeros of the kind of an array: compiled code tells read-only ones apart."""
+    inner = array.shape[1:] if n_timepoints is None else (n_timepoints, *array.shape[2:])
+    found = np.zeros((n_cases, *inner), array.dtype)
+    found.flags.writeable = array.flags.writeable
+    return found
+
+
+def compile_all(
+    dtype: str = "float32", threads: int | None = None, solvers: Sequence[str] = tuple(SOLVERS)
+) -> Iterator[tuple[str, float]]:
     """Compile what solvers call, for classification, regression and token streams.
 
     On one process and on a grid of ranks.

@@ -55,7 +55,7 @@ Modules are loaded when a name of theirs is first asked for.
 import importlib
 
 _NAMES = {
-    "activation_proxes": (
+    "operators.activation_proxes": (
         "prox_hard_sigmoid_activation",
         "prox_hard_tanh_activation",
         "prox_identity_activation",
@@ -66,29 +66,29 @@ _NAMES = {
         "prox_softplus_activation",
         "prox_tanh_activation",
     ),
-    "affine": (
+    "operators.affine": (
         "AffineFactor",
         "factor_affine",
         "indicator_affine",
         "project_affine",
     ),
-    "cholesky": (
+    "systems.cholesky": (
         "downdate_cholesky",
         "factor_cholesky",
         "solve_cholesky",
         "update_cholesky",
     ),
-    "cross_entropy": (
+    "operators.cross_entropy": (
         "cross_entropy_loss",
         "grad_cross_entropy_loss",
         "prox_cross_entropy_loss",
     ),
-    "grams": (
+    "systems.grams": (
         "cross_gram",
         "gram",
         "mirror_lower",
     ),
-    "groups": (
+    "operators.groups": (
         "group_lasso",
         "l2_norm",
         "linf_norm",
@@ -98,7 +98,7 @@ _NAMES = {
         "prox_sparse_group_lasso",
         "sparse_group_lasso",
     ),
-    "loss_proxes": (
+    "operators.loss_proxes": (
         "prox_absolute_loss",
         "prox_hinge_loss",
         "prox_huber_loss",
@@ -108,12 +108,12 @@ _NAMES = {
         "prox_squared_hinge_loss",
         "prox_squared_loss",
     ),
-    "low_rank": (
+    "systems.low_rank": (
         "factor_low_rank",
         "solve_low_rank",
     ),
-    "matrix_free": ("conjugate_gradients",),
-    "nonconvex": (
+    "systems.matrix_free": ("conjugate_gradients",),
+    "operators.nonconvex": (
         "l0",
         "l_half",
         "mcp",
@@ -123,7 +123,7 @@ _NAMES = {
         "prox_scad",
         "scad",
     ),
-    "penalties": (
+    "operators.penalties": (
         "elastic_net",
         "huber",
         "l1",
@@ -133,7 +133,7 @@ _NAMES = {
         "prox_squared_l2",
         "squared_l2",
     ),
-    "pointwise_activations": (
+    "operators.pointwise_activations": (
         "grad_hard_sigmoid_activation",
         "grad_hard_tanh_activation",
         "grad_identity_activation",
@@ -153,7 +153,7 @@ _NAMES = {
         "softplus_activation",
         "tanh_activation",
     ),
-    "pointwise_losses": (
+    "operators.pointwise_losses": (
         "absolute_loss",
         "grad_absolute_loss",
         "grad_hinge_loss",
@@ -171,7 +171,7 @@ _NAMES = {
         "squared_hinge_loss",
         "squared_loss",
     ),
-    "projections": (
+    "operators.projections": (
         "indicator_box",
         "indicator_l1_ball",
         "indicator_l2_ball",
@@ -187,31 +187,31 @@ _NAMES = {
         "project_second_order_cone",
         "project_simplex",
     ),
-    "ridge": (
+    "systems.ridge": (
         "factor_ridge",
         "ridge_regression",
         "solve_ridge",
     ),
-    "spectral": (
+    "operators.spectral": (
         "indicator_positive_semidefinite",
         "nuclear_norm",
         "project_positive_semidefinite",
         "prox_nuclear_norm",
     ),
-    "tokens": (
+    "systems.tokens": (
         "TokenGram",
         "factor_token_gram",
         "factor_tokens",
         "solve_tokens",
         "token_gram",
     ),
-    "tridiagonal": (
+    "systems.tridiagonal": (
         "factor_block_tridiagonal",
         "factor_tridiagonal",
         "solve_block_tridiagonal",
         "solve_tridiagonal",
     ),
-    "variation": (
+    "operators.variation": (
         "prox_total_variation",
         "total_variation",
     ),

@@ -6,12 +6,18 @@ far along it they are. An edge of the same sequences may be that of an earlier i
 """
 
 import collections
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .grid import Grid
+from .part import Part
 from .transfer import LEFT, RIGHT, TAGS, Channel
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 
 @dataclass
@@ -20,7 +26,7 @@ class _Reduction:
 
     started: tuple
     arrays: tuple
-    then: object
+    then: Callable[[int], object]
     iteration: int
 
     def has_arrived(self):
@@ -37,31 +43,33 @@ class AsynchronousGrid(Grid):
         and edges of iteration ``k - staleness`` or later.
     """
 
-    def __init__(self, comm, time, batch, parts=1, *, staleness):
+    def __init__(
+        self, comm: "MPI.Intracomm", time: int, batch: int, parts: int = 1, *, staleness: int
+    ):
         super().__init__(comm, time, batch, parts)
         self.staleness, self.acts_between_passes = staleness, True
         self._pending, self._channels = collections.deque(), {}
         self._places, self._age, self._ages = collections.Counter(), 0, []
 
-    def send_right(self, array):
+    def send_right(self, part: Part, array: np.ndarray) -> None:
         self._progress()
-        if self._right is not None and array.size:
-            self._mail.send(array, self._right, self._tag("send right", RIGHT))
+        if part.right is not None and array.size:
+            self._mail.send(array, part.right, self._tag("send right", RIGHT))
 
-    def send_left(self, array):
+    def send_left(self, part: Part, array: np.ndarray) -> None:
         self._progress()
-        if self._left is not None and array.size:
-            self._mail.send(array, self._left, self._tag("send left", LEFT))
+        if part.left is not None and array.size:
+            self._mail.send(array, part.left, self._tag("send left", LEFT))
 
-    def receive_left(self, out):
+    def receive_left(self, part: Part, out: np.ndarray) -> None:
         self._progress()
-        if self._left is not None and out.size:
-            self._receive(out, self._left, self._tag("receive left", RIGHT))
+        if part.left is not None and out.size:
+            self._receive(out, part.left, self._tag("receive left", RIGHT), part.may_age)
 
-    def receive_right(self, out):
+    def receive_right(self, part: Part, out: np.ndarray) -> None:
         self._progress()
-        if self._right is not None and out.size:
-            self._receive(out, self._right, self._tag("receive right", LEFT))
+        if part.right is not None and out.size:
+            self._receive(out, part.right, self._tag("receive right", LEFT), part.may_age)
 
     def _progress(self):
         """Let MPI go on with what is under way: it works only while it is called."""
@@ -74,19 +82,19 @@ class AsynchronousGrid(Grid):
         self._places[kind] += 1
         return tag + len(TAGS) * place
 
-    def _receive(self, out, rank, tag):
+    def _receive(self, out, rank, tag, may_age):
         if (rank, tag) not in self._channels:
             self._channels[rank, tag] = Channel(self._mail, rank, tag)
-        missing = self.staleness if self.edges_may_age else 0
+        missing = self.staleness if may_age else 0
         age = self._channels[rank, tag].receive(out, missing)
         self._age = max(self._age, age)
 
-    def reduce(self, arrays, then):
+    def reduce(self, arrays: Sequence[np.ndarray], then: Callable[[int], object]) -> None:
         arrays = tuple(arrays)
         started = self._mail.start_sum(arrays)
         self._pending.append(_Reduction(started, arrays, then, self.iteration + 1))
 
-    def end_iteration(self):
+    def end_iteration(self) -> None:
         self.iteration += 1
         self._ages.append(self._age)
         while self._pending and (
@@ -103,16 +111,16 @@ class AsynchronousGrid(Grid):
         self._mail.finish_sum(reduction.started, reduction.arrays)
         reduction.then(reduction.iteration + self.staleness)
 
-    def drain(self):
+    def drain(self) -> None:
         while self._pending:
             self._apply_next()
         for channel in self._channels.values():
             channel.drain()
         self._mail.finish()
         self._places.clear()
-        self._age, self.edges_may_age = 0, False
+        self._age = 0
 
-    def ages(self):
+    def ages(self) -> np.ndarray:
         """Mean and largest age of what iterations used since the last call, (ranks, 2)."""
         own = np.array([np.mean(self._ages), max(self._ages)] if self._ages else [0.0, 0.0])
         gathered = np.empty((self.size, 2))

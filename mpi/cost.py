@@ -1,23 +1,21 @@
 """What training costs on a (time x batch) grid of ranks: flops, bytes, messages, seconds, memory.
 
-A model, not a measurement: counts of the algorithms' own operations (H hidden units, D inputs, C
-outputs, n = D + H + 1), turned into seconds by seven numbers that describe a machine.
+A model, not a measurement: counts of a solver's own operations, which every solver gives
+(`fastadmm.solvers.base.Solver.counts`), turned into seconds by seven numbers that describe a
+machine.
 """
 
 import dataclasses
 import math
 from dataclasses import dataclass
 
-from .machine import TYPICAL
+from .machine import TYPICAL, Machine
 
 ELEMENTWISE = 20
 """Flops that one activation and its derivative count as."""
 
 PROX = 200
 """Flops that the exact update of one pre-activation in `block` counts as (Newton's method)."""
-
-GRAM_EVERY = 5
-"""Iterations of `condensed` between two Grams, and between two factorisations of them."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +55,17 @@ class Work:
                 raise ValueError(f"{field.name} is {value}: expected a positive integer")
 
     @property
-    def iterations(self):
+    def iterations(self) -> int:
         """Iterations of an epoch."""
         return -(-self.n_cases // self.batch) * -(-self.n_timepoints // self.steps)
 
     @property
-    def columns(self):
+    def columns(self) -> int:
         """n, columns of the recurrent weights Θ."""
         return self.inputs + self.hidden + 1
 
     @property
-    def dense(self):
+    def dense(self) -> int:
         """Columns of Θ that are multiplied: all but those of tokens, which are looked up."""
         return self.hidden + 1 if self.tokens else self.columns
 
@@ -86,6 +84,10 @@ class Counts:
         Flops of the weight systems, done by every rank.
     reduced : float
         Numbers summed over all ranks.
+    kept : float
+        Numbers kept per step of a sequence, beside its row [x; 1; s] (of tokens [1; s]).
+    held : float
+        Numbers held by every rank whatever its part: weights, Grams, workspace.
     pipelined : bool
         Sweeps follow time exactly, from rank to rank; otherwise all ranks sweep at once and
         exchange edges.
@@ -97,80 +99,17 @@ class Counts:
     rows_output: float
     weights: float
     reduced: float
+    kept: float
+    held: float
     pipelined: bool
-
-
-def _sums(work):
-    """Numbers in the multiplier (or cross) sums, and in the triangles of the Grams, of Θ and Φ."""
-    n, h = work.columns, work.hidden
-    return (
-        h * n + work.outputs * (h + 1),
-        n * (n + 1) / 2 + (h + 1) * (h + 2) / 2,
-    )
-
-
-def _condensed(work):
-    h, c, d = work.hidden, work.outputs, work.dense
-    grams = (d * (d + 1) + (h + 1) * (h + 2)) / 2
-    entries = min(work.inputs, work.batch * work.steps) if work.tokens else 0
-    return Counts(
-        sweep=2 * h * d + 2 * h * h + ELEMENTWISE * h,
-        rows=2 * h * d + d * d / GRAM_EVERY,
-        sweep_output=4 * c * (h + 1) + ELEMENTWISE * c,
-        rows_output=2 * c * (h + 1) + (h + 1) ** 2 / GRAM_EVERY,
-        weights=(d**3 + (h + 1) ** 3) / GRAM_EVERY
-        + 2 * (1 + 1 / GRAM_EVERY) * (h * d**2 + c * (h + 1) ** 2)
-        + 10 * entries * h,
-        reduced=h * d + c * (h + 1) + entries * (h + 1) + grams / GRAM_EVERY,
-        pipelined=True,
-    )
-
-
-def _block(work):
-    h, c, n, d = work.hidden, work.outputs, work.columns, work.dense
-    return Counts(
-        # s_t: right-hand side and solve; a_t: Θ z and its prox
-        sweep=4 * h * h + 2 * h * d + (PROX + ELEMENTWISE) * h,
-        rows=2 * h * d + d * d + 2 * h * d,  # cross sum, Gram, residual
-        sweep_output=4 * c * (h + 1) + PROX * c,
-        rows_output=2 * c * (h + 1) + (h + 1) ** 2 + 2 * c * (h + 1),
-        weights=n**3 / 3 + (h + 1) ** 3 / 3 + 4 * h**3 / 3 + 2 * h * n**2 + 2 * c * (h + 1) ** 2,
-        reduced=sum(_sums(work)),
-        pipelined=False,
-    )
-
-
-def _admmirnn(work):
-    h, c, n, d = work.hidden, work.outputs, work.columns, work.dense
-    return Counts(  # a backward and a forward half: each the gradients of a_t, s_t and the weights
-        sweep=2 * (2 * h * d + 2 * h * h + 2 * ELEMENTWISE * h),
-        rows=2 * (2 * h * d) + d * d,
-        sweep_output=2 * (4 * c * (h + 1)) + PROX * c,
-        rows_output=2 * (2 * c * (h + 1)) + (h + 1) ** 2,
-        weights=40 * (n**2 + (h + 1) ** 2),  # largest eigenvalues by power iteration
-        reduced=2 * sum(_sums(work)),
-        pipelined=False,
-    )
-
-
-_COUNTS = {"condensed": _condensed, "block": _block, "admmirnn": _admmirnn}
-SOLVERS = tuple(_COUNTS)
-
-
-def counts(work, solver):
-    """`Counts` of one iteration of a solver."""
-    if solver not in SOLVERS:
-        raise ValueError(f"solver is {solver!r}: expected one of {', '.join(SOLVERS)}")
-    return _COUNTS[solver](work)
 
 
 FLOPS_PER_THREAD = 8e6
 """Work of an iteration that makes a thread worth its start: some 0.1 ms of one core."""
 
 
-def useful_threads(work, solver, ranks, limit):
+def useful_threads(work: Work, cost: Counts, ranks: int, limit: int) -> int:
     """Threads per rank, 1 to ``limit``, that an iteration on so many ranks has enough work for."""
-    cost = counts(work, solver)
     outputs = work.steps if work.every else 1
     sequence = work.steps * (cost.sweep + cost.rows)
     sequence += outputs * (cost.sweep_output + cost.rows_output)
@@ -187,7 +126,7 @@ class Layout:
     micro_batches: int = 1
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of ranks."""
         return self.time * self.batch
 
@@ -213,12 +152,12 @@ class Prediction:
     memory: float
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         """Of one iteration."""
         return self.sweeps + self.sums + self.weights + self.edges + self.reductions
 
 
-def all_reduce(size, nbytes, machine):
+def all_reduce(size: int, nbytes: float, machine: Machine) -> float:
     """Seconds to sum ``nbytes`` over ``size`` ranks.
 
     Reduce-scatter by recursive halving, all-gather by doubling (Rabenseifner): ``2 log2(P)``
@@ -230,7 +169,7 @@ def all_reduce(size, nbytes, machine):
     return latency + 2 * (size - 1) / size * nbytes / machine.sum_bandwidth
 
 
-def predict(work, solver, layout, machine=TYPICAL):
+def predict(work: Work, cost: Counts, layout: Layout, machine: Machine = TYPICAL) -> Prediction:
     """Cost of one iteration.
 
     The rank with the largest part of an uneven cut counts. With P ranks along time and M
@@ -240,7 +179,7 @@ def predict(work, solver, layout, machine=TYPICAL):
     Parameters
     ----------
     work : Work
-    solver : {"condensed", "block", "admmirnn"}
+    cost : Counts
     layout : Layout
     machine : Machine
 
@@ -248,7 +187,7 @@ def predict(work, solver, layout, machine=TYPICAL):
     -------
     Prediction
     """
-    cost, m = counts(work, solver), layout.micro_batches
+    m = layout.micro_batches
     steps, batch = -(-work.steps // layout.time), -(-min(work.batch, work.n_cases) // layout.batch)
     micro = -(-batch // m)
     ends = work.steps if work.every else 1  # outputs with a target of one sequence
@@ -279,22 +218,20 @@ def predict(work, solver, layout, machine=TYPICAL):
 
 def _memory(work, cost, layout, steps, batch, ends):
     """Bytes of one rank: its share of the data, the variables of a mini-batch, the weights."""
-    h, c, n = work.hidden, work.outputs, work.columns
     share = -(-work.n_cases // layout.batch) * -(-work.n_timepoints // layout.time)
     channels = 8 if work.tokens else work.inputs * work.itemsize
     targets = 8 * -(-work.n_cases // layout.batch) * -(-ends // layout.time)
-    states = (steps + 1) * batch * work.dense + steps * batch * h
-    if cost.pipelined:
-        n = work.dense
-    else:  # a, s and the multipliers of three constraints are kept
-        states += steps * batch * (4 * h + 2 * c)
-    weights = 4 * (n * n + (h + 1) ** 2) + 7 * (h * n + c * (h + 1))
-    if cost.pipelined and work.tokens:  # rows, average and network; sums of a mini-batch
-        weights += 3 * work.inputs * h + steps * batch * h
-    return share * channels + targets + (states + weights) * work.itemsize
+    variables = (steps + 1) * batch * work.dense + steps * batch * cost.kept
+    return share * channels + targets + (variables + cost.held) * work.itemsize
 
 
-def choose(size, work, solver="condensed", machine=TYPICAL, grid=None):
+def choose(
+    size: int,
+    work: Work,
+    cost: Counts,
+    machine: Machine = TYPICAL,
+    grid: tuple[int, int] | None = None,
+) -> tuple[Layout, Prediction]:
     """The fastest grid and number of micro-batches for so many ranks.
 
     Looks at every factorisation of ``size``, or at the ``grid`` (time, batch) alone, and at powers
@@ -308,16 +245,14 @@ def choose(size, work, solver="condensed", machine=TYPICAL, grid=None):
     """
     if size < 1:
         raise ValueError(f"size is {size}: expected a positive number of ranks")
-    best = None
+    found = []
     for parts in _divisors(size) if grid is None else grid[:1]:
         share = -(-min(work.batch, work.n_cases) // (size // parts))
-        piped = parts > 1 and counts(work, solver).pipelined
+        piped = parts > 1 and cost.pipelined
         for power in range(share.bit_length() if piped else 1):
             layout = Layout(parts, size // parts, 2**power)
-            prediction = predict(work, solver, layout, machine)
-            if best is None or prediction.seconds < best[1].seconds:
-                best = layout, prediction
-    return best
+            found.append((layout, predict(work, cost, layout, machine)))
+    return min(found, key=lambda choice: choice[1].seconds)
 
 
 def _divisors(n):

@@ -10,8 +10,13 @@ import sys
 import time
 import traceback
 import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 RANK_OF_SIZE = {
     "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
@@ -40,19 +45,20 @@ def _size_variable():
     return None
 
 
-def launched_size():
+def launched_size() -> int:
     """Number of processes that an MPI launcher says it started, 1 without a launcher."""
     name = _size_variable()
     return 1 if name is None else int(os.environ[name])
 
 
-def launched_rank():
+def launched_rank() -> int:
     """Which of these processes this one is, as the launcher says; 0 without a launcher."""
-    rank = os.environ.get(RANK_OF_SIZE.get(_size_variable(), ""), "")
+    name = _size_variable()
+    rank = "" if name is None else os.environ.get(RANK_OF_SIZE[name], "")
     return int(rank) if rank.isdigit() else 0
 
 
-def library():
+def library() -> str | None:
     """First line of the MPI library's own description, None where mpi4py cannot load one."""
     try:
         import mpi4py
@@ -64,7 +70,7 @@ def library():
     return MPI.Get_library_version().strip("\0").splitlines()[0]
 
 
-def world():
+def world() -> "MPI.Intracomm | None":
     """The communicator of all processes that the launcher started, None without a launcher.
 
     Raises
@@ -94,7 +100,7 @@ def world():
 
 
 @contextlib.contextmanager
-def alike(comm, mistakes):
+def alike(comm: "MPI.Intracomm | None", mistakes: tuple[type[Exception], ...]) -> Iterator[None]:
     """Raise a mistake that the body makes on any rank on all of them; collective.
 
     Parameters
@@ -116,7 +122,7 @@ def alike(comm, mistakes):
 
 
 @contextlib.contextmanager
-def together(mistakes=(), code=2):
+def together(mistakes: tuple[type[Exception], ...] = (), code: int = 2) -> Iterator[None]:
     """Run the body as one rank of a job that ends as a whole; without a launcher, just run it.
 
     For programs, not for libraries: an exception ends the job. Where all ranks make the same
@@ -201,7 +207,7 @@ def _node(comm):
 
 
 @contextlib.contextmanager
-def one_per_node_first(comm, cached=True):
+def one_per_node_first(comm: "MPI.Intracomm | None", cached: bool = True) -> Iterator[None]:
     """Run the body on one rank per node, then on the others: they find the first one's files.
 
     Collective; every rank runs the body exactly once.
@@ -227,7 +233,7 @@ def one_per_node_first(comm, cached=True):
         node.Free()
 
 
-def cores_per_rank(comm):
+def cores_per_rank(comm: "MPI.Intracomm") -> int:
     """Cores that this rank can keep busy without taking them from others, at least 1; collective.
 
     A core that several ranks of the node may run on counts in equal shares: cores / ranks where
@@ -246,7 +252,7 @@ def cores_per_rank(comm):
     return max(1, int((1 / sharing[mine]).sum() + 1e-9))
 
 
-def placement(comm, threads):
+def placement(comm: "MPI.Intracomm", threads: int) -> str:
     """One line on ranks, nodes and the threads that each may use; the same on all; collective."""
     from mpi4py import MPI
 

@@ -3,11 +3,16 @@
 import dataclasses
 import json
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Machine:
     weight_flops: float = 1e10
     half_batch: float = 4.0
     overhead: float = 5e-5
-    about: dict = dataclasses.field(default_factory=dict, compare=False)
+    about: dict[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
     def __post_init__(self):
         for name in ("bandwidth", "sum_bandwidth", "flops", "weight_flops"):
@@ -47,19 +52,19 @@ class Machine:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected at least 0")
 
-    def __str__(self):
+    def __str__(self) -> str:
         source = "".join(f"; {key}: {value}" for key, value in self.about.items())
         return (
             f"latency {1e6 * self.latency:.1f} us, bandwidth {self.bandwidth / 1e9:.1f} GB/s, "
             f"{self.flops / 1e9:.1f} and {self.weight_flops / 1e9:.1f} Gflop/s per rank{source}"
         )
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write the numbers as JSON."""
         Path(path).write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> "Machine":
         """Read what `save` wrote; numbers that are not there keep their typical values."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -77,7 +82,7 @@ LONG = 1 << 17
 """Bytes of a long message: about those of a sum of Grams, or of a mini-batch's states."""
 
 
-def calibrate(comm=None, **rates):
+def calibrate(comm: "MPI.Intracomm | None" = None, **rates: Any) -> Machine:
     """`Machine` with this network's latency and bandwidth, in well under a second; collective.
 
     Messages are exchanged, and summed, between the first and the last rank, which a launcher places

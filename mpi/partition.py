@@ -1,9 +1,10 @@
 """Who owns which part of n things: contiguous parts whose sizes differ by one at most."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def partition(n, parts, rank):
+def partition(n: int, parts: int, rank: int) -> tuple[int, int]:
     """Half-open range ``(start, stop)`` of the things that ``rank`` of ``parts`` owns.
 
     The first ``n % parts`` ranks own one more than the others; with more parts than things the last
@@ -19,6 +20,6 @@ def partition(n, parts, rank):
     return start, start + size + (rank < larger)
 
 
-def bounds(n, parts):
+def bounds(n: int, parts: int) -> NDArray[np.int64]:
     """Boundaries of all parts, int64 (parts + 1,): part i is ``bounds[i]:bounds[i + 1]``."""
     return np.array([partition(n, parts, rank)[0] for rank in range(parts)] + [n], dtype=np.int64)

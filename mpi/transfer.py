@@ -2,8 +2,13 @@
 
 import collections
 import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 RIGHT, LEFT, CARRY = TAGS = 1, 2, 3
 """What a message is: an edge for the owner of later steps, of earlier ones, a carried state."""
@@ -22,18 +27,18 @@ class Mailbox:
         Seconds spent in calls that wait for other ranks.
     """
 
-    def __init__(self, comm):
+    def __init__(self, comm: "MPI.Comm"):
         self.comm, self.waited = comm, 0.0
         self._free, self._sending = {}, []
         self._incoming, self._sums = {}, {}
 
-    def wait(self, call, *arguments):
+    def wait(self, call: Callable, *arguments: Any) -> None:
         """A call that waits for other ranks; its time is counted."""
         started = time.perf_counter()
         call(*arguments)
         self.waited += time.perf_counter() - started
 
-    def send(self, array, rank, tag):
+    def send(self, array: np.ndarray, rank: int, tag: int) -> None:
         """Start sending a copy of the array."""
         self._reclaim()
         key = array.shape, array.dtype.str
@@ -42,7 +47,7 @@ class Mailbox:
         buffer[...] = array
         self._sending.append((self.comm.Isend(buffer, rank, tag), key, buffer))
 
-    def receive(self, out, rank, tag):
+    def receive(self, out: np.ndarray, rank: int, tag: int) -> None:
         """Wait for a message, and write it into ``out``."""
         key = out.shape, out.dtype.str
         if key not in self._incoming:
@@ -51,7 +56,7 @@ class Mailbox:
         self.wait(self.comm.Recv, buffer, rank, tag)
         out[...] = buffer
 
-    def finish(self):
+    def finish(self) -> None:
         """Wait until every message sent has left its buffer."""
         for request, key, buffer in self._sending:
             self.wait(request.Wait)
@@ -68,19 +73,19 @@ class Mailbox:
                 waiting.append((request, key, buffer))
         self._sending = waiting
 
-    def sum(self, arrays):
+    def sum(self, arrays: Sequence[np.ndarray]) -> None:
         """Sum arrays over all ranks in place, packed into one message for each dtype."""
         packed = self._pack(arrays)
         for own, summed in packed:
             self.wait(self.comm.Allreduce, own, summed)
         self._unpack(packed, arrays)
 
-    def start_sum(self, arrays):
+    def start_sum(self, arrays: Sequence[np.ndarray]) -> tuple[list, list]:
         """Start what `sum` does; `finish_sum` ends it. The arrays are free again at once."""
         packed = self._pack(arrays)
         return packed, [self.comm.Iallreduce(own, summed) for own, summed in packed]
 
-    def finish_sum(self, started, arrays):
+    def finish_sum(self, started: tuple[list, list], arrays: Sequence[np.ndarray]) -> None:
         """Wait for a sum that was started, and write it into the arrays."""
         packed, requests = started
         for request in requests:
@@ -128,12 +133,12 @@ class Channel:
         Of the sender.
     """
 
-    def __init__(self, mail, rank, tag):
+    def __init__(self, mail: Mailbox, rank: int, tag: int):
         self.mail, self.rank, self.tag = mail, rank, tag
         self._due = collections.deque()
         self._newest = None
 
-    def receive(self, out, missing):
+    def receive(self, out: np.ndarray, missing: int) -> int:
         """Write the newest message that has come into ``out``.
 
         Parameters
@@ -156,7 +161,7 @@ class Channel:
         out[...] = self._newest
         return len(self._due)
 
-    def drain(self):
+    def drain(self) -> None:
         """Receive all that is still under way."""
         while self._due:
             self._take()

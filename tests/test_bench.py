@@ -1,13 +1,15 @@
 """What the benches decide: the peers' rates, and what is said of the results."""
 
+import importlib.util
 import json
 import re
+import subprocess
+import sys
 from math import log10
 
-import machine
 import pytest
-import tables
-import torch_training
+
+from bench import machine, tables, torch_training
 
 
 @pytest.mark.parametrize(("peak", "found"), [(3e-3, 3e-3), (1e-2, 1e-2), (0.3, 0.3), (1e3, 0.3)])
@@ -46,6 +48,26 @@ def test_results_carry_the_commit(monkeypatch, tmp_path):
     stored = json.loads((tmp_path / "some.json").read_text())["machine"]
     assert stored["commit"] is None or re.fullmatch("[0-9a-f]{40}", stored["commit"])
     assert isinstance(stored["dirty"], bool)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in machine.RESULTS.glob("*.json")))
+def test_stored_results_name_the_commit_they_were_measured_at(name):
+    """All of the file; of `stability`, which grows run by run, every run as well."""
+    stored = machine.load(name)
+    runs = stored["results"] if name == "stability" else []
+    for about in (stored["machine"], *runs):
+        assert re.fullmatch("[0-9a-f]{40}", about.get("commit") or ""), "not measured at a commit"
+    assert stored["machine"]["dirty"] is False, "files differed from the commit"
+
+
+@pytest.mark.peers
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
+def test_every_module_finds_what_it_imports():
+    """In a process of its own: some load torch, and some MPI."""
+    folder = machine.RESULTS.parent
+    names = [path.stem for path in folder.glob("[a-z]*.py") if not path.match("test_*.py")]
+    imports = [f"import bench.{name}" for name in names if name != "conftest"]
+    subprocess.run([sys.executable, "-c", "\n".join(imports)], cwd=folder.parent, check=True)
 
 
 @pytest.mark.parametrize(

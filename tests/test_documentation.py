@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import tables
 import typer
 
-from fastadmm import cli, kernels
+from bench import tables
+from fastadmm import __version__, cli, kernels
 from fastadmm.solvers import SOLVERS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -93,10 +93,22 @@ def test_commands_exist(line):
         command.callback = lambda **arguments: given.update(arguments)
     program(shlex.split(line), standalone_mode=False)
     if "option" in given:
-        options = cli._settings(given["option"], given["eta"], given["certify"])
+        options = cli._settings(given["solver"], given["option"], given["eta"], given["certify"])
         SOLVERS[given["solver"]].Options(**options)
 
 
 def test_all_commands_are_shown():
     shown = {line.split()[0] for line in shown_commands()}
     assert shown == set(typer.main.get_command(cli.app).commands)
+
+
+def test_the_citation_is_of_this_version():
+    text = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.*)$", text, re.MULTILINE) == [__version__]
+
+
+def test_files_that_contributors_are_sent_to_exist():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+[\w.]*)`", text))
+    assert len(named) > 20
+    assert not [path for path in named if not (REPOSITORY / path).exists()]

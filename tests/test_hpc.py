@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases.launcher import LAUNCHER, mpirun, needs_mpirun
-from fastadmm.kernels import jit
+from fastadmm.kernels.core import jit
+
+from fastadmm.checkpoint import Checkpoint
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "hpc.md").read_text(encoding="utf-8")
@@ -31,7 +33,8 @@ srun() {
     while [[ $1 == --* ]]; do shift; done
     (echo $BASHPID > srun.pid; exec %s "$@")
 }
-export -f srun
+scontrol() { echo "scontrol $*"; }
+export -f srun scontrol
 exec bash "$0" "$@"
 """
 """Bash that runs a recipe with a srun that drops its own options."""
@@ -68,8 +71,8 @@ def test_recipe_trains(tmp_path, launcher):
     )  # fmt: skip
     out, err = job.communicate(timeout=200)
     assert job.returncode == 0, err
-    assert "runs/fastadmm-7-0: trained" in out
-    summary = json.loads((tmp_path / "runs" / "fastadmm-7-0" / "summary.json").read_text())
+    assert "runs/fastadmm-7: trained" in out
+    summary = json.loads((tmp_path / "runs" / "fastadmm-7" / "summary.json").read_text())
     assert (summary["status"], summary["threads"]) == ("max_iter", 1)
 
 
@@ -85,15 +88,24 @@ def test_threads_and_cache_of_the_recipe(tmp_path):
 @pytest.mark.parametrize(
     ("number", "said"), [(signal.SIGUSR1, "the time is over"), (signal.SIGTERM, "preempted")]
 )
-def test_recipe_keeps_the_model_of_a_signalled_job(tmp_path, number, said):
-    job = recipe(tmp_path, *ADDING, "--epochs", 10**6, SLURM_RESTART_COUNT="2")
+def test_recipe_goes_on_where_a_signal_ended_it(tmp_path, number, said):
+    job = recipe(tmp_path, *ADDING, "--epochs", 10**6)
     assert any("epoch" in line for line in iter(job.stderr.readline, ""))
     os.kill(int((tmp_path / "srun.pid").read_text()), number)
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 128 + number
-    assert f"runs/fastadmm-7-2: {said}" in out
-    summary = json.loads((tmp_path / "runs" / "fastadmm-7-2" / "summary.json").read_text())
+    assert f"runs/fastadmm-7: {said}" in out
+    assert ("scontrol requeue 7" in out) == (number == signal.SIGUSR1)
+    folder = tmp_path / "runs" / "fastadmm-7"
+    summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "interrupted"
+    done = Checkpoint.read(folder / "checkpoint.safetensors").header["epoch"]
+    job = recipe(tmp_path, *ADDING, "--epochs", done, SLURM_RESTART_COUNT="1")
+    out, err = job.communicate(timeout=100)
+    assert job.returncode == 0, err
+    assert "runs/fastadmm-7: trained" in out
+    history = (folder / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in history] == list(range(1, done + 1))
 
 
 def test_a_mistake_is_the_exit_code_of_the_job(tmp_path):
@@ -112,13 +124,13 @@ sys.argv = ["fastadmm", "train", *{arguments!r}]
 main()
 """
 VIOLATE = """
-from fastadmm.solvers import splitting
+from fastadmm.solvers import certificate
 def check(self, iteration, block, value, size, dtype):
     self.violation = {
         "iteration": 1, "block": block, "quantity": "augmented Lagrangian", "before": 0.0,
         "after": 1.0,
     }  # fmt: skip
-splitting.Certificate.check = check
+certificate.Certificate.check = check
 """
 SMALL_DISK = """
 import resource, signal

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -12,6 +13,12 @@ def test_wheel_in_a_fresh_environment(tmp_path):
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", wheels, REPOSITORY], check=True)
     (wheel,) = wheels.glob("fastadmm-*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        typed = {name for name in content.namelist() if name.endswith((".pyi", "py.typed"))}
+    assert typed == {
+        "fastadmm/py.typed", "fastadmm/__init__.pyi", "fastadmm/kernels/__init__.pyi",
+        "fastadmm/mpi/__init__.pyi",
+    }  # fmt: skip
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
     subprocess.run(

@@ -8,13 +8,27 @@ nothing depends on another time step or sequence, so the phases are parallel in 
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 
-from fastadmm import validation
-from fastadmm.kernels import factor_cholesky, solve_cholesky, state_blocks
-from fastadmm.solvers.regularisers import Consensus, check_regulariser
-from fastadmm.solvers.splitting import Splitting, SplittingRecord
+from fastadmm.kernels import factor_cholesky, solve_cholesky
+from fastadmm.kernels.recurrent import exact_blocks
+from fastadmm.mpi.cost import ELEMENTWISE, PROX, Counts
+from fastadmm.options import (
+    COUNTING,
+    COUNTING_FROM_0,
+    NONNEGATIVE,
+    POSITIVE,
+    UNIT_INTERVAL,
+    above,
+    between,
+    check,
+    one_of,
+)
+from fastadmm.solvers.record import SplittingRecord
+from fastadmm.solvers.regularisers import REGULARISERS, Consensus
+from fastadmm.solvers.splitting import Splitting, held_by
 
 RHO3 = {"softmax_cross_entropy": 0.3, "squared": 3.0}
 """Default penalty of the outputs; the curvatures of the losses are at most 1/2 and 1."""
@@ -61,40 +75,27 @@ class BlockOptions:
         Check at every block update that the augmented Lagrangian did not rise.
     """
 
-    rho1: float = 10.0
-    rho2: float = 10.0
-    rho3: float | None = None
-    tau_theta: float = 0.1
-    tau_phi: float = 1.0
-    adapt_every: int = 0
-    adapt_ratio: float = 10.0
-    relaxation: float = 1.0
-    guard: float = 0.02
-    sweeps: int = 1
-    regulariser: str | None = None
-    strength: float = 1e-3
-    rho_weights: float = 1.0
-    eps_abs: float = 1e-8
-    eps_rel: float = 1e-4
+    rho1: Annotated[float, POSITIVE] = 10.0
+    rho2: Annotated[float, POSITIVE] = 10.0
+    rho3: Annotated[float | None, POSITIVE] = None
+    tau_theta: Annotated[float, NONNEGATIVE] = 0.1
+    tau_phi: Annotated[float, NONNEGATIVE] = 1.0
+    adapt_every: Annotated[int, COUNTING_FROM_0] = 0
+    adapt_ratio: Annotated[float, above(1)] = 10.0
+    relaxation: Annotated[float, between(0, 2)] = 1.0
+    guard: Annotated[float, UNIT_INTERVAL] = 0.02
+    sweeps: Annotated[int, COUNTING] = 1
+    regulariser: Annotated[str | None, one_of(REGULARISERS)] = None
+    strength: Annotated[float, NONNEGATIVE] = 1e-3
+    rho_weights: Annotated[float, POSITIVE] = 1.0
+    eps_abs: Annotated[float, NONNEGATIVE] = 1e-8
+    eps_rel: Annotated[float, NONNEGATIVE] = 1e-4
     certify: bool = False
 
     def __post_init__(self):
-        validation.positive_fields(self, "rho1", "rho2", "rho_weights")
-        if self.rho3 is not None:
-            validation.positive_fields(self, "rho3")
-        validation.nonnegative_fields(
-            self, "tau_theta", "tau_phi", "strength", "eps_abs", "eps_rel"
-        )
-        validation.counting_fields(self, "adapt_every", least=0)
-        validation.counting_fields(self, "sweeps")
-        validation.check_fields(self, ("adapt_ratio",), lambda value: value > 1, "above 1")
-        validation.check_fields(
-            self, ("relaxation",), lambda value: 0 < value < 2, "0 < {name} < 2"
-        )
-        validation.check_fields(self, ("guard",), lambda value: 0 <= value <= 1, "0 <= {name} <= 1")
+        check(self)
         if self.certify and (self.relaxation != 1 or self.adapt_every):
             raise ValueError("certify needs relaxation=1 and adapt_every=0: both may raise it")
-        check_regulariser(self.regulariser)
 
 
 class Block(Splitting):
@@ -103,11 +104,27 @@ class Block(Splitting):
     Options = BlockOptions
     WORK = 4
 
+    @staticmethod
+    def counts(work, options):
+        h, c, n, d = work.hidden, work.outputs, work.columns, work.dense
+        reduced, held = held_by(work)
+        return Counts(
+            # s_t: right-hand side and solve; a_t: Θ z and its prox
+            sweep=4 * h * h + 2 * h * d + (PROX + ELEMENTWISE) * h,
+            rows=2 * h * d + d * d + 2 * h * d,  # cross sum, Gram, residual
+            sweep_output=4 * c * (h + 1) + PROX * c,
+            rows_output=2 * c * (h + 1) + (h + 1) ** 2 + 2 * c * (h + 1),
+            weights=n**3 / 3 + (h + 1) ** 3 / 3 + 4 * h**3 / 3
+            + 2 * h * n**2 + 2 * c * (h + 1) ** 2,
+            reduced=reduced, kept=5 * h + 2 * c, held=held, pipelined=False,
+        )  # fmt: skip
+
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         super().__init__(net, problem, options, batch, steps, total, threads, domain)
         rho3 = RHO3[problem.loss] if options.rho3 is None else options.rho3
         self.rho = np.array([options.rho1, options.rho2, rho3], float)
         self.least_rho = self.rho[:2].copy()
+        self._best: Any = None  # objective, penalty, and every block of weights with its copy
         if options.regulariser is not None:
             self.weights_dual = np.zeros(3)
             self.consensus = Consensus(
@@ -119,16 +136,41 @@ class Block(Splitting):
         """The weights that training returns: those of the consensus copy where there is one."""
         return self.consensus.copies if self.consensus else (self.net.theta, self.net.phi)
 
-    def _enter(self, X, y, cases, first, steps, initial):
-        super()._enter(X, y, cases, first, steps, initial)
+    def _enter(self, entered):
+        super()._enter(entered)
         self._keep()
 
-    def _keep(self):
-        """Remember the weights with the objective of the network simulated with them."""
+    def state(self, with_window):
+        state = super().state(with_window) | {"rho": self.rho, "least_rho": self.least_rho}
+        if self._best is None:
+            return state
+        objective, penalty, blocks = self._best
+        whole = np.array([objective])
+        self.domain.sum(whole)  # every owner has its own part of the loss
+        state |= {"best_objective": float(whole[0]), "best_penalty": penalty}
+        return state | {f"best{place}": kept for place, (_, kept) in enumerate(blocks)}
+
+    def restore(self, state, new_run=False):
+        super().restore(state, new_run)
+        if not new_run:
+            self.rho[:], self.least_rho[:] = state["rho"], state["least_rho"]
+        if not new_run and "best_objective" in state:
+            blocks = self._judged_blocks()
+            kept = [(block, state[f"best{place}"].copy()) for place, block in enumerate(blocks)]
+            objective = state["best_objective"] if self.domain.is_root else 0.0
+            self._best = objective, state["best_penalty"], kept
+
+    def _judged_blocks(self):
+        """Weights that may go back to what they were."""
         blocks = [self.net.theta, self.net.phi]
         if self.consensus:
             blocks += [*self.consensus.copies, *self.consensus.scaled]
-        self._best = self.simulated[0], self._penalty(), [(b, b.copy()) for b in blocks]
+        return blocks
+
+    def _keep(self):
+        """Remember the weights with the objective of the network simulated with them."""
+        kept = [(block, block.copy()) for block in self._judged_blocks()]
+        self._best = float(self.simulated[0]), self._penalty(), kept
 
     def _penalty(self):
         return self.terms * self.consensus.penalty() if self.consensus else 0.0
@@ -198,18 +240,20 @@ class Block(Splitting):
         multipliers switch on, as in `condensed`. It falls to zero over the K iterations of the run,
         since weights that it pulls at are no point where the objective is stationary.
         """
-        ends = np.zeros(2)
-        for place, owns, row in ((0, self.domain.is_first, slice(1)), (1, self.domain.is_last, -1)):
-            ends[place] = np.square(self.lambda1[row], dtype=float).sum() if owns else 0.0
+        ends = np.zeros((2, 2))  # of the first and the last step: sum of squares, and sequences
+        for place, owns, row in ((0, self.part.is_first, 0), (1, self.part.is_last, -1)):
+            if owns:
+                square = np.square(self.lambda1[row], dtype=float).sum()
+                ends[place] = square, self.active[row]
         left = 1 - self.k / (self.total + 1)
-        self.domain.reduce((ends,), partial(self._shrink, ends, self.domain.n_steps, left))
+        self.domain.reduce((ends,), partial(self._shrink, ends, self.part.n_steps, left))
 
     def _shrink(self, ends, steps, left, due):
-        first, last = np.sqrt(ends)
-        if first > last > 0:
+        first, last = np.sqrt(ends[:, 0] / np.maximum(ends[:, 1], 1))
+        if first > last > 0 and steps > 1:
             growth = math.log(first / last) / (steps - 1)
             shrinkage = left * min(self.options.guard, 0.1 * growth)
-            self.net.theta[:, self.net.inputs : -1] *= 1 - shrinkage
+            self.net.recurrent[:] *= 1 - shrinkage
 
     def _solve(self, system, rows, tau, copy_weight, aim):
         """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``.
@@ -226,8 +270,8 @@ class Block(Splitting):
         return tau * float(np.linalg.norm(system.values - before))
 
     def _move_theta(self):
-        rows = self.domain.n_steps * self.domain.n_cases
-        self.sum_theta(self.targets, partial(self._solve_theta, rows, self.terms))
+        solve = partial(self._solve_theta, self.entered.rows, self.terms)
+        self.sum_theta(self.targets, solve)
 
     def _solve_theta(self, rows, terms):
         weight, aim = 0.0, 0.0
@@ -258,38 +302,40 @@ class Block(Splitting):
         """Exact states; the inverses of their two matrices serve all sequences and steps."""
         net, window = self.net, self.window
         rho1, rho2, rho3 = self.rho.tolist()  # Python floats keep float32 arrays
-        W, V = net.theta[:, net.inputs : -1], net.phi[:, :-1]
+        W, V = net.recurrent, net.read
         recurrent, read = rho1 * W.T @ W, rho3 * V.T @ V
         last = rho2 * np.eye(net.hidden, dtype=net.dtype) + read
         inner = last + recurrent if self.problem.readout == "all" else last - read + recurrent
-        state_blocks.pulls(
-            window.z, window.tokens, self.theta_t, rho1, self.targets, window.sequence_bounds
-        )
-        self.domain.send_left(self.targets[:1])
-        self.output_targets -= net.phi[:, -1]
+        exact_blocks.pulls(
+            window.z, window.tokens, self.theta_t, rho1, self.targets, self.active,
+            window.sequence_bounds,
+        )  # fmt: skip
+        self.domain.send_left(self.part, self.targets[:1])
+        self.output_targets -= net.offset
         self.output_targets *= rho3
-        self.domain.receive_right(self.edge)
-        state_blocks.update_states(
+        self.domain.receive_right(self.part, self.edge)
+        exact_blocks.update_states(
             window.z, self.a, self.lambda2, self.targets, self.edge,
-            self.by_step(self.output_targets), net.theta, net.phi, np.linalg.inv(inner),
-            np.linalg.inv(last), rho2, net.activation_code, self.work, window.sequence_bounds,
+            self.output_targets, net.theta, net.phi, np.linalg.inv(inner),
+            np.linalg.inv(last), rho2, net.activation_code, self.work, self.active,
+            window.sequence_bounds,
         )  # fmt: skip
         if self.steps:
-            self.domain.send_right(window.states[-1])
-        self.domain.receive_left(window.states[0])
+            self.domain.send_right(self.part, window.states[-1])
+        self.domain.receive_left(self.part, window.states[0])
 
     def _move_preactivations(self):
         window = self.window
-        state_blocks.update_preactivations(
+        exact_blocks.update_preactivations(
             window.z, window.tokens, self.theta_t, self.a, self.lambda1, self.lambda2, self.rho[0],
             self.rho[1], self.options.relaxation, self.net.activation_code, self.targets, self.work,
-            self.sums, window.sequence_bounds,
+            self.sums, self.active, window.sequence_bounds,
         )  # fmt: skip
 
     def _measured_merit(self):
         """The augmented Lagrangian with regulariser, and the sizes of its terms."""
         rho1, rho2, rho3 = (np.full(self.steps, rho) for rho in self.rho)
-        self.measure(rho1, rho2, rho3[: len(self.by_step(self.o))])
+        self.measure(rho1, rho2, rho3[: len(self.o)])
         value, size = self.merit()
         extra = self.terms * self.consensus.merit() if self.consensus else 0.0
         return value + extra, size + abs(extra)

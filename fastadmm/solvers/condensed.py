@@ -12,13 +12,15 @@ optimal control's word for eliminating the states of a constrained trajectory.
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
-from fastadmm import validation
-from fastadmm.kernels import condensed_step, states
+from fastadmm.kernels.recurrent import maps, recurrence
+from fastadmm.mpi.cost import ELEMENTWISE, Counts
 from fastadmm.mpi.partition import bounds
-from fastadmm.mpi.serial import Serial
+from fastadmm.options import COUNTING, FRACTION, POSITIVE, UNIT_INTERVAL, check
+from fastadmm.solvers.base import Solver
 from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
 from fastadmm.unfolded import Unfolded, pipeline
 
@@ -59,24 +61,20 @@ class CondensedOptions:
         length, which falls to the end, can make up for it. 0 switches the growth guard off.
     """
 
-    eta: float = 0.03
-    damping: float = 0.2
-    token_damping: float = 0.1
-    gram_memory: float = 0.95
-    gram_every: int = 5
-    momentum: float = 0.9
-    penalty_memory: float = 0.99
-    refactor_every: int = 5
-    average: float = 0.98
+    eta: Annotated[float, POSITIVE] = 0.03
+    damping: Annotated[float, POSITIVE] = 0.2
+    token_damping: Annotated[float, POSITIVE] = 0.1
+    gram_memory: Annotated[float, FRACTION] = 0.95
+    gram_every: Annotated[int, COUNTING] = 5
+    momentum: Annotated[float, FRACTION] = 0.9
+    penalty_memory: Annotated[float, FRACTION] = 0.99
+    refactor_every: Annotated[int, COUNTING] = 5
+    average: Annotated[float, FRACTION] = 0.98
     safeguard: bool = True
-    guard: float = 0.04
+    guard: Annotated[float, UNIT_INTERVAL] = 0.04
 
     def __post_init__(self):
-        memories = "gram_memory", "momentum", "penalty_memory", "average"
-        validation.check_fields(self, memories, lambda value: 0 <= value < 1, "0 <= {name} < 1")
-        validation.positive_fields(self, "eta", "damping", "token_damping")
-        validation.counting_fields(self, "gram_every", "refactor_every")
-        validation.check_fields(self, ("guard",), lambda value: 0 <= value <= 1, "0 <= {name} <= 1")
+        check(self)
 
 
 @dataclass
@@ -89,6 +87,10 @@ class StepRecord:
         Sum of the losses over the batch, as the kernels define them.
     terms : int
         Number of loss terms.
+    rows : int
+        Time steps of all sequences.
+    scale : float
+        Factor on the gradient of the loss.
     step_length : float
         Root mean square change of the hidden units' pre-activations.
     multiplier_square : float
@@ -103,6 +105,8 @@ class StepRecord:
 
     loss: float
     terms: int
+    rows: int
+    scale: float = math.nan
     step_length: float = math.nan
     multiplier_square: float = math.nan
     rho_min: float = math.nan
@@ -149,231 +153,222 @@ LAG = 8
 2013, section 4), so that it is not stale where training ends early."""
 
 
-class WeightBlock:
-    """One block of weights with its averaged Gram, momentum and penalties (algorithm 2.3).
-
-    Parameters
-    ----------
-    values : ndarray, (units, n)
-        Updated in place.
-    threads : int
-
-    Attributes
-    ----------
-    g, batch_gram : ndarray
-        What the next move needs: multiplier sums, and the mini-batch's Gram.
-    average : ndarray, (units, n)
-        The averaged iterate.
-    rho, change : ndarray, (units,)
-        Penalties of the last move, and the squared rms change of each unit's pre-activation.
-    others : ndarray, (units,)
-        What the units' columns in other blocks add, see `fastadmm.kernels.weights.step_units`.
-    sums, arrays : tuple of ndarray
-        As `fastadmm.kernels.condensed_step` takes them.
-    """
-
-    def __init__(self, values, threads):
-        units, n = values.shape
-        real = values.dtype
-        self.values, self.average = values, values.copy()
-        of_units = np.zeros((4, units))
-        _, self.rho, self.change, self.others = of_units
-        gram, self.batch_gram, inverse = (np.zeros((n, n), real) for _ in range(3))
-        self.g, m, solved, solved_m = (np.zeros((units, n), real) for _ in range(4))
-        g_parts = np.empty((threads, units, n), real)
-        gram_parts = np.zeros((threads, n, n), real)
-        self.sums = self.g, self.batch_gram, g_parts, gram_parts
-        self.arrays = (
-            values, self.average, gram, self.batch_gram, inverse, self.g, m, solved, solved_m,
-            of_units, bounds(units, threads),
-        )  # fmt: skip
+def seen(window, batch, backward):
+    """What both maps have seen in a window; of unequal lengths it is cleared for that."""
+    delta, lambda_ = backward.delta, backward.lambda_
+    rows, places = window.outputs(batch, len(delta))
+    cuts = (
+        window.row_bounds
+        if len(rows) == window.row_bounds[-1]
+        else bounds(len(rows), window.threads)
+    )
+    if batch.is_ragged:
+        window.clear(batch)
+    return maps.Seen(
+        window.rows(0, batch.steps), lambda_.reshape(-1, lambda_.shape[2]), window.row_bounds,
+        rows, delta.reshape(-1, delta.shape[2])[places], cuts,
+    )  # fmt: skip
 
 
-class Condensed:
-    """Solver state over a run.
+class Condensed(Solver):
+    """Solver state over a run; parameters as of `fastadmm.solvers.base.Solver`.
 
-    Parameters
-    ----------
-    net : RNN
-        Dense inputs: its weights move with every step. Tokens: those of Θ stay, and `weights` has
-        the moving ones. `average` is what training returns.
-    problem : Problem
-    options : CondensedOptions
-    batch, steps : int
-        Largest number of sequences, and of steps, in a window.
-    total : int
-        Number of steps of the whole run, over which the step length falls to zero.
-    threads : int
-    domain : fastadmm.mpi.serial.Serial, optional
-        Who owns which part; the windows given to `step` are this owner's.
+    The step length falls to zero over the run. For tokens the network's Θ stays, and `weights` has
+    the moving ones.
 
     Attributes
     ----------
-    judges_before : bool
-        See `fastadmm.solvers.splitting.Splitting`; here the mean loss of an epoch counts for the
-        averaged iterate that it ends with.
+    maps : fastadmm.kernels.recurrent.maps.Maps
+        Of Θ (of tokens without their columns) and Φ, with all that their steps remember.
+    tokens : TokenBlock or None
+        The tokens' columns of Θ.
     """
 
     Options = CondensedOptions
-    certificate = None
-    judges_before = False
+    Record = StepRecord
+
+    @staticmethod
+    def counts(work, options):
+        h, c, d = work.hidden, work.outputs, work.dense
+        gram, factor = 1 / options.gram_every, 1 / options.refactor_every
+        grams = (d * (d + 1) + (h + 1) * (h + 2)) / 2
+        entries = min(work.inputs, work.batch * work.steps) if work.tokens else 0
+        solves = 2 * (1 + factor) * (h * d**2 + c * (h + 1) ** 2)
+        held = 4 * (d * d + (h + 1) ** 2) + 7 * (h * d + c * (h + 1))
+        return Counts(
+            sweep=2 * h * d + 2 * h * h + ELEMENTWISE * h,
+            rows=2 * h * d + d * d * gram,
+            sweep_output=4 * c * (h + 1) + ELEMENTWISE * c,
+            rows_output=2 * c * (h + 1) + (h + 1) ** 2 * gram,
+            weights=(d**3 + (h + 1) ** 3) * factor + solves + 10 * entries * h,
+            reduced=h * d + c * (h + 1) + entries * (h + 1) + grams * gram,
+            kept=2 * h if work.tokens else h,  # multipliers, and their sums by token
+            held=held + (3 * work.inputs * h if work.tokens else 0),
+            pipelined=True,
+        )
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
-        self.net, self.problem, self.options = net, problem, options
-        self.domain = domain or Serial()
-        self.total, self.k, self.measured, self._averaged = total, 0, 0, 0
+        super().__init__(net, problem, options, batch, steps, total, threads, domain)
+        self.k, self.measured, self._averaged, self._begun = 0, 0, 0, 0
         real, hidden = net.dtype, net.hidden
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
-        self.theta = WeightBlock(self._dense_columns(), threads)
-        self.phi = WeightBlock(net.phi, threads)
-        self.blocks = self.theta, self.phi
-        self.totals, self._statuses = np.zeros((threads, 4)), np.zeros(2, np.int64)
+        self.maps, self._parts = maps.make_maps((self._dense_columns(), net.phi), threads)
+        self._views = {}
+        self._statuses = np.zeros(len(self.maps.sizes), np.int64)
+        theta, net.phi = self.of_maps("values")
+        if not problem.tokens:
+            net.theta = theta
+        self._now = recurrence.Weights(
+            theta, self.unfolded.theta_t, net.phi, np.empty((1 + hidden, net.outputs), real)
+        )
         self._lambda = np.empty(steps * batch * hidden, real)
         self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
         self._carried, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
-        self._edge = np.empty((batch, hidden), real)
-        self._phi_t = np.empty((hidden + 1, net.outputs), real)
+        self._edge, self._totals = np.empty((batch, hidden), real), np.zeros((threads, 4))
         self.tokens = None
         if problem.tokens:
             values = self.unfolded.theta_t[: net.inputs]
-            values[:] = net.theta[:, : net.inputs].T
+            values[:] = net.drive.T
             self.tokens = TokenBlock(values, steps * batch, threads, self.domain)
 
     def _dense_columns(self):
-        """Columns of Θ that are multiplied: of tokens the others, (H, H + 1)."""
+        """Columns of Θ that are multiplied: of tokens the others, (H, 1 + H)."""
         if not self.problem.tokens:
             return self.net.theta
         return self.net.theta[:, self.net.inputs :].copy()
+
+    def of_maps(self, name):
+        """A field of the maps: views for Θ and Φ."""
+        view = maps.square if name.endswith(("gram", "inverse")) else maps.matrix
+        return tuple(view(self.maps.sizes, i, getattr(self.maps, name)) for i in range(2))
 
     @property
     def weights(self):
         """The moving iterate (theta, phi)."""
         if self.tokens is None:
             return self.net.theta, self.net.phi
-        return np.hstack([self.tokens.rows.values.T, self.theta.values]), self.net.phi
+        return np.hstack([self.tokens.rows.values.T, self._now.theta]), self.net.phi
 
     @property
     def average(self):
         """The averaged iterate (theta, phi): the weights that training returns."""
         if self.tokens is None:
-            return self.theta.average, self.phi.average
-        return np.hstack([self.tokens.average().T, self.theta.average]), self.phi.average
+            return self.of_maps("average")
+        theta, phi = self.of_maps("average")
+        return np.hstack([self.tokens.average().T, theta]), phi
 
-    def finish(self):
-        """Nothing is left to do at the end of a run."""
+    def state(self, with_window):
+        arrays = {n: a for n, a in self.maps._asdict().items() if n not in maps.FLEETING}
+        if self.tokens is not None:
+            arrays |= self.tokens.state()
+        return {
+            "k": self.k, "measured": self.measured, "averaged": self._averaged,
+            "begun": self._begun, **arrays,
+        }  # fmt: skip
 
-    def kkt(self):
-        """None: the constraints hold at every step, and the rest is in the history."""
+    def restore(self, state, new_run=False):
+        for name, array in self.maps._asdict().items():
+            if name not in maps.FLEETING:
+                array[...] = state[name]
+        if self.tokens is not None:
+            self.tokens.restore(state)
+        self.k, self.measured, self._averaged = state["k"], state["measured"], state["averaged"]
+        self._begun = self.k if new_run else state["begun"]
 
-    def step(self, X, y, cases, first, steps, initial=None, again=False, weight=1.0):
-        """One mini-batch: `measure` it, and `move` the weights where all is finite.
-
-        The weights move when the sums over all owners have arrived: at once, or, with a domain that
-        may lag behind, at the end of a later iteration.
-
-        Parameters
-        ----------
-        X, y : ndarray
-            The whole data, as `make_problem` returns them.
-        cases : ndarray of int64
-        first, steps : int
-            The window of time points ``first:first + steps``.
-        initial : ndarray, (B, H), optional
-            State before the window.
-        again : bool
-            Same window as in the last step, on all owners.
-        weight : float
-            Of the mini-batch: its loss terms over the mean of all mini-batches, so that every case
-            counts the same.
-
-        Returns
-        -------
-        StepRecord
-            Complete when the weights have moved. Where it is not finite, training has to stop.
-        """
-        self.domain.edges_may_age = again
-        record = self.measure(X, y, cases, first, steps, initial, weight)
-        sums = [self.own_sums, self.theta.g, self.phi.g]
+    def step(self, batch):
+        """One mini-batch: `measure` it, and `move` the weights where all is finite."""
+        record = self.measure(batch)
+        sums = [self.own_sums, self.maps.g]
         if self._is_gram_due:
-            sums += [block.batch_gram for block in self.blocks]
+            sums.append(self.maps.batch_gram)
         if self.tokens is not None:
             sums += self.tokens.to_reduce()
-        own, places = self.own_sums, self._places
-        self.domain.reduce(sums, partial(self._apply, record, own, places, weight))
+        self.domain.reduce(sums, partial(self._apply, record, self.own_sums))
         return record
 
-    def _apply(self, record, sums, places, weight, due):
+    def _apply(self, record, sums, due):
         """What follows when the sums over all owners have arrived."""
-        self._complete(record, sums, places, weight)
+        self._complete(record, sums)
         if self.tokens is not None:
-            self.tokens.merge(places)
+            self.tokens.merge(record.rows)
         if math.isfinite(record.loss):
             self.move(record)
 
-    def measure(self, X, y, cases, first, steps, initial=None, weight=1.0):
+    def measure(self, batch):
         """States, loss and multipliers of a mini-batch, and their sums over own steps and cases."""
-        problem, domain, batch = self.problem, self.domain, len(cases)
+        problem, is_ragged = self.problem, batch.is_ragged
         self.measured += 1
-        self._is_gram_due = is_gram_due = is_due(self.measured, self.options.gram_every)
-        if domain.size == 1:
-            domain.cut(batch, steps, batch)
-        window = self.unfolded.load(X, cases, first, steps, initial)
-        outputs = problem.outputs_of(steps, domain.is_last)
-        record = StepRecord(0.0, problem.outputs_of(domain.n_steps) * domain.n_cases)
-        targets = problem.targets_of(y, cases[: batch if outputs else 0], first, steps)
-        net = self.net
-        delta = self._delta[: outputs * batch * net.outputs].reshape(outputs, batch, net.outputs)
-        self.multipliers = self._lambda[: steps * batch * net.hidden].reshape(
-            steps, batch, net.hidden
-        )
-        sweep = self._sweep_in_passes if domain.acts_between_passes else self._sweep
-        self.own_sums = sweep(window, targets, weight / record.terms, delta)
-        distinct = condensed_step.window_sums(
-            window.z, self.multipliers, delta, window.tokens, is_gram_due, window.row_bounds,
-            window.output_bounds(outputs), self.theta.sums,
-            None if self.tokens is None else self.tokens.sums, self.phi.sums,
+        self._is_gram_due = is_due(self.measured, self.options.gram_every) and batch.rows > 0
+        window = self.unfolded.load(batch)
+        record = StepRecord(0.0, problem.terms_of(batch), batch.rows)
+        record.scale = 1 / (batch.mean_terms or record.terms)
+        targets = problem.targets_of(batch, record.scale)
+        key = batch.steps, len(batch.cases), batch.part.is_last
+        if key not in self._views:  # for windows of one size they are always the same
+            backward = self._backward(batch)
+            self._views[key] = backward, None if is_ragged else seen(window, batch, backward)
+        self.backward, own = self._views[key]
+        sweep = self._sweep_in_passes if self.domain.acts_between_passes else self._sweep
+        self.own_sums = sweep(window, batch, targets, self.backward)
+        if is_ragged or own is None:
+            own = seen(window, batch, self.backward)
+        distinct = maps.window_sums(
+            own, window.tokens, window.occurrences(batch) if is_ragged else None,
+            self._is_gram_due, self.maps, self._parts,
+            None if self.tokens is None else self.tokens.sums,
         )  # fmt: skip
-        self._places = domain.n_steps * domain.n_cases
         if self.tokens is not None:
-            self.tokens.distinct, self.tokens.places = distinct, self._places
-        if is_gram_due and domain.size > 1:  # Grams are means over rows, own ones and all
-            self.theta.batch_gram *= steps * batch / self._places
-            self.phi.batch_gram *= outputs * batch / record.terms
-        self._complete(record, self.own_sums, self._places, weight)
+            self.tokens.distinct, self.tokens.places = distinct, batch.rows
+        if self._is_gram_due:  # Grams are means over own rows, cleared ones included
+            wholes = batch.rows, record.terms
+            rows = len(own.rows), len(own.output_rows)
+            if rows != wholes:
+                for gram, n, whole in zip(self.of_maps("batch_gram"), rows, wholes, strict=True):
+                    gram *= n / whole
+        self._complete(record, self.own_sums)
         return record
 
-    def _sweep(self, window, targets, scale, delta):
-        """States, outputs and multipliers in one call; returns the sums of the record."""
-        net = self.net
-        states.sweep(
-            window.z, window.tokens, self.theta.values, self.unfolded.theta_t, net.phi, self._phi_t,
-            net.activation_code, targets, scale, self.options.safeguard, delta, self.multipliers,
-            self._carried, self._squares, self.totals, window.sequence_bounds,
+    def _backward(self, batch):
+        """What the way back through a window writes: views of the buffers."""
+        net, steps, cases = self.net, batch.steps, len(batch.cases)
+        outputs = self.problem.outputs_of(steps, batch.part.is_last)
+        return recurrence.Backward(
+            self._delta[: outputs * cases * net.outputs].reshape(outputs, cases, net.outputs),
+            self._lambda[: steps * cases * net.hidden].reshape(steps, cases, net.hidden),
+            self._carried, self._squares, self._totals,
         )  # fmt: skip
-        return np.add.reduce(self.totals)
 
-    def _sweep_in_passes(self, window, targets, scale, delta):
-        """The same pass by pass, with messages between them."""
-        net, domain, lambda_ = self.net, self.domain, self.multipliers
-        self.unfolded.simulate(window, self.theta.values, domain)
-        self._phi_t[:] = net.phi.T
-        self.totals[:] = 0
-        states.read_out(
-            window.output_rows(len(delta)), self._phi_t, targets, scale,
-            delta.reshape(-1, net.outputs), self.totals, window.output_bounds(len(delta)),
+    def _sweep(self, window, batch, targets, backward):
+        """States, outputs and multipliers in one call; returns the sums of the record."""
+        recurrence.sweep(
+            self.unfolded.cell, window.z, window.tokens, self._now, targets, self.options.safeguard,
+            backward, batch.active, window.sequence_bounds,
         )  # fmt: skip
-        sums = np.add.reduce(self.totals)
-        edge = self._edge[: 0 if domain.is_last else lambda_.shape[1]]
-        for part in pipeline(window, domain):
-            own = slice(part[0], part[-1])
-            domain.receive_right(edge[own])
-            states.multipliers(
-                window.z, delta, edge, self.theta.values, net.phi, net.activation_code,
-                self.options.safeguard, lambda_, self._carried, self._squares, self.totals, part,
+        return np.add.reduce(backward.totals)
+
+    def _sweep_in_passes(self, window, batch, targets, backward):
+        """The same pass by pass, with messages between them."""
+        net, domain, weights, totals = self.net, self.domain, self._now, backward.totals
+        part = batch.part._replace(may_age=batch.again)
+        self.unfolded.simulate(window, weights.theta, part, batch.active, domain)
+        weights.phi_t[:] = weights.phi.T
+        totals[:] = 0
+        recurrence.read_out(
+            window.z, weights.phi_t, targets, backward.delta, batch.active, totals,
+            window.sequence_bounds,
+        )  # fmt: skip
+        sums = np.add.reduce(totals)
+        edge = self._edge[: 0 if part.is_last else len(batch.cases)]
+        for cut in pipeline(window, domain):
+            own = slice(cut[0], cut[-1])
+            domain.receive_right(part, edge[own])
+            recurrence.multipliers(
+                net.cell, window.z, edge, weights, self.options.safeguard, backward, batch.active,
+                cut,
             )  # fmt: skip
-            sums[1:] += np.add.reduce(self.totals)[1:]
-            if len(lambda_):
-                domain.send_left(lambda_[0, own])
+            sums[1:] += np.add.reduce(totals)[1:]
+            if batch.steps:
+                domain.send_left(part, backward.lambda_[0, own])
         return sums
 
     def move(self, record):
@@ -383,8 +378,8 @@ class Condensed:
         """
         options = self.options
         self.k += 1
-        left = 1 - self.k / (self.total + 1)
-        early = max(0.0, 1 - 2 * self.k / (self.total + 1))
+        done = (self.k - self._begun) / (self.total + 1)
+        left, early = 1 - done, max(0.0, 1 - 2 * done)
         record.shrinkage = early * min(options.guard, 0.2 * max(0.0, record.growth))
         memory = 1.0
         if is_due(self.k, options.gram_every):
@@ -395,22 +390,21 @@ class Condensed:
         tokens = NO_TOKENS
         if self.tokens is not None:
             tokens = self.tokens.to_move(self.k, options.token_damping, alpha)
-        found = condensed_step.move(
-            self.theta.arrays, self.phi.arrays, *tokens, self.unfolded.left,
-            1 - record.shrinkage, memory,
-            is_due(self.k, options.refactor_every), float(options.damping),
-            (float(options.momentum), float(options.penalty_memory)), self.k,
-            options.eta * left, alpha, self._statuses,
+        settings = maps.Settings(
+            self.k, float(options.eta * left), float(options.momentum),
+            float(options.penalty_memory), float(alpha), float(memory),
+            is_due(self.k, options.refactor_every),
+            float(options.damping), 1 - record.shrinkage,
         )  # fmt: skip
+        found = maps.move(
+            self.maps, settings, self.unfolded.left + 1, self.threads, *tokens, self._statuses
+        )
         record.step_length, record.rho_min, record.rho_max = found
 
-    def _complete(self, record, sums, places, weight):
+    def _complete(self, record, sums):
         """Loss, growth and mean square of the multipliers, from their sums."""
         record.loss, growth, counted, square = sums.tolist()
         record.growth = growth / max(counted, 1)
-        square *= (record.terms / weight) ** 2
-        record.multiplier_square = square / (places * self.net.hidden)
-
-    def final_state(self, steps, batch):
-        """State after the last step's window, (B, H), to carry into the next one."""
-        return self.unfolded.window(steps, batch).states[-1].copy()
+        record.multiplier_square = square / (
+            record.scale**2 * max(record.rows, 1) * self.net.hidden
+        )

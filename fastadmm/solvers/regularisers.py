@@ -5,28 +5,35 @@ import math
 import numpy as np
 
 from fastadmm import kernels
+from fastadmm.cells import READ_OUT, columns
+
+
+def _parts(theta, phi):
+    """U, W and V, all weights but the biases: views."""
+    of = columns(theta.shape[1] - 1 - len(theta))
+    return theta[:, of.drive], theta[:, of.recurrent], phi[:, READ_OUT.recurrent]
 
 
 def _hidden_groups(theta, phi):
     """What each hidden unit sends, one row a unit: its column of W and of V."""
-    hidden = len(theta)
-    return np.concatenate([theta[:, -1 - hidden : -1], phi[:, :-1]]).T
+    _, recurrent, read = _parts(theta, phi)
+    return np.concatenate([recurrent, read]).T
 
 
 def _separable(prox, value):
     """A regulariser of single weights, biases left out, on both blocks."""
 
     def apply(theta, phi, step):
-        for block in (theta, phi):
-            block[:, :-1] = prox(np.ascontiguousarray(block[:, :-1]), step)
+        for part in _parts(theta, phi):
+            part[:] = prox(np.ascontiguousarray(part), step)
 
-    return apply, lambda theta, phi: float(value(theta[:, :-1]) + value(phi[:, :-1]))
+    return apply, lambda theta, phi: float(sum(map(value, _parts(theta, phi))))
 
 
 def _prox_group(theta, phi, step):
-    hidden = len(theta)
+    _, recurrent, read = _parts(theta, phi)
     sent = kernels.prox_l2_norm(np.ascontiguousarray(_hidden_groups(theta, phi)), step).T
-    theta[:, -1 - hidden : -1], phi[:, :-1] = sent[:hidden], sent[hidden:]
+    recurrent[:], read[:] = sent[: len(theta)], sent[len(theta) :]
 
 
 def _group(theta, phi):
@@ -47,11 +54,8 @@ def _norm(*blocks):
     return math.hypot(*(float(np.linalg.norm(block)) for block in blocks))
 
 
-def check_regulariser(name):
-    """Refuse a name that is none of `REGULARISERS`, or None."""
-    if name is not None and name not in REGULARISERS:
-        names = ", ".join(map(repr, REGULARISERS))
-        raise ValueError(f"regulariser is {name!r}: expected None, {names}")
+CONSENSUS = "copy_theta", "copy_phi", "scaled_theta", "scaled_phi"
+"""Names of what a `Consensus` remembers."""
 
 
 class Consensus:
@@ -102,7 +106,7 @@ class Consensus:
         Returns
         -------
         tuple of float
-            What `fastadmm.solvers.splitting.Certificate.check_ascent` compares, but for the ρ.
+            What `fastadmm.solvers.certificate.Certificate.check_ascent` compares, but for the ρ.
         """
         before = [u.copy() for u in self.scaled]
         residuals = [own - copy for own, copy in zip(self.own, self.copies, strict=True)]
@@ -113,6 +117,17 @@ class Consensus:
         difference = _norm(*(a - r for a, r in zip(added, residuals, strict=True)))
         size = _norm(*self.own) + _norm(*self.copies) + _norm(*before)
         return difference, _norm(*residuals), _norm(*added), size
+
+    def state(self):
+        """Copies and scaled multipliers, by name."""
+        arrays = dict(zip(CONSENSUS, (*self.copies, *self.scaled), strict=True))
+        return {**arrays, "gap": self.gap}
+
+    def restore(self, state):
+        """Take up what `state` has given."""
+        for name, array in zip(CONSENSUS, (*self.copies, *self.scaled), strict=True):
+            array[:] = state[name]
+        self.gap = state["gap"]
 
     def penalty(self):
         """strength g(Ψ)."""

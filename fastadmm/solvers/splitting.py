@@ -2,7 +2,7 @@
 
 Both split the unfolded network by three families of constraints,
 
-    r1 = a_t − Θ z_t,    r2 = s_t − f(a_t),    r3 = o_t − Φ [s_t; 1],
+    r1 = a_t − Θ z_t,    r2 = s_t − f(a_t),    r3 = o_t − Φ [1; s_t],
 
 and keep pre-activations, states, outputs and multipliers from one iteration to the next for as long
 as they are given the same window (full batch). A new window (mini-batch) starts from simulated
@@ -15,13 +15,15 @@ therefore that of the simulated network, and only where both agree can it be sol
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fastadmm.kernels import losses, state_blocks, states, weights
-from fastadmm.kernels.activations import activate, times_derivative
-from fastadmm.kernels.state_blocks import (
+from fastadmm.cells import READ_OUT
+from fastadmm.kernels.operators import losses
+from fastadmm.kernels.operators.activations import activate, times_derivative
+from fastadmm.kernels.recurrent import exact_blocks, recurrence
+from fastadmm.kernels.recurrent.exact_blocks import (
     ALIGNED,
     CHANGE,
     LEFT,
@@ -31,119 +33,18 @@ from fastadmm.kernels.state_blocks import (
     RIGHT,
     SUMS,
 )
-from fastadmm.mpi.serial import Serial
+from fastadmm.kernels.recurrent.sums import dense_sums, token_sums
+from fastadmm.mpi.partition import bounds
+from fastadmm.solvers.base import Solver
+from fastadmm.solvers.certificate import Certificate
+from fastadmm.solvers.record import SplittingRecord
+from fastadmm.solvers.regularisers import Consensus
 from fastadmm.unfolded import Unfolded
 
-CONSTRAINTS = ("preactivation", "state", "output")
-"""The families of constraints, in the order of every triple."""
 TINY = np.finfo(np.float64).tiny
-
-
-@dataclass
-class SplittingRecord:
-    """What one iteration measured.
-
-    Attributes
-    ----------
-    loss : float
-        Sum of the losses, as the kernels define them, of the network simulated with the weights
-        that the step began with.
-    terms : int
-    output_loss : float
-        Loss at the output variables after the iteration, as histories report it.
-    gap : float
-        Distance of the output variables to the simulated network's outputs before the step,
-        relative to the larger of both; NaN in a window that is new.
-    objective, lagrangian : float
-        Mean loss at the output variables plus regulariser, and the augmented Lagrangian, in the
-        unit in which histories report the loss.
-    primal : tuple of float
-        Norms of the residuals of the three constraints, relative to the larger side.
-    dual : tuple of float
-        ``ρ1 |Δa|``, ``ρ2 |Δf(a)|``, ``ρ3 |Δo|`` over the iteration, relative to the constraints'
-        multipliers. In `block` all that is left of the states' condition of optimality, see
-        `fastadmm.kernels.state_blocks`; `admmirnn` has Δs in place of Δf(a).
-    weights_dual : tuple of float
-        What is left of the conditions of recurrent and read-out weights, relative to their
-        gradients at the start of the run. `block`: the proximal terms ``τ ΔΘ`` and ``τ ΔΦ``; with a
-        regulariser also ``ρ ΔΨ`` of the copy. `admmirnn`: the gradients before their last steps.
-    rho : tuple of float
-        Penalties of the three constraints.
-    solved : bool
-        All residuals are below the tolerances; never with staleness.
-    """
-
-    loss: float
-    terms: int
-    output_loss: float = math.nan
-    gap: float = math.nan
-    objective: float = math.nan
-    lagrangian: float = math.nan
-    primal: tuple = (math.nan,) * 3
-    dual: tuple = (math.nan,) * 3
-    weights_dual: tuple = (math.nan,) * 2
-    rho: tuple = (math.nan,) * 3
-    solved: bool = False
-
-    @property
-    def finite(self):
-        """False where training has diverged."""
-        return math.isfinite(self.lagrangian) and math.isfinite(self.loss)
-
-    @staticmethod
-    def describe(records):
-        """Entries of the history for an epoch: those of its last iteration."""
-        last = records[-1]
-        return {
-            name: getattr(last, name)
-            for name in (
-                "output_loss", "gap", "objective", "lagrangian", "primal", "dual", "weights_dual",
-                "rho",
-            )
-        }  # fmt: skip
-
-
-@dataclass
-class Certificate:
-    """Checks that no block update raises the augmented Lagrangian, and every multiplier's ascent.
-
-    Attributes
-    ----------
-    checks : int
-        Block updates checked so far, each with the multipliers of before.
-    violation : dict or None
-        The first one that failed: iteration, block, the quantity that tells, and its value before
-        and after. That is the augmented Lagrangian, or, where the block is a multiplier, the norms
-        of ``ρ r`` and of what the ascent has really added.
-    """
-
-    checks: int = 0
-    violation: dict = None
-
-    def begin(self, value, size):
-        """The Lagrangian before the next update, and the sum of the sizes of its terms."""
-        self.value, self.size = value, size
-
-    def check(self, iteration, block, value, size, dtype):
-        """The Lagrangian after an update; it may rise by what rounding does to its terms."""
-        self.checks += 1
-        slack = 64 * np.finfo(dtype).eps * max(size, self.size)
-        if not value <= self.value + slack:
-            self.report(iteration, block, "augmented Lagrangian", self.value, value)
-
-    def check_ascent(self, iteration, block, norms, dtype):
-        """``λ_new = λ + ρ r``, from the norms of difference, ρ r, λ_new − λ and all terms' sum."""
-        difference, expected, found, size = norms
-        if not difference <= 64 * np.finfo(dtype).eps * size:
-            self.report(iteration, block, "norm of the ascent", expected, found)
-
-    def report(self, iteration, block, quantity, before, after):
-        """Keep the first violation."""
-        if self.violation is None:
-            self.violation = {
-                "iteration": iteration, "block": block, "quantity": quantity, "before": before,
-                "after": after,
-            }  # fmt: skip
+OUTPUTS = "o", "lambda3", "output_targets"
+VARIABLES = "a", "lambda1", "lambda2", "targets", *OUTPUTS
+"""What iterations go on from, beside the states."""
 
 
 class WeightSystem:
@@ -170,34 +71,26 @@ class WeightSystem:
         self.parts = np.empty((threads, units, n), real), np.zeros((threads, n, n), real)
 
 
-class Splitting:
+def held_by(work):
+    """Numbers of the sums that an iteration reduces, and of all that is held beside a window."""
+    h, c, n = work.hidden, work.outputs, work.columns
+    sums, grams = h * n + c * (h + 1), n * (n + 1) / 2 + (h + 1) * (h + 2) / 2
+    return sums + grams, 4 * (n * n + (h + 1) ** 2) + 7 * sums
+
+
+class Splitting(Solver):
     """Variables of the split unfolded network over one window; solvers add `prepare`, `iterate`.
 
-    Parameters
-    ----------
-    net : RNN
-        Its weights move with every iteration.
-    problem : Problem
-    options : BlockOptions or AdmmirnnOptions
-    batch, steps : int
-        Largest number of sequences, and of steps, in a window.
-    total : int
-        Number of mini-batches of the whole run.
-    threads : int
-    domain : fastadmm.mpi.serial.Serial, optional
-        Who owns which part; the windows given to `step` are this owner's.
-
-    Attributes
-    ----------
-    judges_before : bool
-        The loss that a step reports is that of the weights before it.
+    Parameters as of `fastadmm.solvers.base.Solver`.
     """
 
+    Record = SplittingRecord
     judges_before = True
+    WORK: int
+    """Arrays (B, H) of workspace that an iteration needs."""
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
-        self.net, self.problem, self.options = net, problem, options
-        self.domain = domain or Serial()
+        super().__init__(net, problem, options, batch, steps, total, threads, domain)
         self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
         real, hidden, classes = net.dtype, net.hidden, net.outputs
         outputs = problem.outputs_of(steps)
@@ -222,41 +115,108 @@ class Splitting:
                 np.empty((threads, net.inputs, hidden), real),
                 np.empty((threads, net.inputs, dense), real),
             )
-        softmax = problem.loss == "softmax_cross_entropy"
-        self._prox_outputs = (
-            state_blocks.update_outputs_softmax if softmax else state_blocks.update_outputs_squared
-        )
-        self.k, self.total = 0, total * options.sweeps
-        self.consensus, self.start = None, None
+        self.k, self.total = 0, total * options.sweeps  # iterations
+        self.consensus: Consensus | None = None
+        self.start: dict[str, float] = {}
+        self.totals, self.loss, self.network = np.zeros((3, SUMS)), math.nan, np.zeros(4)
         self.weights_dual = np.zeros(2)
         self.certificate = Certificate() if options.certify else None
-        self.goes_on = False
+        self.goes_on, self._saved = False, None
+        self.entered: Any = None  # the mini-batch whose window is laid out
 
-    def step(self, X, y, cases, first, steps, initial=None, again=False, weight=1.0):
-        """Iterations on one window; see `fastadmm.solvers.condensed.Condensed.step`.
+    def step(self, batch):
+        """Iterations on one window.
 
         The weight of the mini-batch is not used: sub-problems are solved, not stepped along. Where
-        it is the window of the last step ``again``, they go on from its states.
+        it is the window of the last step again, they go on from its states.
         """
-        domain = self.domain
-        domain.edges_may_age = False
+        domain, again = self.domain, batch.again
+        if self._saved is not None:
+            self._take_up(batch, self._saved)
         if again:
             self._look_back()
         else:
-            self._enter(X, y, cases, first, steps, initial)
+            self._enter(batch)
         domain.end_iteration()
         for sweep in range(self.options.sweeps):
             if sweep:
                 domain.end_iteration()
-                domain.edges_may_age = True
+                self.part = self.part._replace(may_age=True)
             self.k += 1
             record = self.iterate()
             if not domain.staleness and (record.solved or not record.finite):
                 break
+        self.part = self.part._replace(may_age=False)
         # a window that will not come back says nothing about the run
         record.solved = record.solved and again and self._is_optimal()
         self.goes_on = again and not record.solved
         return record
+
+    def state(self, with_window):
+        state = {
+            "k": self.k, "start": self.start, "weights_dual": self.weights_dual,
+            "theta": self.net.theta, "phi": self.net.phi,
+        }  # fmt: skip
+        if self.certificate is not None:
+            state |= {"checks": self.certificate.checks, "violation": self.certificate.violation}
+        if self.consensus is not None:
+            state |= self.consensus.state()
+        return state | (self._variables() if with_window and self.entered is not None else {})
+
+    def _variables(self):
+        """All variables of the window, on the root: by time step and case, (T, n_cases, ...)."""
+        part = self.part
+        cases = self.entered.cases + part.places.start
+        own = {name: getattr(self, name) for name in VARIABLES} | {"s": self.window.states[1:]}
+        pieces = self.domain.collect((part.steps, cases, own))
+        whole = {}
+        for steps, places, arrays in pieces or ():
+            for name, array in arrays.items():
+                every = name not in OUTPUTS or self.problem.every
+                length = part.n_steps if every else 1
+                shape = (length, part.n_cases, array.shape[-1])
+                found = whole.setdefault(f"window_{name}", np.zeros(shape, array.dtype))
+                if len(array):
+                    found[steps if every else slice(0, 1), places] = array
+        return whole
+
+    def restore(self, state, new_run=False):
+        self.net.theta[:], self.net.phi[:] = state["theta"], state["phi"]
+        if self.consensus is not None:
+            self.consensus.restore(state)
+        if self.certificate is not None:
+            self.certificate.checks = state.get("checks", 0)
+            self.certificate.violation = state.get("violation")
+        if not new_run:
+            self.k, self.start = state["k"], state["start"]
+            self.weights_dual[:] = state["weights_dual"]
+            self._saved = state if "window_a" in state else None
+
+    def _take_up(self, entered, state):
+        """Lay out the window again that was saved, with all variables as they were."""
+        self._saved = None
+        self._lay_out(entered)
+        self.prepare()
+        steps, cases = self.part.steps, entered.cases + self.part.places.start
+        for name in (*VARIABLES, "s"):
+            own = self.window.states[1:] if name == "s" else getattr(self, name)
+            every = name not in OUTPUTS or self.problem.every
+            if len(own):
+                own[:] = state[f"window_{name}"][steps if every else slice(0, 1), cases]
+        if self.steps and steps.start > 0:
+            self.window.states[0] = state["window_s"][steps.start - 1, cases]
+
+    def prepare(self):
+        """What iterations need of a window that is new."""
+        raise NotImplementedError
+
+    def iterate(self):
+        """One iteration; returns its record."""
+        raise NotImplementedError
+
+    def effective_multipliers(self):
+        """What pulls at pre-activations, states and outputs."""
+        raise NotImplementedError
 
     def finish(self):
         """The weights of the last iteration have not been judged yet, wherever a run ends."""
@@ -267,60 +227,81 @@ class Splitting:
         """Simulate the network with the weights that iterations have led to."""
         self._simulate()
 
-    def final_state(self, steps, batch):
-        """State after the last step's window, (B, H), to carry into the next one."""
-        return self.unfolded.window(steps, batch).states[-1].copy()
-
-    def _enter(self, X, y, cases, first, steps, initial):
+    def _enter(self, entered):
         """Lay the window out over the buffers, and start from simulated states."""
-        domain, problem = self.domain, self.problem
-        if domain.size == 1:
-            domain.cut(len(cases), steps, len(cases))
-        hidden, classes = self.net.hidden, self.net.outputs
-        batch, outputs = len(cases), problem.outputs_of(steps, domain.is_last)
-        self.window = window = self.unfolded.load(X, cases, first, steps, initial)
-        self.steps, self.batch = steps, batch
-        self.terms = problem.outputs_of(domain.n_steps) * domain.n_cases
-        elements = domain.n_steps * domain.n_cases * hidden
-        self.sizes = np.sqrt([elements, elements, self.terms * classes])
-        size, small = steps * batch * hidden, outputs * batch * classes
-        self.edge = self._edge[: 0 if domain.is_last else batch]
-        self.a, self.lambda1, self.lambda2, self.targets = self._large[:, :size].reshape(
-            4, steps, batch, hidden
-        )
-        self.o, self.lambda3, self.output_targets = self._small[:, :small].reshape(3, -1, classes)
-        self.work = self._work[: self.WORK * batch * hidden].reshape(self.WORK, batch, hidden)
-        self.output_work = self._output_work[: 2 * small].reshape(2, -1, classes)
-        self.output_bounds = window.output_bounds(outputs)
-        self.output_rows = window.output_rows(outputs)
-        self.y = problem.targets_of(y, cases[: batch if outputs else 0], first, steps)
-        if self.start is None:
+        self._lay_out(entered)
+        if not self.start:
             self.start = {"gradient": self._gradient()}
         self._start()
         self.prepare()
         if "theta" not in self.start:
             self.start |= self._gradients_of_weights(self.lambda1, self.lambda3)
 
-    def by_step(self, rows):
-        """Rows of outputs as (L, B, C)."""
-        outputs = self.problem.outputs_of(self.steps, self.domain.is_last)
-        return rows.reshape(outputs, self.batch, self.net.outputs)
+    def _lay_out(self, entered):
+        """Views of the buffers for a window, and its data."""
+        problem, self.part, self.entered = self.problem, entered.part, entered
+        hidden, classes = self.net.hidden, self.net.outputs
+        steps, batch = entered.steps, len(entered.cases)
+        outputs = problem.outputs_of(steps, self.part.is_last)
+        self.window = self.unfolded.load(entered)
+        self.steps, self.batch = steps, batch
+        self.terms, self.active = problem.terms_of(entered), entered.active
+        elements = entered.rows * hidden
+        self.sizes = np.sqrt([elements, elements, self.terms * classes])
+        size, small = steps * batch * hidden, outputs * batch * classes
+        self.edge = self._edge[: 0 if self.part.is_last else batch]
+        self.a, self.lambda1, self.lambda2, self.targets = self._large[:, :size].reshape(
+            4, steps, batch, hidden
+        )
+        self._small[:, :small] = 0
+        self.o, self.lambda3, self.output_targets = self._small[:, :small].reshape(
+            3, outputs, batch, classes
+        )
+        self.work = self._work[: self.WORK * batch * hidden].reshape(self.WORK, batch, hidden)
+        self.output_work = self._output_work[: 2 * small].reshape(2, outputs, batch, classes)
+        begun = np.arange(batch) < self.active[:, None]
+        self.begun = begun[:, :, None] if entered.is_ragged else None
+        self.goal = problem.targets_of(entered)
+
+    def blank(self, array):
+        """Zero an array (T, B, ...), or of the last steps, where sequences have not begun."""
+        if self.begun is not None and len(array):
+            array *= self.begun[self.steps - len(array) :]
+        return array
+
+    def loss_at(self, outputs, gradient):
+        """Own sum of losses at outputs (L, B, C), and its gradient: zero before sequences begin."""
+        flat = (array.reshape(-1, self.net.outputs) for array in (outputs, gradient))
+        values, weights, _ = self.goal
+        if self.begun is not None and len(outputs):
+            counts = self.begun[self.steps - len(outputs) :].reshape(-1).astype(self.net.dtype)
+            weights = counts if weights is None else weights * counts
+        outputs, gradient = flat
+        kernel = getattr(losses, self.problem.loss)
+        return kernel(outputs, values, weights, 1.0, gradient)
+
+    def outputs_with(self, phi):
+        """``Φ [1; s]`` of the steps with a target, (L, B, C); zero before sequences begin."""
+        states = self.window.z[self.steps + 1 - len(self.o) :, :, self.window.left :]
+        return self.blank(states @ phi.T)
 
     def _pull_back(self, theta, phi, safeguard, delta, lambda_):
         """Simulated states; gradients of the loss at outputs and pre-activations; own losses."""
         net, window = self.net, self.window
-        self.unfolded.simulate(window, theta, self.domain)
+        self.unfolded.simulate(window, theta, self.part, self.active, self.domain)
         self._totals[:] = 0
-        states.read_out(
-            self.output_rows, np.ascontiguousarray(phi.T), self.y, 1.0, delta, self._totals,
-            self.output_bounds,
+        phi_t = np.ascontiguousarray(phi.T)
+        recurrence.read_out(
+            window.z, phi_t, self.goal, delta, self.active, self._totals, window.sequence_bounds
+        )
+        self.domain.receive_right(self.part, self.edge)
+        weights = recurrence.Weights(theta, self.theta_t, phi, phi_t)
+        backward = recurrence.Backward(delta, lambda_, self.work[0], self._squares, self._totals)
+        recurrence.multipliers(
+            net.cell, window.z, self.edge, weights, safeguard, backward, self.active,
+            window.sequence_bounds,
         )  # fmt: skip
-        self.domain.receive_right(self.edge)
-        states.multipliers(
-            window.z, self.by_step(delta), self.edge, theta, phi, net.activation_code, safeguard,
-            lambda_, self.work[0], self._squares, self._totals, window.sequence_bounds,
-        )  # fmt: skip
-        self.domain.send_left(lambda_[:1])
+        self.domain.send_left(self.part, lambda_[:1])
         return self._totals[:, 0].sum()
 
     def _start(self):
@@ -329,17 +310,17 @@ class Splitting:
         loss = self._pull_back(net.theta, net.phi, True, self.lambda3, self.lambda1)
         self.simulated = np.array([loss, math.nan, math.nan, math.nan])
         self.theta_t[:] = net.theta.T
-        state_blocks.preactivations(
-            window.z, window.tokens, self.theta_t, self.a, window.sequence_bounds
+        exact_blocks.preactivations(
+            window.z, window.tokens, self.theta_t, self.a, self.active, window.sequence_bounds
         )
-        np.matmul(self.output_rows[:, window.left :], net.phi.T, out=self.o)
+        self.o[:] = self.outputs_with(net.phi)
         self.lambda1 *= -1
         self.lambda3 *= -1
-        W = net.theta[:, net.inputs : -1]
+        W = net.recurrent
         np.matmul(self.lambda1[1:], W, out=self.lambda2[:-1])
-        self.lambda2[-1:] = 0 if self.domain.is_last else -self.edge @ W
-        outputs = self.by_step(self.lambda3)
-        self.lambda2[self.steps - len(outputs) :] += outputs @ net.phi[:, :-1]
+        self.lambda2[-1:] = 0 if self.part.is_last else -self.edge @ W
+        self.lambda2[self.steps - len(self.o) :] += self.lambda3 @ net.read
+        self.blank(self.lambda2)
 
     @contextmanager
     def _states_kept(self):
@@ -358,12 +339,11 @@ class Splitting:
         of the outputs.
         """
         theta, phi = self.average
-        outputs = self.output_work[0]
         with self._states_kept():
-            self.unfolded.simulate(self.window, theta, self.domain)
-            np.matmul(self.output_rows[:, self.window.left :], phi.T, out=outputs)
+            self.unfolded.simulate(self.window, theta, self.part, self.active, self.domain)
+            outputs = self.outputs_with(phi)
         squares = [np.square(x, dtype=float).sum() for x in (self.o - outputs, self.o, outputs)]
-        loss = getattr(losses, self.problem.loss)(outputs, self.y, 1.0, outputs)
+        loss = self.loss_at(outputs, outputs)
         self.simulated = np.array([loss, *squares])
 
     def _gradient(self):
@@ -407,37 +387,41 @@ class Splitting:
         """
         window, theta = self.window, self.theta
         tokens = self.net.inputs if self.problem.tokens else 0
-        rows, targets = window.rows(0, -1), targets.reshape(-1, self.net.hidden)
-        weights.sums(
-            rows, targets, True, *self._theta_parts, window.row_bounds,
-            theta.cross[:, tokens:], theta.gram[tokens:, tokens:],
+        rows, targets, *ids = window.steps_of(
+            self.entered, targets, *([window.tokens] if tokens else [])
+        )
+        cuts = bounds(len(rows), self.threads)
+        dense_sums(
+            rows, targets, True, *self._theta_parts, cuts, theta.cross[:, tokens:],
+            theta.gram[tokens:, tokens:],
         )  # fmt: skip
         if tokens:
-            weights.token_sums(
-                window.tokens.reshape(-1), rows, targets, True, *self._token_parts,
-                window.row_bounds, theta.cross, theta.gram,
+            token_sums(
+                *ids, rows, targets, True, *self._token_parts, cuts, theta.cross, theta.gram
             )  # fmt: skip
-        self._reduce(theta, len(rows), self.domain.n_steps * self.domain.n_cases, then)
+        self._reduce(theta, len(rows), self.entered.rows, then)
 
     def sum_phi(self, targets, then):
-        """Mean Gram of [s; 1], and the sum of products of targets (terms, C) and [s; 1]."""
-        weights.sums(
-            self.output_rows, targets, True, *self.phi.parts,
-            self.output_bounds, self.phi.cross, self.phi.gram,
+        """Mean Gram of [1; s], and the sum of products of targets (L, B, C) and [1; s]."""
+        rows, places = self.window.outputs(self.entered, len(targets))
+        dense_sums(
+            rows, targets.reshape(-1, self.net.outputs)[places], True, *self.phi.parts,
+            bounds(len(rows), self.threads), self.phi.cross, self.phi.gram,
         )  # fmt: skip
-        self._reduce(self.phi, len(self.output_rows), self.terms, then)
+        self._reduce(self.phi, len(rows), self.terms, then)
 
     def _reduce(self, system, own, whole, then):
         """Sum a system over all owners; its Gram is a mean over rows, here and there."""
-        if self.domain.size > 1:
+        if own != whole:
             system.gram *= own / whole
         self.domain.reduce((system.gram, system.cross), lambda due: then())
 
     def move_outputs(self, rho, relaxation):
         """Outputs by the prox of the loss, then λ3 <- λ3 + ρ3 r3; sets the sums and the losses."""
-        self._prox_outputs(
-            self.output_rows, self.net.phi, self.y, self.o, self.lambda3, rho, relaxation,
-            self.output_targets, self.output_work, self.losses, self.sums, self.output_bounds,
+        exact_blocks.update_outputs(
+            self.window.z, self.net.phi, self.goal.values, self.goal.weights, self.o, self.lambda3,
+            rho, relaxation, self.output_targets, self.output_work, self.losses, self.sums,
+            self.active, self.window.sequence_bounds,
         )  # fmt: skip
 
     def measure(self, w1, w2, w3, then=lambda: None):
@@ -448,20 +432,21 @@ class Splitting:
         w1, w2 : ndarray, (T,) or longer
         w3 : ndarray, (L,)
             Penalties of every step.
+        then : callable
+            Called without arguments when the sums over all owners have arrived.
         """
         net, window = self.net, self.window
         self.theta_t[:] = net.theta.T
-        state_blocks.measure(
+        exact_blocks.measure(
             window.z, window.tokens, self.theta_t, self.a, self.lambda1, self.lambda2, w1, w2,
-            net.activation_code, self.work, self.sums, window.sequence_bounds,
+            net.activation_code, self.work, self.sums, self.active, window.sequence_bounds,
         )  # fmt: skip
-        state_blocks.measure_outputs(
-            self.output_rows, net.phi, self.o, self.lambda3, w3, self.output_work[0], self.sums,
-            self.output_bounds,
+        exact_blocks.measure_outputs(
+            window.z, net.phi, self.o, self.lambda3, w3, self.output_work[0], self.sums,
+            self.active, window.sequence_bounds,
         )  # fmt: skip
-        kernel = getattr(losses, self.problem.loss)
         self.losses[:] = 0
-        self.losses[0] = kernel(self.o, self.y, 1.0, self.output_work[0])
+        self.losses[0] = self.loss_at(self.o, self.output_work[0])
         self.collect(then)
 
     def collect(self, then):
@@ -542,7 +527,7 @@ class Splitting:
             residual of the constraints, relative to its larger side; with a regulariser of the copy
             too.
         """
-        if "theta" not in (self.start or {}):
+        if self.entered is None:
             return None
         net, window = self.net, self.window
         theta, phi = self.average
@@ -553,15 +538,16 @@ class Splitting:
         flat = (array.reshape(-1, net.hidden) for array in (slope, value))
         times_derivative(net.activation_code, *flat)
         by_next, by_output = np.zeros_like(mu2), np.zeros_like(mu2)
-        W = theta[:, net.inputs : -1]
-        self.domain.send_left(mu1[:1])
-        self.domain.receive_right(self.edge)
+        W = theta[:, net.columns.recurrent]
+        self.domain.send_left(self.part, mu1[:1])
+        self.domain.receive_right(self.part, self.edge)
         by_next[:-1] = mu1[1:] @ W
-        by_next[-1:] = 0 if self.domain.is_last else self.edge @ W
-        outputs = self.by_step(mu3)
-        by_output[len(mu2) - len(outputs) :] = outputs @ phi[:, :-1]
+        by_next[-1:] = 0 if self.part.is_last else self.edge @ W
+        by_output[len(mu2) - len(mu3) :] = mu3 @ phi[:, READ_OUT.recurrent]
+        for array in (by_next, by_output):
+            self.blank(array)
         gradient = np.empty_like(self.o)
-        getattr(losses, self.problem.loss)(self.o, self.y, 1.0, gradient)
+        self.loss_at(self.o, gradient)
         sides = (self.a, window.states[1:], self.o)
         gaps = [
             self._norm(r) / max(self._norm(x), self._norm(x - r), TINY)
@@ -591,7 +577,7 @@ class Splitting:
         return self._norm(sum(terms)) / max(sum(map(self._norm, terms)), TINY)
 
     def _sums(self, mu1, mu3):
-        """``Σ μ1 zᵀ`` and ``Σ μ3 [s; 1]ᵀ`` over all owners."""
+        """``Σ μ1 zᵀ`` and ``Σ μ3 [1; s]ᵀ`` over all owners."""
         self.sum_theta(mu1, lambda: None)
         self.sum_phi(mu3, lambda: None)
         self.domain.drain()
@@ -605,8 +591,8 @@ class Splitting:
             found[name] = float(np.linalg.norm(force - pull))
         return found
 
-    def inputs(self, steps=slice(None)):
-        """[x; s; 1] of some steps, (..., B, D + H + 1), tokens as one-hot rows."""
+    def inputs(self, steps: slice | int = slice(None)):
+        """[x; 1; s] of some steps, (..., B, D + 1 + H), tokens as one-hot rows."""
         z = self.window.z[:-1][steps]
         if not self.problem.tokens:
             return z
@@ -614,12 +600,12 @@ class Splitting:
         return np.concatenate([one_hot, z], axis=-1)
 
     def residuals(self, theta, phi):
-        """r1 and r2, (T, B, H), and r3, (terms, C), with these weights."""
+        """r1 and r2, (T, B, H), and r3, (L, B, C), with these weights."""
         value = self.a.copy()
         activate(self.net.activation_code, value.reshape(-1, self.net.hidden))
-        outputs = self.output_rows[:, self.window.left :] @ phi.T
-        driven = self.inputs() @ theta.T
-        return self.a - driven, self.window.states[1:] - value, self.o - outputs
+        r1 = self.blank(self.a - self.inputs() @ theta.T)
+        r2 = self.blank(self.window.states[1:] - value)
+        return r1, r2, self.o - self.outputs_with(phi)
 
     def multipliers_kept(self):
         """Copies of λ1, λ2, λ3 for `check_ascents`; None where nothing is certified."""
@@ -629,7 +615,7 @@ class Splitting:
 
     def check_ascents(self, kept, penalties, constraints=(0, 1, 2)):
         """Check ``λ_c = kept_c + penalty_c r_c`` with residuals computed apart from the kernels."""
-        if kept is None:
+        if kept is None or self.certificate is None:
             return
         sides = self.a, self.window.states[1:], self.o
         residuals = self.residuals(self.net.theta, self.net.phi)

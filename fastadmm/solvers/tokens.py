@@ -1,15 +1,22 @@
-"""The rows of Θ that belong to tokens, for `condensed`; see `fastadmm.kernels.token_weights`."""
+"""The rows of Θ that belong to tokens, for `condensed`.
+
+Their kernels are in `fastadmm.kernels.recurrent.token_weights`.
+"""
 
 import math
 
 import numpy as np
 
-from fastadmm.kernels import token_weights
-from fastadmm.kernels.token_weights import TokenRows, TokenSums
+from fastadmm.kernels.recurrent import token_weights
+from fastadmm.kernels.recurrent.token_weights import TokenRows, TokenSums
 from fastadmm.mpi.partition import bounds
 
 NO_TOKENS = None, None, (0, 1.0, 0.0, 0.0, 0.0)
 """What `TokenBlock.to_move` returns, for dense inputs."""
+
+
+KEPT = "values", "average", "counts", "log_kept"
+"""What a step remembers of the rows of tokens."""
 
 
 class TokenBlock:
@@ -88,7 +95,7 @@ class TokenBlock:
             self.distinct = token_weights.merge(self._ids, self._counts, self._g, self.sums)
 
     def to_move(self, k, damping, alpha):
-        """The tokens' arguments of `fastadmm.kernels.condensed_step.move` in step k.
+        """The tokens' arguments of `fastadmm.kernels.recurrent.maps.move` in step k.
 
         Parameters
         ----------
@@ -103,6 +110,20 @@ class TokenBlock:
         self._log_kept += step
         ridge = damping * k / self._distinct_total
         return self.rows, self.sums, (self.distinct, float(self._total), ridge, before, step)
+
+    def state(self):
+        """What the next step depends on: arrays, and numbers of tokens so far."""
+        rows = {f"token_{name}": getattr(self.rows, name) for name in KEPT}
+        return rows | {
+            "tokens": self._total, "distinct": self._distinct_total, "log_kept": self._log_kept
+        }  # fmt: skip
+
+    def restore(self, state):
+        """Take up what `state` has given."""
+        for name in KEPT:
+            getattr(self.rows, name)[...] = state[f"token_{name}"]
+        self._total, self._distinct_total = state["tokens"], state["distinct"]
+        self._log_kept = state["log_kept"]
 
     def average(self):
         """The averaged iterate, (D, H)."""

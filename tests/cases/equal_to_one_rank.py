@@ -23,6 +23,11 @@ def data(kind, T, n, rng):
     if kind in ALPHABETS:
         X = rng.integers(0, ALPHABETS[kind], (n, T))
         return X, rng.integers(0, C, (n, T))
+    if kind in ("lists", "lists, all"):
+        lengths = [1, T, *rng.integers(1, T + 1, n - 2)]
+        X = [rng.standard_normal((length, D)) for length in lengths]
+        every = [rng.integers(0, C, length) for length in lengths]
+        return X, every if kind == "lists, all" else rng.integers(0, C, n)
     X = rng.standard_normal((n, T, D))
     if kind == "values":
         return X, rng.standard_normal((n, T, C))
@@ -42,6 +47,8 @@ def cases():
         yield solver, "last", 7, 6, None, None
         yield solver, "values", 7, 9, 4, None
         yield solver, "tokens", 8, 5, 5, 3
+        yield solver, "lists", 7, 9, 4, None
+        yield solver, "lists, all", 7, 6, None, None
     yield "condensed", "words", 8, 5, 2, 3
 
 
@@ -50,7 +57,7 @@ def train(case, **distributed):
     rng = np.random.default_rng(T)
     X, y = data(kind, T, n, rng)
     net = RNN(ALPHABETS.get(kind, D), H, C, seed=1, dtype="float64")
-    readout = "last" if kind == "last" else "all"
+    readout = "last" if kind in ("last", "lists") else "all"
     result = fit(
         net, X, y, solver=solver, readout=readout, epochs=EPOCHS[solver], batch_size=batch,
         steps=window, validation=(X, y), threads=1, seed=2, **distributed,

@@ -14,15 +14,16 @@ WORLD = np.arange(T * B * H, dtype=float).reshape(T, B, H)
 def check(grid_shape):
     grid = Grid(COMM, *grid_shape)
     for n_cases, n_steps in ((B, T), (3, 2), (1, 1)):
-        places, steps = grid.cut(n_cases, n_steps, B)
-        cases = slice(*(min(place, n_cases) for place in (places.start, places.stop)))
+        part = grid.cut(n_cases, n_steps, B)
+        steps, places = part.steps, (part.places.start, part.places.stop)
+        cases = slice(*(min(place, n_cases) for place in places))
         own = WORLD[:n_steps, :n_cases][steps, cases].copy()
         left, right = np.full((2, own.shape[1], H), -1.0)
         if len(own):
-            grid.send_right(own[-1])
-            grid.send_left(own[0])
-        grid.receive_left(left)
-        grid.receive_right(right)
+            grid.send_right(part, own[-1])
+            grid.send_left(part, own[0])
+        grid.receive_left(part, left)
+        grid.receive_right(part, right)
         grid.end_iteration()
         expected = WORLD[steps.start - 1, cases] if len(own) and steps.start else None
         np.testing.assert_array_equal(left, -1.0 if expected is None else expected)
@@ -32,8 +33,8 @@ def check(grid_shape):
         grid.sum(total, count)
         np.testing.assert_allclose(total, WORLD[:n_steps, :n_cases].sum(axis=(0, 1)))
         assert count[0] == n_cases * n_steps * H
-        carried = grid.carry(own[-1].copy() if len(own) else np.zeros((own.shape[1], H)))
-        if grid.is_first:
+        carried = grid.carry(part, own[-1].copy() if len(own) else np.zeros((own.shape[1], H)))
+        if part.is_first:
             np.testing.assert_array_equal(carried, WORLD[n_steps - 1, cases])
     assert grid.any(grid.rank == grid.size - 1)
     assert not grid.any(False)

@@ -5,10 +5,10 @@ import sys
 
 from mpi4py import MPI
 
-from fastadmm import training
+from fastadmm import run
 from fastadmm.cli import main
 
-record = training._Run._record
+record = run.Run._record
 
 
 def say(self, *arguments):
@@ -17,6 +17,6 @@ def say(self, *arguments):
         print(os.getpid(), file=sys.__stdout__, flush=True)
 
 
-training._Run._record = say
+run.Run._record = say
 sys.argv = ["fastadmm", "train", *sys.argv[1:]]
 main()

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from fastadmm.kernels.recurrent.maps import CHANGE, RHO
 from fastadmm.mpi.serial import Serial
 from reference import condensed as reference
 from reference import tokens as of_tokens
 
 from fastadmm import RNN, fit
+from fastadmm.batches import Batch, Plan
 from fastadmm.problem import make_problem
-from fastadmm.shares import Plan
 from fastadmm.solvers.condensed import Condensed, CondensedOptions, is_due
 from fastadmm.threads import compute_threads
 
@@ -22,8 +23,8 @@ def make(activation, loss, readout, tokens, dtype="float64", gain=1.0, shape=(5,
     """A network, data for it, and the inputs as dense channels."""
     rng = np.random.default_rng(seed)
     net = RNN(3, 4, 3, activation, gain=gain, seed=rng, dtype=dtype)
-    net.theta[:, -1] = 0.1 * rng.standard_normal(4)
-    net.phi[:, -1] = 0.1 * rng.standard_normal(3)
+    net.bias[:] = 0.1 * rng.standard_normal(4)
+    net.offset[:] = 0.1 * rng.standard_normal(3)
     X = rng.integers(0, 3, shape) if tokens else rng.standard_normal((*shape, 3))
     y_shape = shape[:1] if readout == "last" else shape
     labels = loss == "softmax_cross_entropy"
@@ -33,21 +34,21 @@ def make(activation, loss, readout, tokens, dtype="float64", gain=1.0, shape=(5,
 
 def measured(net, X, y, loss, readout, threads=2, initial=None, domain=None, **options):
     """Solver after measuring one batch of all cases."""
-    problem, X, y = make_problem(net, X, y, loss, readout)
+    problem, data = make_problem(net, X, y, loss, readout)
     n_cases, n_timepoints = X.shape[:2]
     options = CondensedOptions(**options)
     with compute_threads(threads):
         solver = Condensed(net, problem, options, n_cases, n_timepoints, 10, threads, domain)
-        record = solver.measure(X, y, np.arange(n_cases), 0, n_timepoints, initial)
+        record = solver.measure(Batch.alone(data, np.arange(n_cases), initial=initial))
     return solver, record
 
 
 def sums_of(solver):
     """Multiplier sums of Θ, the columns of tokens included, and of Φ."""
-    g = solver.theta.g
+    g = solver.of_maps("g")[0]
     if solver.tokens is not None:
         g = np.hstack([of_tokens.columns(solver.tokens)[0], g])
-    return g, solver.phi.g
+    return g, solver.of_maps("g")[1]
 
 
 def relative(a, b):
@@ -88,10 +89,11 @@ def test_sums_equal_the_twin(loss, readout, tokens, safeguard, threads):
         net.theta, net.phi, "tanh", dense, y, loss, readout, safeguard, initial
     )
     assert record.growth == pytest.approx(expected[2], rel=1e-10)
-    for found, block, (g, gram) in zip(sums_of(solver), solver.blocks, expected[:2], strict=True):
-        n = len(block.batch_gram)  # the block of dense inputs comes last
+    grams = solver.of_maps("batch_gram")
+    for found, own, (g, gram) in zip(sums_of(solver), grams, expected[:2], strict=True):
+        n = len(own)  # the block of dense inputs comes last
         assert relative(found, g) < 1e-12
-        assert relative(np.tril(block.batch_gram), np.tril(gram[-n:, -n:])) < 1e-12
+        assert relative(np.tril(own), np.tril(gram[-n:, -n:])) < 1e-12
     if tokens:
         frequencies = of_tokens.columns(solver.tokens)[1] / X.size
         np.testing.assert_allclose(frequencies, np.diag(expected[0][1])[:3], rtol=1e-12)
@@ -115,14 +117,14 @@ def test_one_call_gives_what_the_passes_give(loss, readout, tokens, parts, threa
     passes, record = measured(net, X, y, loss, readout, threads, domain=domain)
     for one, other in zip(sums_of(once), sums_of(passes), strict=True):
         np.testing.assert_array_equal(one, other)
-    for one, other in zip(once.blocks, passes.blocks, strict=True):
-        np.testing.assert_array_equal(one.batch_gram, other.batch_gram)
+    for one, other in zip(once.of_maps("batch_gram"), passes.of_maps("batch_gram"), strict=True):
+        np.testing.assert_array_equal(one, other)
     for name in ("loss", "growth", "multiplier_square"):
         assert getattr(record, name) == pytest.approx(getattr(expected, name), rel=1e-12)
 
 
-def multiplier_norms(solver, steps, cases):
-    return np.linalg.norm(solver._lambda.reshape(steps, cases, -1), axis=2)
+def multiplier_norms(solver):
+    return np.linalg.norm(solver.backward.lambda_, axis=2)
 
 
 def test_safeguard_changes_nothing_where_the_recurrence_contracts():
@@ -130,19 +132,19 @@ def test_safeguard_changes_nothing_where_the_recurrence_contracts():
     guarded, _ = measured(net, X, y, "squared", "last", safeguard=True)
     free, record = measured(net, X, y, "squared", "last", safeguard=False)
     assert record.growth < 0
-    np.testing.assert_array_equal(guarded.theta.g, free.theta.g)
+    np.testing.assert_array_equal(guarded.of_maps("g")[0], free.of_maps("g")[0])
 
 
 @pytest.mark.parametrize("activation", ["identity", "relu"])
 def test_safeguard_bounds_every_norm_where_it_expands(activation):
     net, X, y, _ = make(activation, "squared", "last", 0, gain=3.0, shape=(6, 9))
     guarded, record = measured(net, X, y, "squared", "last", safeguard=True)
-    norms = multiplier_norms(guarded, 9, 6)
+    norms = multiplier_norms(guarded)
     assert (norms[:-1] <= norms[1:] * (1 + 1e-12)).all()
     free, _ = measured(net, X, y, "squared", "last", safeguard=False)
     if activation == "identity":
         assert record.growth == pytest.approx(np.log(3))  # three times an orthogonal matrix
-        assert multiplier_norms(free, 9, 6)[0].min() > 100 * norms[0].max()
+        assert multiplier_norms(free)[0].min() > 100 * norms[0].max()
 
 
 def test_weight_step_solves_its_subproblem():
@@ -150,16 +152,16 @@ def test_weight_step_solves_its_subproblem():
     net, X, y, _ = make("tanh", "squared", "all", 0)
     solver, record = measured(net, X, y, "squared", "all")
     before = net.theta.copy()
-    lower = np.tril(solver.theta.batch_gram)
+    lower = np.tril(solver.of_maps("batch_gram")[0])
     gram = lower + np.tril(lower, -1).T
     with compute_threads(2):
         solver.move(record)
     shrunk = before.copy()
-    shrunk[:, 3:-1] *= 1 - (1 - 2 / 11) * min(0.04, 0.2 * max(0, record.growth))
+    shrunk[:, 4:] *= 1 - (1 - 2 / 11) * min(0.04, 0.2 * max(0, record.growth))
     damped = gram + 0.2 * np.trace(gram) / len(gram) * np.eye(len(gram))
     root = np.linalg.cholesky(damped).T  # |root Δᵀ|² = Δ damped Δᵀ
     for i in range(4):
-        g, rho = solver.theta.g[i], solver.theta.rho[i]
+        g, rho = solver.of_maps("g")[0][i], solver.maps.of_units[RHO, : net.hidden][i]
         # rho/2 |root d|^2 + <g, d> = rho/2 |root d + root^-T g / rho|^2 + constant
         target = -np.linalg.solve(root.T, g) / rho
         step = np.linalg.lstsq(root, target, rcond=None)[0]
@@ -191,13 +193,12 @@ def test_scaling_the_loss_leaves_the_iterates(scale):
     trained = {}
     for factor in (1.0, scale):
         net, X, y, _ = make("tanh", "squared", "last", 0)
-        problem, X, y = make_problem(net, X, y, "squared", "last")
+        problem, data = make_problem(net, X, y, "squared", "last")
         with compute_threads(1):
             solver = Condensed(net, problem, CondensedOptions(), 5, 6, 30, 1)
             for _ in range(30):
-                record = solver.measure(X, y, np.arange(5), 0, 6)
-                solver.theta.g *= factor
-                solver.phi.g *= factor
+                record = solver.measure(Batch.alone(data, np.arange(5)))
+                solver.maps.g[:] *= factor
                 solver.move(record)
         trained[factor] = net.theta
     assert relative(trained[scale], trained[1.0]) < 1e-9
@@ -208,13 +209,13 @@ def test_scaling_the_loss_leaves_the_iterates(scale):
 def test_every_step_is_bounded(gain, dtype):
     """The rms change of a unit's pre-activation is eta at most, whatever the start."""
     net, X, y, _ = make("tanh", "softmax_cross_entropy", "last", 0, dtype, gain, (40, 8))
-    problem, X, y = make_problem(net, X, y)
+    problem, data = make_problem(net, X, y)
     rng = np.random.default_rng(0)
     with compute_threads(2):
         solver = Condensed(net, problem, CondensedOptions(), 8, 8, 200, 2)
         for _ in range(200):
-            record = solver.step(X, y, rng.integers(0, 40, 8), 0, 8)
-            rms = np.sqrt(solver.theta.change)
+            record = solver.step(Batch.alone(data, rng.integers(0, 40, 8)))
+            rms = np.sqrt(solver.maps.of_units[CHANGE, : net.hidden])
             assert (rms <= 0.03 * (1 + 1e-5)).all()
             assert record.finite
 
@@ -226,19 +227,19 @@ def test_no_sequence_of_multipliers_passes_the_bound(growth):
     Steps are measured from outside: ΔΘ (R + δI) ΔΘᵀ with the Gram that the solver has averaged.
     """
     net, X, y, _ = make("tanh", "squared", "all", 0)
-    problem, X, y = make_problem(net, X, y, "squared", "all")
+    problem, data = make_problem(net, X, y, "squared", "all")
     longest = 0.0
     with compute_threads(1):
         options = CondensedOptions(refactor_every=1, gram_every=1, guard=0.0)
         solver = Condensed(net, problem, options, 5, 6, 10**9, 1)
-        record = solver.measure(X, y, np.arange(5), 0, 6)
-        lower = np.tril(solver.theta.batch_gram)
+        record = solver.measure(Batch.alone(data, np.arange(5)))
+        lower = np.tril(solver.of_maps("batch_gram")[0])
         gram = lower + np.tril(lower, -1).T
         damped = gram + 0.2 * np.trace(gram) / len(gram) * np.eye(len(gram))
-        g = solver.theta.g.copy()
+        g = solver.of_maps("g")[0].copy()
         for k in range(150):
             before = net.theta.copy()
-            solver.theta.g[:] = g * growth**k * (1 if k % 40 else 1e3)
+            solver.of_maps("g")[0][:] = g * growth**k * (1 if k % 40 else 1e3)
             solver.move(record)
             moved = net.theta - before
             longest = max(longest, np.sqrt(((moved @ damped) * moved).sum(1)).max())
@@ -250,7 +251,7 @@ def test_vanished_multipliers_leave_a_unit_where_it_is():
     """A unit that no multiplier reaches keeps its weights; nothing is divided by zero."""
     net, X, y, _ = make("relu", "squared", "last", 0)
     net.theta[1] = 0
-    net.theta[1, -1] = -1  # never active, and its own inputs never make it so
+    net.bias[1] = -1  # never active, and its own inputs never make it so
     dead = net.theta[1].copy()
     fit(net, X, y, epochs=3, batch_size=2, guard=0.0)
     np.testing.assert_allclose(net.theta[1], dead, rtol=1e-14)
@@ -270,14 +271,14 @@ def test_training_is_bitwise_repeatable(dtype):
 def test_windows_carry_the_state():
     """Evaluating in windows equals evaluating whole sequences, and training sees the same loss."""
     net, X, y, _ = make("tanh", "softmax_cross_entropy", "all", 1, shape=(4, 23))
-    problem, X, y = make_problem(net, X, y, readout="all")
+    problem, data = make_problem(net, X, y, readout="all")
     with compute_threads(2):
         solver = Condensed(net, problem, CondensedOptions(), 4, 7, 10, 2)
         total, carried = 0.0, None
         for first in range(0, 23, 7):
-            steps = min(7, 23 - first)
-            total += solver.measure(X, y, np.arange(4), first, steps, carried).loss
-            carried = solver.final_state(steps, 4)
+            batch = Batch.alone(data, np.arange(4), first, min(7, 23 - first), initial=carried)
+            total += solver.measure(batch).loss
+            carried = solver.final_state(batch)
     expected = reference.mean_loss(
         net.theta, net.phi, "tanh", reference.one_hot(X, 3), y, problem.loss, "all"
     )
@@ -289,7 +290,7 @@ def test_a_gram_that_is_not_definite_moves_nothing():
     solver, record = measured(net, X, y, "squared", "last")
     assert record.growth > 0  # so that the growth guard would act
     before = net.theta.copy(), net.phi.copy()
-    solver.theta.batch_gram[:] = -np.eye(len(solver.theta.batch_gram))
+    solver.of_maps("batch_gram")[0][:] = -np.eye(len(solver.of_maps("batch_gram")[0]))
     with compute_threads(1):
         solver.move(record)
     assert not record.finite
@@ -312,8 +313,8 @@ def test_no_place_of_an_epoch_has_the_gram_to_itself(batches):
     [
         ({"eta": 0.0}, "eta is 0.0: expected a positive number"),
         ({"momentum": 1.0}, "momentum is 1.0: expected 0 <= momentum < 1"),
-        ({"refactor_every": 0}, "refactor_every is 0: expected at least 1"),
-        ({"gram_every": 0}, "gram_every is 0: expected at least 1"),
+        ({"refactor_every": 0}, "refactor_every is 0: expected a positive integer"),
+        ({"gram_every": 0}, "gram_every is 0: expected a positive integer"),
         ({"guard": 2.0}, "guard is 2.0: expected 0 <= guard <= 1"),
     ],
 )

@@ -194,9 +194,9 @@ def test_history_and_result():
     assert seen[-1]["multiplier_rms"] > 0
     total = sum(record["seconds"] for record in seen)
     assert total == pytest.approx(result.train_seconds)
-    problem, Xc, yc = make_problem(own, X, Y)
+    problem, data = make_problem(own, X, Y)
     with compute_threads(1):
-        loss, accuracy = evaluate(own, problem, Xc, yc, 1)
+        loss, accuracy = evaluate(own, problem, data, 1)
     # the network returned is the one that was validated: the averaged iterate
     assert loss == pytest.approx(seen[-1]["validation_loss"], rel=1e-6)
     assert accuracy == seen[-1]["validation_accuracy"]
@@ -223,8 +223,8 @@ def test_callbacks_see_the_weights_that_were_scored():
     own, losses = net(), []
 
     def look(record):
-        problem, Xc, yc = make_problem(own, X, Y)
-        losses.append((evaluate(own, problem, Xc, yc, 1)[0], record["validation_loss"]))
+        problem, data = make_problem(own, X, Y)
+        losses.append((evaluate(own, problem, data, 1)[0], record["validation_loss"]))
 
     fit(own, X, Y, epochs=3, batch_size=16, validation=(X, Y), callbacks=[look])
     assert len(losses) == 3
@@ -241,8 +241,8 @@ def test_an_exception_in_a_callback_leaves_the_scored_weights():
 
     with pytest.raises(RuntimeError, match="no more"):
         fit(own, X, Y, epochs=3, batch_size=16, validation=(X, Y), callbacks=[fail])
-    problem, Xc, yc = make_problem(own, X, Y)
-    assert evaluate(own, problem, Xc, yc, 1)[0] == pytest.approx(kept["validation_loss"], rel=1e-6)
+    problem, data = make_problem(own, X, Y)
+    assert evaluate(own, problem, data, 1)[0] == pytest.approx(kept["validation_loss"], rel=1e-6)
 
 
 @pytest.mark.parametrize("gain", [1.0, 8.0])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastadmm import RNN
+from fastadmm.batches import Batch
 from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.threads import compute_threads
@@ -34,19 +35,24 @@ def history(name, threads):
     net = RNN(inputs, hidden, 4, activation, gain=gain, seed=rng, dtype="float64")
     X = rng.integers(0, inputs, (CASES, 8)) if tokens else rng.random((CASES, 8, inputs))
     y = rng.integers(0, 4, CASES if readout == "last" else (CASES, 8))
-    problem, X, y = make_problem(net, X, y, readout=readout)
+    problem, data = make_problem(net, X, y, readout=readout)
     records = []
     with compute_threads(threads):
         solver = Condensed(net, problem, CondensedOptions(), BATCH, 8, STEPS, threads)
         for k in range(STEPS):
             # every fourth batch is smaller, as the last one of an epoch
             cases = rng.permutation(CASES)[: BATCH if k % 4 else BATCH - 6]
-            records.append(solver.step(X, y, cases, 0, 8))
+            records.append(solver.step(Batch.alone(data, cases)))
     measured = {
         key: [getattr(record, key) for record in records]
         for key in ("loss", "growth", "step_length", "multiplier_square", "rho_min", "rho_max")
     }
     for block, weights in zip(("theta", "phi"), solver.weights, strict=True):
+        columns = np.r_[
+            np.arange(weights.shape[1] - hidden - 1),
+            weights.shape[1] - hidden - 1 + np.roll(np.arange(hidden + 1), -1),
+        ]
+        weights = weights[:, columns]
         waves = np.cos(np.arange(weights.size)).reshape(weights.shape)
         measured[block] = (weights * waves).sum(1).tolist()
     return measured

@@ -3,15 +3,12 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from reference import condensed as reference
 
-from fastadmm import RNN
-from fastadmm.network import write_atomically
+from fastadmm import RNN, fit
 
 
 @pytest.mark.parametrize("activation", list(reference.ACTIVATIONS))
@@ -20,12 +17,13 @@ def test_forward_passes_equal_the_twin(activation, tokens):
     """More steps and cases than one internal window holds would be slow here: see below."""
     rng = np.random.default_rng(0)
     net = RNN(3, 5, 2, activation, dtype="float64")
-    net.theta[:, -1] = rng.standard_normal(5)
+    net.bias[:] = rng.standard_normal(5)
     X = rng.integers(0, 3, (4, 6)) if tokens else rng.standard_normal((4, 6, 3))
     dense = reference.one_hot(X, 3) if tokens else X
     _, states = reference.simulate(net.theta, activation, dense)
     np.testing.assert_allclose(net.simulate(X), states, rtol=1e-13, atol=1e-15)
-    outputs = states @ net.phi[:, :-1].T + net.phi[:, -1]
+    net.offset[:] = rng.standard_normal(2)
+    outputs = states @ net.phi[:, 1:].T + net.phi[:, 0]
     np.testing.assert_allclose(net.predict(X, readout="all"), outputs, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(net.predict(X), outputs[:, -1], rtol=1e-12, atol=1e-14)
 
@@ -46,14 +44,32 @@ def test_windows_inside_predict(monkeypatch):
     np.testing.assert_allclose(net.simulate(X[:, 5:], initial=state), whole[0][:, 5:], rtol=1e-12)
 
 
+def test_the_readout_is_the_one_that_was_trained(tmp_path):
+    rng = np.random.default_rng(0)
+    net, X = RNN(2, 4, 3), rng.standard_normal((7, 5, 2))
+    labels = rng.integers(0, 3, (7, 5))
+    assert net.predict(X).shape == (7, 3)  # not trained
+    fit(net, X, labels, readout="all", epochs=1)
+    net.save(tmp_path / "net.safetensors")
+    for own in (net, RNN.load(tmp_path / "net.safetensors")):
+        np.testing.assert_array_equal(own.predict(X), own.predict(X, readout="all"))
+        assert own.score(X, labels) == own.score(X, labels, readout="all")
+        np.testing.assert_allclose(own.predict(X, "last"), own.predict(X)[:, -1], rtol=1e-5)
+        assert own.score(X, labels[:, -1], "last") != own.score(X, labels)
+    fit(net, X, labels[:, -1], epochs=1)
+    assert net.predict(X).shape == (7, 3)
+    with pytest.raises(ValueError, match="readout is 'first': expected one of 'last', 'all'"):
+        net.predict(X, readout="first")
+
+
 def test_initial_weights():
     net = RNN(30, 200, 10, gain=2.5, dtype="float64")
-    U, W, b = net.theta[:, :30], net.theta[:, 30:-1], net.theta[:, -1]
+    U, b, W = net.theta[:, :30], net.theta[:, 30], net.theta[:, 31:]
     np.testing.assert_allclose(W @ W.T, 2.5**2 * np.eye(200), atol=1e-10)
     assert U.std() == pytest.approx(1 / 30**0.5, rel=0.05)
-    assert net.phi[:, :-1].std() == pytest.approx(1 / 200**0.5, rel=0.1)
+    assert net.phi[:, 1:].std() == pytest.approx(1 / 200**0.5, rel=0.1)
     assert not b.any()
-    assert not net.phi[:, -1].any()
+    assert not net.phi[:, 0].any()
     assert net.parameters == 200 * 231 + 10 * 201
     other = RNN(30, 200, 10, gain=2.5, dtype="float64", seed=1)
     assert not np.array_equal(net.theta, other.theta)
@@ -77,7 +93,7 @@ def test_mistakes_are_named(arguments, message):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_file_round_trip(tmp_path, dtype):
     net = RNN(3, 5, 2, "relu", 0.7, 4, dtype)
-    net.theta[:, -1] = 1
+    net.bias[:] = 1
     net.task = {"name": "mine", "alphabet": "äb"}
     net.save(tmp_path / "net.safetensors")
     read = RNN.load(tmp_path / "net.safetensors")
@@ -93,7 +109,7 @@ def test_file_has_torch_names(tmp_path):
     net = RNN(3, 5, 2)
     net.save(tmp_path / "net.safetensors")
     weights = load_file(tmp_path / "net.safetensors")
-    np.testing.assert_array_equal(weights["rnn.weight_hh_l0"], net.theta[:, 3:8])
+    np.testing.assert_array_equal(weights["rnn.weight_hh_l0"], net.theta[:, 4:])
     assert {name: w.shape for name, w in weights.items()} == {
         "rnn.weight_ih_l0": (5, 3),
         "rnn.weight_hh_l0": (5, 5),
@@ -104,6 +120,7 @@ def test_file_has_torch_names(tmp_path):
     }
 
 
+@pytest.mark.peers
 def test_torch_computes_the_same():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     net, X = RNN(3, 5, 2, dtype="float64"), np.random.default_rng(0).standard_normal((4, 9, 3))
@@ -122,7 +139,7 @@ def test_two_biases_are_summed():
     weights = net.state_dict()
     weights["rnn.bias_hh_l0"] += 2
     net.load_state_dict(weights)
-    assert (net.theta[:, -1] == 2).all()
+    assert (net.bias == 2).all()
     del weights["readout.bias"]
     with pytest.raises(ValueError, match=r"weights are \['readout.weight', 'rnn.bias_hh_l0'"):
         net.load_state_dict(weights)
@@ -156,25 +173,3 @@ def test_foreign_files_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="is not a safetensors file"):
         RNN.load(path)
-
-
-def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def full_disk(_):
-        raise OSError("no space left")
-
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="no space left"):
-        write_atomically(path, b"new content")
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_import_is_light():
-    """Importing loads neither Numba nor what only some users have, and compiles nothing."""
-    heavy = ["numba", "scipy", "mpi4py", "matplotlib", "torch", "sklearn", "rich", "typer"]
-    code = f"import sys, fastadmm; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from fastadmm.kernels import linearised_blocks, state_blocks
+from fastadmm.kernels.recurrent import exact_blocks, linearised_blocks
 from reference.condensed import ACTIVATIONS, loss_terms, one_hot
 from reference.splitting import lagrangian, numerical_gradient, residuals
 
 from fastadmm import RNN, fit
+from fastadmm.batches import Batch
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.solvers import SOLVERS, admmirnn
 from fastadmm.threads import compute_threads
@@ -20,7 +21,7 @@ KINDS = {
 }
 
 
-def data(kind, rng):
+def draw(kind, rng):
     tokens = kind == "tokens"
     X = rng.integers(0, D, (B, T)) if tokens else rng.standard_normal((B, T, D))
     shape = (B,) if KINDS[kind]["readout"] == "last" else (B, T)
@@ -33,11 +34,11 @@ def enter(solver, kind="last", activation="tanh", seed=0, dtype="float64", threa
     """A solver that has entered its window."""
     rng = np.random.default_rng(seed)
     net = RNN(D, H, C, activation=activation, seed=rng, dtype=dtype)
-    problem, X, y = make_problem(net, *data(kind, rng), **KINDS[kind])
+    problem, data = make_problem(net, *draw(kind, rng), **KINDS[kind])
     kind_of = SOLVERS[solver]
     own = kind_of(net, problem, kind_of.Options(**options), B, T, 10, threads)
-    own._enter(X, y, np.arange(B), 0, T, None)
-    own.X, own.labels = X, y
+    own._enter(Batch.alone(data, np.arange(B)))
+    own.X, own.labels = data.X, data.y
     return own
 
 
@@ -64,13 +65,13 @@ def point_of(own):
     y = own.labels if own.problem.readout == "all" else own.labels[:, None]
     return dict(
         theta=own.net.theta.astype(float), phi=own.net.phi.astype(float), X=X, y=y,
-        a=swap(own.a), s=swap(own.window.states[1:]), o=swap(own.by_step(own.o)),
-        l1=swap(own.lambda1), l2=swap(own.lambda2), l3=swap(own.by_step(own.lambda3)),
+        a=swap(own.a), s=swap(own.window.states[1:]), o=swap(own.o),
+        l1=swap(own.lambda1), l2=swap(own.lambda2), l3=swap(own.lambda3),
     )  # fmt: skip
 
 
 def penalties(own):
-    outputs = len(own.by_step(own.o))
+    outputs = len(own.o)
     if hasattr(own, "w1"):
         return own.w1[:-1], own.w2[:-1], own.output_weights
     return tuple(np.full(n, rho) for n, rho in zip((T, T, outputs), own.rho, strict=True))
@@ -241,7 +242,7 @@ def inject(monkeypatch, own, where):
     elif where[0] == "weights":
         flip_residual(monkeypatch, own, where[1])
     else:
-        module = linearised_blocks if where[0].startswith("sweep") else state_blocks
+        module = linearised_blocks if where[0].startswith("sweep") else exact_blocks
         flip_argument(monkeypatch, module, *where)
 
 
@@ -257,8 +258,9 @@ def flip_outputs(monkeypatch, own):
     else:
         prox = admmirnn.prox_cross_entropy_loss
 
-        def wrong_prox(targets, y, step, out):
-            prox(targets + 2 * step[:, None] * own.lambda3, y, step, out=out)
+        def wrong_prox(targets, y, step, weight, out):
+            dual = own.lambda3.reshape(targets.shape)
+            prox(targets + 2 * step[:, None] * dual, y, step, weight, out=out)
 
         monkeypatch.setattr(admmirnn, "prox_cross_entropy_loss", wrong_prox)
 
@@ -331,7 +333,7 @@ def test_growth_guard_shrinks_while_multipliers_explode_and_ends_with_the_run(gr
         own.lambda1[t] = np.exp(growth * (T - 1 - t))
     before = own.net.theta.copy()
     own.shrink()
-    before[:, D:-1] *= 1 - shrinkage * (1 - k / 11)
+    before[:, D + 1 :] *= 1 - shrinkage * (1 - k / 11)
     np.testing.assert_allclose(own.net.theta, before, rtol=1e-12)
 
 
@@ -339,10 +341,10 @@ def test_sign_convention_by_hand():
     # one weight, one step, squared loss: minimise (o − y)²/2 with o = 0 s + c fixed by tau
     net = RNN(1, 1, 1, activation="identity", dtype="float64")
     net.theta[:], net.phi[:] = 0, 0
-    problem, X, y = make_problem(net, np.ones((1, 1, 1)), np.array([[2.0]]))
+    problem, data = make_problem(net, np.ones((1, 1, 1)), np.array([[2.0]]))
     options = SOLVERS["block"].Options(rho3=0.5, tau_theta=1e12, tau_phi=1e12)
     own = SOLVERS["block"](net, problem, options, 1, 1, 1, 1)
-    own._enter(X, y, np.arange(1), 0, 1, None)
+    own._enter(Batch.alone(data, np.arange(1)))
     own.lambda3[:] = 0
     own.prepare()
     own.move_outputs(0.5, 1.0)
@@ -390,12 +392,12 @@ def noisy_task():
 def test_kkt_residuals_against_a_dense_computation(solver):
     X, y = small_task()
     net = RNN(3, 4, 2, dtype="float64")
-    problem, X, y = make_problem(net, X, y)
+    problem, data = make_problem(net, X, y)
     kind = SOLVERS[solver]
     own = kind(net, problem, kind.Options(), 30, 4, 1, 1)
     for _ in range(5):
-        own.step(X, y, np.arange(30), 0, 4)
-    own.X, own.labels = X, y
+        own.step(Batch.alone(data, np.arange(30)))
+    own.X, own.labels = data.X, data.y
     start, mine = {name: own.start[name] for name in ("theta", "phi")}, own.kkt()
     point = point_of(own)
     weights = penalties(own) if solver == "admmirnn" else (np.zeros(4), np.zeros(4), np.zeros(1))
@@ -408,7 +410,7 @@ def test_kkt_residuals_against_a_dense_computation(solver):
     mu = own.effective_multipliers()
     assert kkt["theta"] == pytest.approx(force("theta") / start["theta"], rel=1e-5)
     assert kkt["phi"] == pytest.approx(force("phi") / start["phi"], rel=1e-5)
-    W, V = net.theta[:, 3:-1], net.phi[:, :-1]
+    W, V = net.recurrent, net.read
     pulled = norm(mu[0][1:] @ W), norm(mu[2] @ V)
     assert kkt["state"] == pytest.approx(force("s") / (norm(mu[1]) + sum(pulled)), rel=1e-5)
     if solver == "admmirnn":
@@ -426,14 +428,14 @@ def test_kkt_residuals_against_a_dense_computation(solver):
     assert kkt["feasibility"] == pytest.approx(worst)
 
 
-def loss_gradient(net, problem, X, y):
+def loss_gradient(net, problem, data):
     """Central differences of the simulated network's mean loss, both blocks in one vector."""
     found = []
     for weights in (net.theta, net.phi):
         for index in np.ndindex(weights.shape):
             kept, ends = weights[index], []
             for weights[index] in (kept + 1e-6, kept - 1e-6):
-                ends.append(evaluate(net, problem, X, y, 1)[0])
+                ends.append(evaluate(net, problem, data, 1)[0])
             weights[index] = kept
             found.append((ends[0] - ends[1]) / 2e-6)
     return np.array(found)
@@ -443,18 +445,18 @@ def loss_gradient(net, problem, X, y):
 def test_kkt_is_relative_to_the_start_and_of_the_simulated_network(solver):
     X, y = small_task()
     net = RNN(3, 4, 2, dtype="float64")
-    problem, X, y = make_problem(net, X, y)
-    start = np.linalg.norm(loss_gradient(net, problem, X, y))
+    problem, data = make_problem(net, X, y)
+    start = np.linalg.norm(loss_gradient(net, problem, data))
     kind = SOLVERS[solver]
     own = kind(net, problem, kind.Options(), 30, 4, 40, 1)
-    own._enter(X, y, np.arange(30), 0, 4, None)
+    own._enter(Batch.alone(data, np.arange(30)))
     kkt = own.kkt()
     assert [kkt[name] for name in ("theta", "phi", "gradient_relative")] == pytest.approx([1] * 3)
     assert kkt["gradient"] == pytest.approx(start, rel=1e-6)
     for _ in range(40):
-        own.step(X, y, np.arange(30), 0, 4, again=True)
+        own.step(Batch.alone(data, np.arange(30), again=True))
     kkt = own.kkt()
-    left = np.linalg.norm(loss_gradient(net, problem, X, y))
+    left = np.linalg.norm(loss_gradient(net, problem, data))
     assert kkt["gradient"] == pytest.approx(left, rel=1e-5)
     assert kkt["gradient_relative"] == pytest.approx(left / start, rel=1e-5)
     again = own.kkt()  # nothing that it needs has changed
@@ -464,18 +466,20 @@ def test_kkt_is_relative_to_the_start_and_of_the_simulated_network(solver):
 def test_kkt_is_of_the_weights_that_are_returned():
     X, y = small_task()
     net = RNN(3, 4, 2, dtype="float64")
-    problem, X, y = make_problem(net, X, y)
+    problem, data = make_problem(net, X, y)
     options = SOLVERS["block"].Options(regulariser="l2", strength=0.1)
     own = SOLVERS["block"](net, problem, options, 30, 4, 10, 1)
     for k in range(10):
-        own.step(X, y, np.arange(30), 0, 4, again=k > 0)
+        own.step(Batch.alone(data, np.arange(30), again=k > 0))
     kkt = own.kkt()
     theta, phi = own.average
     returned = RNN(3, 4, 2, dtype="float64")
     returned.theta[:], returned.phi[:] = theta, phi
-    gradient = loss_gradient(returned, problem, X, y)
+    gradient = loss_gradient(returned, problem, data)
     weights = np.concatenate([w[:, :].ravel() for w in (theta, phi)])
-    is_bias = np.concatenate([(np.arange(w.size) + 1) % w.shape[1] == 0 for w in (theta, phi)])
+    is_bias = np.concatenate(
+        [np.arange(w.size) % w.shape[1] == bias for w, bias in ((theta, 3), (phi, 0))]
+    )
     # ρ (Ψ − prox(Ψ − ∇/ρ)) with the prox of strength/2 |·|² and ρ = 1
     inner = weights - gradient
     mapped = weights - np.where(is_bias, inner, inner / 1.1)
@@ -537,20 +541,20 @@ def test_a_run_that_is_cut_short_keeps_the_best_simulated_weights():
 @pytest.mark.parametrize("solver", ["block", "admmirnn"])
 def test_a_converged_state_stops_at_the_first_check(solver):
     X, y, net = linear_task()
-    problem, X, y = make_problem(net, X, y)
+    problem, data = make_problem(net, X, y)
     kind = SOLVERS[solver]
     own = kind(net, problem, kind.Options(eps_rel=1e-3, **LINEAR[solver]), 40, 1, 3000, 1)
     for k in range(3000):
-        record = own.step(X, y, np.arange(40), 0, 1, again=k > 0)
+        record = own.step(Batch.alone(data, np.arange(40), again=k > 0))
         if record.solved:
             break
     assert record.solved
     own.options = kind.Options(eps_rel=2e-3, sweeps=5, **LINEAR[solver])
     k = own.k
-    assert own.step(X, y, np.arange(40), 0, 1, again=True).solved
+    assert own.step(Batch.alone(data, np.arange(40), again=True)).solved
     assert own.k == k + 1
     # a mini-batch is left behind, so that its own convergence is not that of the run
-    assert not own.step(X, y, np.arange(40), 0, 1).solved
+    assert not own.step(Batch.alone(data, np.arange(40))).solved
 
 
 @pytest.mark.parametrize("solver", ["block", "admmirnn"])
@@ -589,14 +593,14 @@ def test_group_removes_units_exactly():
     X, y = small_task()
     net = RNN(3, 8, 2, dtype="float64")
     fit(net, X, y, solver="block", epochs=400, batch_size=None, regulariser="group", strength=0.05)
-    sent = np.concatenate([net.theta[:, 3:-1], net.phi[:, :-1]])
+    sent = np.concatenate([net.recurrent, net.read])
     removed = (sent == 0).all(0)
     assert 0 < removed.sum() < 8
     kept = ~removed
     small = RNN(3, int(kept.sum()), 2, dtype="float64")
-    columns = np.concatenate([np.ones(3, bool), kept, [True]])
+    columns = np.concatenate([np.ones(4, bool), kept])
     small.theta[:] = net.theta[kept][:, columns]
-    small.phi[:] = net.phi[:, np.append(kept, True)]
+    small.phi[:] = net.phi[:, np.append(True, kept)]
     np.testing.assert_allclose(small.predict(X), net.predict(X), atol=1e-12)
 
 
@@ -616,7 +620,7 @@ def test_regularisers_shape_the_weights(name, holds):
         net = RNN(3, 6, 2, dtype="float64")
         own = dict(solver="block", regulariser=name, strength=strength)
         fit(net, X, y, epochs=100, batch_size=None, **own)
-        return np.concatenate([net.theta[:, :-1].ravel(), net.phi[:, :-1].ravel()])
+        return np.concatenate([net.drive.ravel(), net.recurrent.ravel(), net.read.ravel()])
 
     free = trained("l2", 1e-9)  # tied to its copy as well, which alone slows the weights down
     assert not holds(free, free)
@@ -640,22 +644,25 @@ def watched(solver, batch, windows):
     """
 
     class Watched(SOLVERS[solver]):
-        def _enter(self, X, y, cases, first, steps, initial):
-            super()._enter(X, y, cases, first, steps, initial)
+        def _enter(self, entered):
+            super()._enter(entered)
+            X, cases, first, initial = entered.data.X, entered.cases, entered.first, entered.initial
             s = np.zeros((len(cases), self.net.hidden)) if initial is None else initial
             if len(cases) == batch:
                 net = self.net
-                for t in range(steps):
+                for t in range(entered.steps):
                     s = np.tanh(
-                        np.concatenate([X[cases, first + t], s, 0 * s[:, :1] + 1], 1) @ net.theta.T
+                        np.concatenate([X[cases, first + t], 0 * s[:, :1] + 1, s], 1) @ net.theta.T
                     )
                     np.testing.assert_allclose(self.window.states[t + 1], s, atol=1e-5)
 
-        def step(self, X, y, cases, first, steps, initial=None, again=False, weight=1.0):
-            record = super().step(X, y, cases, first, steps, initial, again, weight)
-            if len(cases) == batch:
-                before = None if initial is None else initial.copy()
-                windows.append((cases.tolist(), first, before, self.window.states[-1].copy()))
+        def step(self, given):
+            record = super().step(given)
+            if len(given.cases) == batch:
+                before = None if given.initial is None else given.initial.copy()
+                windows.append(
+                    (given.cases.tolist(), given.first, before, self.window.states[-1].copy())
+                )
             return record
 
     return Watched
@@ -713,7 +720,7 @@ def test_divergence_returns_the_weights_of_the_lowest_loss(monkeypatch):
 def test_nothing_is_said_of_conditions_before_the_first_window(solver):
     X, y = small_task()
     net, kind = RNN(3, 4, 2), SOLVERS[solver]
-    problem, X, y = make_problem(net, X, y)
+    problem, _ = make_problem(net, X, y)
     own = kind(net, problem, kind.Options(), 30, 4, 40, 1)
     assert own.kkt() is None
 
@@ -731,16 +738,16 @@ def test_single_precision_follows_double(solver):
 BAD = {
     "rho1 is 0: expected a positive number": dict(rho1=0),
     "relaxation is 2: expected 0 < relaxation < 2": dict(relaxation=2),
-    "regulariser is 'ridge': expected None, 'l1', 'l2', 'elastic_net', 'nonneg', 'group'": dict(
+    "regulariser is 'ridge': expected None or one of 'l1', 'l2', 'elastic_net', 'nonneg'": dict(
         regulariser="ridge"
     ),
     "certify needs relaxation=1 and adapt_every=0: both may raise it": dict(
         certify=True, relaxation=1.5
     ),
     "guard is 2: expected 0 <= guard <= 1": dict(guard=2),
-    "sweeps is 0: expected at least 1": dict(sweeps=0),
-    "adapt_every is -1: expected at least 0": dict(adapt_every=-1),
-    "adapt_ratio is 1: expected above 1": dict(adapt_ratio=1),
+    "sweeps is 0: expected a positive integer": dict(sweeps=0),
+    "adapt_every is -1: expected an integer, at least 0": dict(adapt_every=-1),
+    "adapt_ratio is 1: expected a number above 1": dict(adapt_ratio=1),
     "eps_rel is -1: expected a number, at least 0": dict(eps_rel=-1),
 }
 

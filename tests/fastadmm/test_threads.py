@@ -47,6 +47,7 @@ def test_openmp_keeps_its_number_of_threads():
     )
 
 
+@pytest.mark.peers
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
 def test_torch_keeps_its_number_of_threads():
     run(

@@ -4,14 +4,15 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from fastadmm.kernels import token_weights
+from fastadmm.kernels.recurrent import token_weights
+from fastadmm.kernels.recurrent.maps import CHANGE
 from fastadmm.mpi.serial import Serial
 from reference import condensed as reference
 from reference import tokens as twin
 
 from fastadmm import RNN, fit
+from fastadmm.batches import Batch, Plan
 from fastadmm.problem import make_problem
-from fastadmm.shares import Plan
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.solvers.tokens import TokenBlock
 from fastadmm.threads import compute_threads
@@ -29,9 +30,9 @@ def make(readout="last", shape=(30, 6), size=D, dtype="float64", gain=1.0, seed=
 
 def solver_of(net, X, y, readout="last", threads=2, total=50, **options):
     """A solver for all cases at once, with the data as it takes them."""
-    problem, X, y = make_problem(net, X, y, readout=readout)
+    problem, data = make_problem(net, X, y, readout=readout)
     options = CondensedOptions(**options)
-    return Condensed(net, problem, options, *X.shape, total, threads), X, y
+    return Condensed(net, problem, options, *X.shape, total, threads), data
 
 
 def relative(a, b):
@@ -43,8 +44,8 @@ def test_sums_of_tokens_are_the_gradient(readout):
     """Central differences, every token: those that are not there have none."""
     net, X, y = make(readout, (5, 6))
     with compute_threads(2):
-        solver, *data = solver_of(net, X, y, readout, safeguard=False)
-        solver.measure(*data, np.arange(5), 0, 6)
+        solver, data = solver_of(net, X, y, readout, safeguard=False)
+        solver.measure(Batch.alone(data, np.arange(5)))
     g, counts = twin.columns(solver.tokens)
     np.testing.assert_array_equal(counts, np.bincount(X.ravel(), minlength=D))
     assert (counts == 0).any()
@@ -98,12 +99,12 @@ def test_tokens_that_never_come_change_nothing():
 def test_a_step_touches_the_rows_of_its_tokens_alone():
     net, X, y = make()
     with compute_threads(2):
-        solver, *data = solver_of(net, X, y)
+        solver, data = solver_of(net, X, y)
         for k in range(12):
             rows = solver.tokens.rows
             before = [array.copy() for array in rows[:4]]
             cases = np.arange(k, k + 3)
-            solver.step(*data, cases, 0, 6)
+            solver.step(Batch.alone(data, cases))
             others = np.setdiff1d(np.arange(D), X[cases])
             for old, new in zip(before, rows[:4], strict=True):
                 np.testing.assert_array_equal(new[others], old[others])
@@ -115,9 +116,9 @@ def test_the_average_is_that_of_all_steps():
     net, X, y = make()
     expected, k = solver_of(net, X, y)[0].weights[0], 0
     with compute_threads(2):
-        solver, *data = solver_of(net, X, y)
+        solver, data = solver_of(net, X, y)
         for k in range(1, 31):
-            solver.step(*data, np.array([k - 1]), 0, 6)
+            solver.step(Batch.alone(data, np.array([k - 1])))
             alpha = min(0.98, 1 - 9 / (k + 8))
             expected = alpha * expected + (1 - alpha) * solver.weights[0]
             if k in (10, 11, 30):
@@ -127,9 +128,9 @@ def test_the_average_is_that_of_all_steps():
 def test_an_average_without_memory_is_the_moving_iterate():
     net, X, y = make()
     with compute_threads(1):
-        solver, *data = solver_of(net, X, y, average=0.0)
+        solver, data = solver_of(net, X, y, average=0.0)
         for case in range(20):
-            solver.step(*data, np.array([case]), 0, 6)
+            solver.step(Batch.alone(data, np.array([case])))
         np.testing.assert_allclose(solver.average[0], solver.weights[0], rtol=1e-14)
 
 
@@ -139,17 +140,17 @@ def test_no_unit_moves_further_than_eta(dtype):
     net, X, y = make(dtype=dtype)
     rng = np.random.default_rng(1)
     with compute_threads(2):
-        solver, *data = solver_of(net, X, y, total=10**9, gram_every=1, refactor_every=1)
+        solver, data = solver_of(net, X, y, total=10**9, gram_every=1, refactor_every=1)
         for k in range(60):
-            record = solver.measure(*data, rng.integers(0, 30, 5), 0, 6)
+            record = solver.measure(Batch.alone(data, rng.integers(0, 30, 5)))
             factor = 10.0 ** rng.integers(-3, 4) if k % 3 else 1.0
-            for g in (solver.theta.g, solver.tokens.sums.g[: solver.tokens.distinct]):
+            for g in (solver.of_maps("g")[0], solver.tokens.sums.g[: solver.tokens.distinct]):
                 g *= factor
             before = solver.weights[0].astype(float)
             solver.move(record)
-            before[:, D:-1] *= 1 - record.shrinkage
+            before[:, D + 1 :] *= 1 - record.shrinkage
             change = solver.weights[0] - before
-            gram = solver.theta.arrays[2].astype(float)
+            gram = solver.of_maps("gram")[0].astype(float)
             gram = np.tril(gram) + np.tril(gram, -1).T
             gram += 0.2 * np.trace(gram) / len(gram) * np.eye(len(gram))
             tokens = solver.tokens
@@ -158,7 +159,9 @@ def test_no_unit_moves_further_than_eta(dtype):
             squares = (change[:, :D] ** 2 * metric).sum(1)
             squares += ((change[:, D:] @ gram) * change[:, D:]).sum(1)
             assert (np.sqrt(squares) <= 0.03 * (1 + 1e-4)).all()
-            np.testing.assert_allclose(solver.theta.change, squares, rtol=1e-2)
+            np.testing.assert_allclose(
+                solver.maps.of_units[CHANGE, : net.hidden], squares, rtol=1e-2
+            )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -168,14 +171,16 @@ def test_threads_do_not_change_a_move(dtype):
     for threads in (1, 2, 3):
         net, X, y = make(dtype=dtype)
         with compute_threads(min(threads, 2)):
-            solver, *data = solver_of(net, X, y, threads=threads)
+            solver, data = solver_of(net, X, y, threads=threads)
             rng = np.random.default_rng(3)
             for _ in range(10):
-                record = solver.measure(*data, np.arange(8), 0, 6)
+                record = solver.measure(Batch.alone(data, np.arange(8)))
                 record.growth = 0.0
-                for g in (solver.theta.g, solver.phi.g, solver.tokens.sums.g):
+                for g in (solver.of_maps("g")[0], solver.of_maps("g")[1], solver.tokens.sums.g):
                     g[:] = rng.standard_normal(g.shape)
-                solver.theta.batch_gram[:] = solver.phi.batch_gram[:] = np.eye(H + 1)
+                solver.of_maps("batch_gram")[0][:] = solver.of_maps("batch_gram")[1][:] = np.eye(
+                    H + 1
+                )
                 solver.move(record)
             found.append(np.concatenate([*solver.average[0], *solver.weights[0]]))
     np.testing.assert_array_equal(found[0], found[1])
@@ -223,18 +228,18 @@ def test_two_owners_move_as_one(size):
     net, X, y = make(size=size)
     solvers, owners = [], [Owner(0), Owner(1)]
     with compute_threads(1):
-        alone, *data = solver_of(net, X, y, gram_every=1)
+        alone, data = solver_of(net, X, y, gram_every=1)
         for owner in owners:
-            problem, _, _ = make_problem(net, X, y)
+            problem, _ = make_problem(net, X, y)
             copy = make(size=size)[0]
             args = problem, CondensedOptions(gram_every=1), 3, 6, 50, 1, owner
             solvers.append(Condensed(copy, *args))
         for k in range(12):
             cases = np.arange(k, k + 5)
-            alone.step(*data, cases, 0, 6)
+            alone.step(Batch.alone(data, cases))
             for solver, owner, own in zip(solvers, owners, (cases[:3], cases[3:]), strict=True):
-                owner.n_cases, owner.n_steps, owner.stop = 5, 6, 6
-                solver.step(*data, own, 0, 6)
+                part = owner.cut(5, 6, 5)
+                solver.step(Batch(data, own, 0, 6, part, np.full(6, len(own)), 30))
             for one, other in zip(*(owner.arrays for owner in owners), strict=True):
                 one += other
                 other[...] = one

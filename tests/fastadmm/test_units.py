@@ -5,8 +5,8 @@ import pytest
 from fastadmm.mpi.serial import Serial
 
 from fastadmm import RNN, datasets, fit
+from fastadmm.batches import Plan, Share
 from fastadmm.problem import make_problem
-from fastadmm.shares import Plan, Share
 from fastadmm.units import Units
 
 RNG = np.random.default_rng(3)
@@ -16,9 +16,9 @@ Y = X[:, :, 0].sum(1, keepdims=True) + X[:, :, 1].max(1, keepdims=True)
 
 def units_of(X, y, net=None, **options):
     net = net or RNN(X.shape[2], 4, y.shape[-1], dtype="float64")
-    problem, X, y = make_problem(net, X, y, **options)
+    problem, data = make_problem(net, X, y, **options)
     share = Share(Plan(*X.shape[:2], len(X), X.shape[1], 1), Serial())
-    return Units.of(net, problem, X, y, share), net
+    return Units.of(net, problem, data, share), net
 
 
 def trained(X, y, net=None, **options):

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from fastadmm.kernels.blas import gemm, potrf, potrs, syrk
-from fastadmm.kernels.rows import row
+from fastadmm.kernels.core.blas import gemm, potrf, potrs, syrk
+from fastadmm.kernels.core.rows import row
 from numba import njit
 
 DTYPES = ("float32", "float64")
@@ -86,7 +86,7 @@ def test_callable_from_cached_user_code(tmp_path, monkeypatch):
     (tmp_path / "solver.py").write_text(
         "import numpy as np\n"
         "from numba import njit\n"
-        "from fastadmm.kernels.blas import potrf, potrs\n"
+        "from fastadmm.kernels.core.blas import potrf, potrs\n"
         "@njit(cache=True)\n"
         "def solve(a, b):\n"
         "    status = potrf(a)\n"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from cases.calls import CALLS
-from fastadmm.kernels.kinds import Array, Door, Either
+from fastadmm.kernels.core.kinds import Array, Door, Either
 
 from fastadmm import kernels
 

@@ -7,8 +7,8 @@ import numba
 import numpy as np
 import pytest
 import scipy.special
-from fastadmm.kernels import elementary
-from fastadmm.kernels.jit import jit
+from fastadmm.kernels.core import elementary
+from fastadmm.kernels.core.jit import jit
 
 LONG = np.longdouble
 REALS = [np.float32, np.float64]

@@ -7,8 +7,8 @@ import numba
 import numpy as np
 import pytest
 from cases.calls import CALLS
-from fastadmm.kernels.kinds import Array, Door, Either, Kind
-from fastadmm.kernels.rows import transpose
+from fastadmm.kernels.core.kinds import Array, Door, Either, Kind
+from fastadmm.kernels.core.rows import transpose
 from numba import njit
 from numba.core.errors import TypingError
 

@@ -8,6 +8,7 @@ from cases.penalties import CASES, CONVEX
 
 from fastadmm import kernels
 
+pytestmark = pytest.mark.peers
 STEP = 0.5
 # pyproximal stops its own iterations early on these
 ROUGH = {"total_variation": 1e-2, "l1_ball": 1e-4, "simplex": 1e-6}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastadmm.kernels import thresholds
+from fastadmm.kernels.core import thresholds
 from reference import penalties as twins
 
 from fastadmm import kernels

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastadmm.kernels.tiles import gram, multiply, multiply_transposed
+from fastadmm.kernels.core.tiles import gram, multiply, multiply_transposed
 
 DTYPES = ("float32", "float64")
 # Rows and columns around the sizes of tiles (8 rows; 3 vectors of 16 or 8 numbers), inner

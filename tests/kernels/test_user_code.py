@@ -96,7 +96,8 @@ def test_without_a_compiler_public_names_are_the_kernels(results, tmp_path):
 TRAIN = """
 import numpy as np
 from fastadmm import RNN, fit
-from fastadmm.kernels import blas, prox_l1
+from fastadmm.kernels import prox_l1
+from fastadmm.kernels.core import blas
 assert not hasattr(blas.gemm, "py_func")
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(12, 4, 3)), rng.integers(0, 2, 12)

@@ -12,6 +12,7 @@ from reference import condensed as reference
 
 from fastadmm import RNN
 from fastadmm.problem import make_problem
+from fastadmm.solvers import SOLVERS, counts
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 
 WORK = cost.Work(n_cases=1000, n_timepoints=24, batch=64, steps=24, inputs=5, hidden=12, outputs=3)
@@ -45,34 +46,36 @@ def test_counts_of_condensed_are_those_of_the_twin(monkeypatch):
         )
     theta, phi = net.theta.view(Counted), net.phi.view(Counted)
     reference.sums(theta, phi, "tanh", X.view(Counted), y, "softmax_cross_entropy", "all", True)
-    counted = cost.counts(dataclasses.replace(WORK, every=True), "condensed")
+    counted = counts(dataclasses.replace(WORK, every=True), "condensed")
     per_step = counted.sweep - cost.ELEMENTWISE * h + counted.rows
     per_output = counted.sweep_output - cost.ELEMENTWISE * c + counted.rows_output
-    all_grams = (2 - 1 / cost.GRAM_EVERY) * (d**2 + (h + 1) ** 2)  # the twin's are full
+    all_grams = (2 - 1 / CondensedOptions.gram_every) * (d**2 + (h + 1) ** 2)  # the twin's are full
     expected = steps * batch * (per_step + per_output + all_grams)
     assert Counted.flops == pytest.approx(expected, rel=0.1)
 
 
-@pytest.mark.parametrize("solver", cost.SOLVERS)
+@pytest.mark.parametrize("solver", tuple(SOLVERS))
 def test_reductions_are_those_of_the_algorithm(solver):
     """(H + n/2) n + (C + (H+1)/2)(H+1) numbers, Grams at every iteration."""
     h, c, n = WORK.hidden, WORK.outputs, WORK.columns
     sums, grams = h * n + c * (h + 1), n**2 / 2 + (h + 1) ** 2 / 2
     expected = {
-        "condensed": sums + grams / cost.GRAM_EVERY,
+        "condensed": sums + grams / CondensedOptions.gram_every,
         "block": sums + grams,
         "admmirnn": 2 * (sums + grams),
     }
-    assert cost.counts(WORK, solver).reduced == pytest.approx(expected[solver], rel=0.05)
+    assert counts(WORK, solver).reduced == pytest.approx(expected[solver], rel=0.05)
 
 
-@pytest.mark.parametrize("solver", cost.SOLVERS)
+@pytest.mark.parametrize("solver", tuple(SOLVERS))
 def test_threads_follow_the_work(solver):
     """One where a step is soon over, all where it is long, and fewer where ranks share it."""
     large = dataclasses.replace(WORK, n_cases=4096, batch=4096, hidden=64)
-    assert cost.useful_threads(WORK, solver, 1, 64) == 1
-    assert cost.useful_threads(large, solver, 1, 64) == 64
-    counted = [cost.useful_threads(large, solver, ranks, 10**6) for ranks in (1, 4, 10**6)]
+    assert cost.useful_threads(WORK, counts(WORK, solver), 1, 64) == 1
+    assert cost.useful_threads(large, counts(large, solver), 1, 64) == 64
+    counted = [
+        cost.useful_threads(large, counts(large, solver), ranks, 10**6) for ranks in (1, 4, 10**6)
+    ]
     assert counted[0] == pytest.approx(4 * counted[1], rel=0.2)
     assert counted[2] == 1
 
@@ -88,47 +91,47 @@ def test_all_reduce_in_closed_form():
 @pytest.mark.parametrize(("parts", "m"), [(1, 1), (2, 1), (2, 8), (4, 2), (8, 64), (24, 4)])
 def test_pipeline_efficiency(parts, m):
     """Without messages the sweeps of P ranks take (M + P - 1) / M of their share."""
-    alone = cost.predict(WORK, "condensed", cost.Layout(1, 1), IDEAL)
-    piped = cost.predict(WORK, "condensed", cost.Layout(parts, 1, m), IDEAL)
-    output = 64 * cost.counts(WORK, "condensed").sweep_output / IDEAL.flops  # on the last rank
+    alone = cost.predict(WORK, counts(WORK, "condensed"), cost.Layout(1, 1), IDEAL)
+    piped = cost.predict(WORK, counts(WORK, "condensed"), cost.Layout(parts, 1, m), IDEAL)
+    output = 64 * counts(WORK, "condensed").sweep_output / IDEAL.flops  # on the last rank
     ratio = (piped.sweeps - output * (m + parts - 1) / m) / (alone.sweeps - output)
     assert ratio == pytest.approx((m + parts - 1) / (m * parts))
 
 
 def test_messages_and_uneven_parts():
     machine = dataclasses.replace(IDEAL, latency=1.0)
-    spent = cost.predict(WORK, "condensed", cost.Layout(3, 2, 4), machine)
+    spent = cost.predict(WORK, counts(WORK, "condensed"), cost.Layout(3, 2, 4), machine)
     assert spent.edges == pytest.approx(2 * (4 + 3 - 1))
     assert spent.reductions == pytest.approx(2 * 3)
-    spent = cost.predict(WORK, "block", cost.Layout(3, 2), machine)
+    spent = cost.predict(WORK, counts(WORK, "block"), cost.Layout(3, 2), machine)
     assert spent.edges == pytest.approx(2)
     slow = dataclasses.replace(IDEAL, bandwidth=1.0)
-    spent = cost.predict(WORK, "block", cost.Layout(3, 2), slow)
+    spent = cost.predict(WORK, counts(WORK, "block"), cost.Layout(3, 2), slow)
     assert spent.edges == pytest.approx(2 * 2 * 32 * 12 * 4)  # both ways 2 B_local H numbers
-    for solver in cost.SOLVERS:  # 64 sequences on 5 ranks: the largest part has 13
-        five = cost.predict(WORK, solver, cost.Layout(1, 5), IDEAL)
-        one = cost.predict(WORK, solver, cost.Layout(1, 1), IDEAL)
+    for solver in tuple(SOLVERS):  # 64 sequences on 5 ranks: the largest part has 13
+        five = cost.predict(WORK, counts(WORK, solver), cost.Layout(1, 5), IDEAL)
+        one = cost.predict(WORK, counts(WORK, solver), cost.Layout(1, 1), IDEAL)
         assert five.seconds / one.seconds == pytest.approx(13 / 64, rel=1e-9)
 
 
-@pytest.mark.parametrize("solver", cost.SOLVERS)
+@pytest.mark.parametrize("solver", tuple(SOLVERS))
 @pytest.mark.parametrize("size", [1, 2, 6, 7, 12, 64, 2000])
 def test_the_choice_is_the_fastest(solver, size):
     machine = dataclasses.replace(TYPICAL, half_batch=30.0)
-    layout, prediction = cost.choose(size, WORK, solver, machine)
+    layout, prediction = cost.choose(size, WORK, counts(WORK, solver), machine)
     assert layout.size == size
-    assert layout == cost.choose(size, WORK, solver, machine)[0]
+    assert layout == cost.choose(size, WORK, counts(WORK, solver), machine)[0]
     grids = [(p, size // p) for p in range(1, size + 1) if size % p == 0]
     for (p, q), m in itertools.product(grids, (1, 2, 4, 8, 16, 32, 64)):
-        other = cost.predict(WORK, solver, cost.Layout(p, q, m), machine)
+        other = cost.predict(WORK, counts(WORK, solver), cost.Layout(p, q, m), machine)
         assert prediction.seconds <= other.seconds or m > -(-64 // q)
 
 
 def test_many_steps_of_few_sequences_are_cut_in_time():
     stream = cost.Work(1, 10**6, 1, 10**6, 4, 256, 3, every=True)
-    assert cost.choose(4, stream, "block")[0].time == 4
+    assert cost.choose(4, stream, counts(stream, "block"))[0].time == 4
     images = cost.Work(60_000, 28, 4096, 28, 28, 128, 10)
-    assert cost.choose(4, images)[0] == cost.Layout(1, 4, 1)
+    assert cost.choose(4, images, counts(images, "condensed"))[0] == cost.Layout(1, 4, 1)
 
 
 @pytest.mark.parametrize("tokens", [False, True])
@@ -138,7 +141,8 @@ def test_memory_is_that_of_a_solver(tokens):
     net = RNN(work.inputs, 64, 3)
     X = rng.random((1000, 24, 5)) if not tokens else rng.integers(0, 5, (1000, 24))
     y = rng.integers(0, 3, (1000, 24) if tokens else 1000)
-    problem, X, y = make_problem(net, X, y, readout="all" if tokens else "last")
+    problem, data = make_problem(net, X, y, readout="all" if tokens else "last")
+    X, y = data.X, data.y
     solver = Condensed(net, problem, CondensedOptions(), work.batch, work.steps, 1, 1)
 
     def nbytes(thing):
@@ -146,26 +150,29 @@ def test_memory_is_that_of_a_solver(tokens):
             return thing.nbytes
         if isinstance(thing, tuple | list):
             return sum(map(nbytes, thing))
-        own = type(thing).__module__ == Condensed.__module__ or hasattr(thing, "_z")
+        own = type(thing).__module__.startswith("fastadmm.solvers") or hasattr(thing, "_z")
         return sum(map(nbytes, vars(thing).values())) if own and hasattr(thing, "__dict__") else 0
 
-    solver.blocks = ()  # the same as theta and phi
+    solver._now = ()  # the same as of the maps
     actual = nbytes(solver) + X.nbytes + y.nbytes
-    assert cost.predict(work, "condensed", cost.Layout(1, 1)).memory == pytest.approx(
+    assert cost.predict(work, counts(work, "condensed"), cost.Layout(1, 1)).memory == pytest.approx(
         actual, rel=0.2
     )
-    shared = cost.predict(work, "condensed", cost.Layout(4, 10)).memory
-    weights = cost.predict(dataclasses.replace(work, n_cases=1, batch=1, steps=1, n_timepoints=1),
-                           "condensed", cost.Layout(1, 1)).memory  # fmt: skip
+    shared = cost.predict(work, counts(work, "condensed"), cost.Layout(4, 10)).memory
+    least = dataclasses.replace(work, n_cases=1, batch=1, steps=1, n_timepoints=1)
+    weights = cost.predict(least, counts(least, "condensed"), cost.Layout(1, 1)).memory
     assert shared - weights < (actual - weights) / 20
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: cost.counts(WORK, "adam"), "solver is 'adam': expected one of condensed"),
+        (lambda: counts(WORK, "adam"), "solver is 'adam': expected one of 'condensed'"),
         (lambda: dataclasses.replace(WORK, hidden=0), "hidden is 0: expected a positive integer"),
-        (lambda: cost.choose(0, WORK), "size is 0: expected a positive number of ranks"),
+        (
+            lambda: cost.choose(0, WORK, counts(WORK, "block")),
+            "size is 0: expected a positive number of ranks",
+        ),
         (lambda: Machine(bandwidth=0), "bandwidth is 0: expected a positive number"),
         (lambda: Machine(latency=-1), "latency is -1: expected at least 0"),
     ],

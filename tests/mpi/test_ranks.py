@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases.launcher import finish, mpirun, needs_mpirun, start
-from fastadmm.mpi.grid import part_of
+from fastadmm.mpi.part import part_of
 
-from fastadmm.shares import Plan, Share
+from fastadmm.batches import Data, Plan, Share
 
 PROGRAMS = Path(__file__).parents[1] / "cases"
 
@@ -19,24 +19,24 @@ class Virtual:
     """A rank of a grid that never communicates."""
 
     def __init__(self, size, time, rank):
-        self.size, self.grid = size, (rank, time, size // time)
+        self.size, self.grid, self.time_size = size, (rank, time, size // time), time
 
     def cut(self, n_cases, n_steps, batch):
-        return part_of(*self.grid, n_steps, batch)[:2]
+        return part_of(*self.grid, n_cases, n_steps, batch)
 
 
 @pytest.mark.parametrize(("n_steps", "places"), [(7, 5), (2, 3), (1, 1)])
 @pytest.mark.parametrize(("time", "batch"), [(1, 1), (4, 1), (1, 4), (2, 3), (5, 2)])
 def test_parts_tile_a_window_and_neighbours_agree(n_steps, places, time, batch):
     size = time * batch
-    parts = [part_of(rank, time, batch, n_steps, places) for rank in range(size)]
+    parts = [part_of(rank, time, batch, places, n_steps, places) for rank in range(size)]
     owners = np.full((places, n_steps), -1)
     for rank, part in enumerate(parts):
         assert (owners[part.places, part.steps] == -1).all()
         owners[part.places, part.steps] = rank
     assert (owners >= 0).all()
     beside = set(zip(owners[:, :-1].ravel(), owners[:, 1:].ravel(), strict=True))
-    for rank, (own, _, left, right) in enumerate(parts):
+    for rank, (own, _, left, right, *_) in enumerate(parts):
         if right is not None:
             assert parts[right].left == rank
             assert parts[right].places == own
@@ -59,10 +59,11 @@ def test_every_step_of_every_sequence_is_trained_on_once(n, T, batch, window, ti
         share = Share(plan, Virtual(size, time, rank))
         own = share.of(world) if size > 1 else world
         for cases, k in plan.windows(np.random.default_rng(0)):
-            local, first, steps = share.cut(cases, k)
-            seen += own[local, first : first + steps].ravel().tolist()
-            assert len(local) <= share.batch
-            assert steps <= share.steps
+            batch_of = share.batch_of(Data(own), cases, k)
+            times = slice(batch_of.first, batch_of.first + batch_of.steps)
+            seen += own[batch_of.cases, times].ravel().tolist()
+            assert len(batch_of.cases) <= share.batch
+            assert batch_of.steps <= share.steps
     assert sorted(seen) == list(range(n * T))
 
 
@@ -79,33 +80,33 @@ def test_an_epoch_has_every_case_once_and_even_batches(n, batch):
         assert max(sizes) - min(sizes) <= 1
         assert max(sizes) == plan.batch_size <= batch
         assert len(epoch) == plan.batches == -(-n // batch)
-        weights = [plan.weight(size, 0, "last") for size in sizes]
-        assert np.mean(weights) == pytest.approx(1)
+        assert np.mean(sizes) == pytest.approx(plan.mean_terms("last"))
     if n > batch:
         assert any(set(a) != set(b) for a, b in zip(*epochs[:2], strict=True))
 
 
 @pytest.mark.parametrize(("n", "batch"), [(65, 64), (129, 128), (1025, 256), (1001, 64)])
 def test_no_case_weighs_more_than_another(n, batch):
-    """Every term of a gradient counts weight / size of its mini-batch, here over 200 epochs."""
+    """Every term of a gradient counts one over the mean number of them, here over 200 epochs."""
     plan, rng = Plan(n, 1, batch, 1, 1), np.random.default_rng(0)
     weights, small = np.zeros(n), np.zeros(n)
     for _ in range(200):
-        for cases, window in plan.windows(rng):
+        for cases, _ in plan.windows(rng):
             own = cases[cases >= 0]
-            weights[own] += plan.weight(len(own), window, "last") / len(own)
+            weights[own] += 1 / plan.mean_terms("last")
             small[own] += len(own) < plan.batch_size
     np.testing.assert_allclose(weights, weights.mean(), rtol=1e-12)
     if small.any():  # smaller mini-batches are met by all cases alike, too
         assert small.std() < 2 * np.sqrt(small.mean())
 
 
-def test_windows_are_even_and_weighed_by_their_length():
+def test_windows_are_even():
     plan = Plan(4, 101, 4, 25, 1)
     lengths = [plan.length(window) for window in range(plan.n_windows)]
     assert lengths == [21, 20, 20, 20, 20]
-    weights = [plan.weight(4, window, "all") for window in range(5)]
-    np.testing.assert_allclose(weights, np.array(lengths) / 20.2, rtol=1e-12)
+    assert plan.mean_terms("all") == pytest.approx(4 * 20.2)
+    unequal = np.array([101, 50, 3, 7])
+    assert Plan(4, 101, 2, 25, 1, unequal).mean_terms("all") == pytest.approx(161 / 10)
 
 
 @needs_mpirun
@@ -121,6 +122,14 @@ def test_messages(size):
 @pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.every_mpi), 3, 4, 5])
 def test_weights_are_those_of_one_rank(size):
     code, out, err, _ = mpirun(size, PROGRAMS / "equal_to_one_rank.py", timeout=240)
+    assert code == 0, out + err
+    assert "wrong: 0" in out
+
+
+@needs_mpirun
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_run_goes_on_on_the_same_ranks_and_on_others(size, tmp_path):
+    code, out, err, _ = mpirun(size, PROGRAMS / "resume_on_ranks.py", tmp_path, timeout=120)
     assert code == 0, out + err
     assert "wrong: 0" in out
 

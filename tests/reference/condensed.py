@@ -28,7 +28,7 @@ def simulate(theta, activation, X, initial=None):
     for n in range(n_cases):
         state = np.zeros(hidden) if initial is None else initial[n]
         for t in range(n_timepoints):
-            a[n, t] = theta @ np.concatenate([X[n, t], state, [1]])
+            a[n, t] = theta @ np.concatenate([X[n, t], [1], state])
             state = s[n, t] = f(a[n, t])
     return a, s
 
@@ -47,7 +47,7 @@ def mean_loss(theta, phi, activation, X, y, loss, readout, initial=None):
     """Mean loss over all loss terms."""
     _, s = simulate(theta, activation, X, initial)
     states = s[:, -1] if readout == "last" else s
-    return loss_terms(states @ phi[:, :-1].T + phi[:, -1], y, loss)[0].mean()
+    return loss_terms(states @ phi[:, 1:].T + phi[:, 0], y, loss)[0].mean()
 
 
 def multipliers(theta, phi, activation, X, y, loss, readout, safeguard, initial=None):
@@ -55,8 +55,8 @@ def multipliers(theta, phi, activation, X, y, loss, readout, safeguard, initial=
     _, slope = ACTIVATIONS[activation]
     a, s = simulate(theta, activation, X, initial)
     n_cases, n_timepoints, _ = s.shape
-    W, V = theta[:, X.shape[2] : -1], phi[:, :-1]
-    delta = loss_terms(s @ V.T + phi[:, -1], y[:, None] if readout == "last" else y, loss)[1]
+    W, V = theta[:, X.shape[2] + 1 :], phi[:, 1:]
+    delta = loss_terms(s @ V.T + phi[:, 0], y[:, None] if readout == "last" else y, loss)[1]
     terms = n_cases * (1 if readout == "last" else n_timepoints)
     delta = delta / terms
     if readout == "last":
@@ -86,8 +86,8 @@ def sums(theta, phi, activation, X, y, loss, readout, safeguard, initial=None):
     if initial is not None:
         before[:, 0] = initial
     ones = np.ones((*s.shape[:2], 1))
-    z = np.concatenate([X, before, ones], 2).reshape(-1, theta.shape[1])
-    q = np.concatenate([s, ones], 2)
+    z = np.concatenate([X, ones, before], 2).reshape(-1, theta.shape[1])
+    q = np.concatenate([ones, s], 2)
     if readout == "last":
         q, delta = q[:, -1], delta[:, -1]
     q, delta = q.reshape(-1, phi.shape[1]), delta.reshape(-1, len(phi))
@@ -142,6 +142,6 @@ def train(theta, phi, activation, X, y, loss, readout, batches):
         decay = 1 - k / (len(batches) + 1)
         weight = len(cases) / mean_size
         (g, gram), (g_phi, gram_phi) = of_theta, of_phi
-        theta.step(weight * g, gram, decay, guard(growth, decay), slice(inputs, -1))
+        theta.step(weight * g, gram, decay, guard(growth, decay), slice(inputs + 1, None))
         phi.step(weight * g_phi, gram_phi, decay)
     return theta.average, phi.average

@@ -18,11 +18,11 @@ def residuals(point, activation):
     for n in range(B):
         for t in range(T):
             before = s[n, t - 1] if t > 0 else np.zeros(a.shape[2])
-            r1[n, t] = a[n, t] - theta @ np.concatenate([X[n, t], before, [1]])
+            r1[n, t] = a[n, t] - theta @ np.concatenate([X[n, t], [1], before])
             r2[n, t] = s[n, t] - f(a[n, t])
         for i in range(o.shape[1]):
             state = s[n, T - o.shape[1] + i]
-            r3[n, i] = o[n, i] - phi @ np.append(state, 1)
+            r3[n, i] = o[n, i] - phi @ np.append(1, state)
     return r1, r2, r3
 
 

@@ -42,7 +42,7 @@ def train(theta, phi, activation, X, y, loss, readout, batches):
         metric = tokens.metric(np.bincount(X[cases].ravel(), minlength=size))
         squares = (g[:, :size] ** 2 / metric).sum(1)
         shrinkage = condensed.guard(growth, decay)
-        dense.step(g[:, size:], gram[size:, size:], decay, shrinkage, slice(-1), squares)
+        dense.step(g[:, size:], gram[size:, size:], decay, shrinkage, slice(1, None), squares)
         tokens.step(g[:, :size], metric, dense.rho, dense.alpha)
         phi.step(weight * g_phi, gram_phi, decay)
     return np.hstack([tokens.average, dense.average]), phi.average

@@ -1,0 +1,308 @@
+"""The order of training, which part of the data each owner trains on, and its mini-batches."""
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from fastadmm import sequences
+from fastadmm.mpi.part import Part, part_of
+from fastadmm.mpi.partition import bounds
+
+
+@dataclass(frozen=True)
+class Data:
+    """The sequences of an owner, as `fastadmm.problem.make_problem` returns them.
+
+    Attributes
+    ----------
+    X : ndarray, (n_cases, n_timepoints, D), or (n_cases, n_timepoints) tokens
+    y : ndarray or None
+        Targets.
+    lengths : ndarray, (n_cases,), int64, optional
+        Of sequences of unequal length, in all owners' time points. They end together: what is
+        before counts nowhere.
+    weights : ndarray, (n_cases,) or (n_cases, n_timepoints), optional
+        Of the loss terms, with mean 1.
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None = None
+    lengths: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """A mini-batch, or a window of one, as its owner sees it.
+
+    Attributes
+    ----------
+    data : Data
+        Of the owner.
+    cases : ndarray of int64
+        Own cases of the mini-batch; of unequal length, the longest first.
+    first, steps : int
+        The window of own time points ``first:first + steps``.
+    part : fastadmm.mpi.part.Part
+        Which part of the whole window that is.
+    active : ndarray, (steps,), int64
+        How many of the cases have each of these time points.
+    rows : int
+        Time steps of sequences in the whole window, those of all owners.
+    initial : ndarray, (B, H), optional
+        State before the window; None is zero.
+    again : bool
+        Same window as in the last step, on all owners.
+    mean_terms : float, optional
+        Loss terms of the mean mini-batch, so that every case counts the same; None: of this one.
+    """
+
+    data: Data
+    cases: np.ndarray
+    first: int
+    steps: int
+    part: Part
+    active: np.ndarray
+    rows: int
+    initial: np.ndarray | None = None
+    again: bool = False
+    mean_terms: float | None = None
+
+    @classmethod
+    def alone(cls, data, cases, first=0, steps=None, **others):
+        """A mini-batch that one process owns; by default all time points."""
+        n_timepoints = data.X.shape[1]
+        steps = n_timepoints - first if steps is None else steps
+        part = part_of(0, 1, 1, len(cases), steps, len(cases))
+        if data.lengths is None:
+            active, rows = np.full(steps, len(cases)), len(cases) * steps
+        else:
+            cases = _longest_first(cases, data.lengths)
+            active = _active(data.lengths[cases], n_timepoints - first, steps)
+            rows = int(active.sum())
+        return cls(data, cases, first, steps, part, active, rows, **others)
+
+    @property
+    def is_ragged(self):
+        """Whether some of the sequences begin after the own part does."""
+        return self.steps > 0 and self.active[0] < len(self.cases)
+
+
+def _active(lengths, left, steps):
+    """How many sequences have begun at each of some steps, of which so many are left at first."""
+    return len(lengths) - np.searchsorted(np.sort(lengths), left - np.arange(steps))
+
+
+def _longest_first(cases, lengths):
+    return cases[np.argsort(-lengths[cases], kind="stable")]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a run.
+
+    Mini-batches are as even as they can be: their sizes differ by one at most, and so do the
+    lengths of windows.
+
+    Attributes
+    ----------
+    n_cases, n_timepoints : int
+    max_batch, max_steps : int
+        Upper limits of the sequences in a mini-batch, and of the time points in a window.
+    epochs : int
+    lengths : ndarray, (n_cases,), int64, optional
+        Of sequences of unequal length.
+    group_by_length : bool
+        Mini-batches are of similar length.
+    """
+
+    n_cases: int
+    n_timepoints: int
+    max_batch: int
+    max_steps: int
+    epochs: int
+    lengths: np.ndarray | None = None
+    group_by_length: bool = False
+
+    @property
+    def n_windows(self):
+        """Windows that a sequence is cut into."""
+        return -(-self.n_timepoints // self.max_steps)
+
+    @property
+    def draws(self):
+        """Draws of cases in an epoch."""
+        return -(-self.n_cases // self.max_batch)
+
+    @property
+    def batches(self):
+        """Mini-batches in an epoch."""
+        return self.draws * self.n_windows
+
+    @property
+    def batch_size(self):
+        """Places in a mini-batch: its largest size."""
+        return -(-self.n_cases // self.draws)
+
+    @cached_property
+    def firsts(self):
+        """First time points of the windows, and the number of time points."""
+        return bounds(self.n_timepoints, self.n_windows)
+
+    @property
+    def steps(self):
+        """Time points of the longest window."""
+        return self.length(0)
+
+    def length(self, window):
+        """Time points of a window."""
+        return int(self.firsts[window + 1] - self.firsts[window])
+
+    def left(self, window):
+        """Time points from the first of a window to the end."""
+        return self.n_timepoints - int(self.firsts[window])
+
+    @property
+    def strata(self):
+        """Boundaries of the cases' strata, one stratum for each place in a mini-batch."""
+        return bounds(self.n_cases, self.batch_size)
+
+    def windows(self, rng):
+        """Mini-batches of an epoch: a case or -1 for every place, and the number of the window.
+
+        Every place draws from its own stratum of neighbouring cases, in random order: whoever owns
+        some of the places needs no other cases, and the order does not depend on how many owners
+        there are. A stratum with one case less than there are draws is left out of one of them;
+        which one is random, and another one for every such stratum.
+        """
+        orders = [
+            start + rng.permutation(stop - start)
+            for start, stop in itertools.pairwise(self.strata.tolist())
+        ]
+        if self.group_by_length:
+            orders = self._grouped(orders, rng)
+        short = [place for place, order in enumerate(orders) if len(order) < self.draws]
+        if short:
+            for place, draw in zip(short, rng.permutation(self.draws), strict=False):
+                orders[place] = np.insert(orders[place], draw, -1)
+        for cases in np.stack(orders, axis=1):
+            for window in range(self.n_windows):
+                yield cases, window
+
+    def _grouped(self, orders, rng):
+        """Orders in which all places draw short cases in the same mini-batches, and long ones.
+
+        Lengths count up to a random tenth, so that mini-batches differ from epoch to epoch; their
+        order is random.
+        """
+        blurred = self.lengths * rng.uniform(0.9, 1.1, self.n_cases)
+        draws = rng.permutation(self.draws)
+        grouped = []
+        for order in orders:
+            by_length = order[np.argsort(blurred[order], kind="stable")]
+            grouped.append(by_length[draws[draws < len(order)]])
+        return grouped
+
+    def mean_terms(self, readout):
+        """Loss terms of the mean mini-batch, or window of one."""
+        if readout == "last":
+            terms = self.n_cases * self.n_windows
+        elif self.lengths is None:
+            terms = self.n_cases * self.n_timepoints
+        else:
+            terms = int(self.lengths.sum())
+        return terms / self.batches
+
+
+class Share:
+    """The part of the data that one owner of a domain trains on.
+
+    Parameters
+    ----------
+    plan : Plan
+    domain : fastadmm.mpi.serial.Serial
+
+    Attributes
+    ----------
+    batch, steps : int
+        Largest numbers of own sequences, and of own time points, in a window.
+    """
+
+    def __init__(self, plan, domain):
+        self.plan, self.domain = plan, domain
+        size = plan.batch_size
+        places, strata = domain.cut(size, plan.steps, size).places, plan.strata
+        self.cases = slice(int(strata[places.start]), int(strata[places.stop]))
+        own = []
+        for window in range(plan.n_windows):
+            steps = domain.cut(size, plan.length(window), size).steps
+            first = plan.firsts[window]
+            own.append(np.arange(first + steps.start, first + steps.stop))
+        self.firsts = np.cumsum([0, *map(len, own)])
+        self.times = np.concatenate(own)
+        self.batch, self.steps = places.stop - places.start, max(map(len, own))
+        self.empty = self.batch == 0 or self.steps == 0
+
+    def of(self, array, readout="all"):
+        """Own part of an array (n_cases, n_timepoints, ...), or of targets (n_cases, ...)."""
+        if self.domain.size == 1:
+            return array
+        if readout == "last" or self.steps == 0:
+            return array[self.cases] if readout == "last" else array[self.cases, :0]
+        first = self.times[0]
+        own = array[self.cases, first : self.times[-1] + 1]
+        return own if len(self.times) == own.shape[1] else own[:, self.times - first]
+
+    def mask(self):
+        """Which of the own time points the own sequences have; None for all."""
+        if self.plan.lengths is None:
+            return None
+        return sequences.mask(self.plan.lengths[self.cases], self.times, self.plan.n_timepoints)
+
+    def sample(self, most_cases, most):
+        """Own part of a sample of cases and time points: two arrays of indices within the share.
+
+        The sample is spread evenly, and does not depend on how the data are shared.
+        """
+        plan = self.plan
+        n_cases = min(plan.n_cases, most_cases)
+        n_times = min(plan.n_timepoints, most // n_cases)
+        cases = np.arange(n_cases) * plan.n_cases // n_cases
+        times = np.arange(n_times) * plan.n_timepoints // n_times
+        cases = cases[(cases >= self.cases.start) & (cases < self.cases.stop)] - self.cases.start
+        return cases, np.flatnonzero(np.isin(self.times, times))
+
+    def batch_of(self, data, cases, window, again=False, mean_terms=None):
+        """Own part of a mini-batch, or of a window of one: a `Batch`.
+
+        Parameters
+        ----------
+        data : Data
+            Own part.
+        cases : ndarray of int64
+            A case or -1 for every place, from `Plan.windows`.
+        window : int
+        again, mean_terms
+            As of `Batch`.
+        """
+        plan, domain, n_cases = self.plan, self.domain, int((cases >= 0).sum())
+        length, first, left = plan.length(window), int(self.firsts[window]), plan.left(window)
+        lengths = None if plan.lengths is None else plan.lengths[cases[cases >= 0]]
+        if lengths is not None and domain.time_size == 1:
+            # steps before all sequences; the parts of ranks along time are cut once for all
+            idle = min(max(0, left - int(lengths.max())), length - 1)
+            length, first, left = length - idle, first + idle, left - idle
+        part = domain.cut(n_cases, length, plan.batch_size)
+        own, steps = cases[part.places], part.steps.stop - part.steps.start
+        own = own[own >= 0]
+        if lengths is None or plan.lengths is None:
+            active, rows = np.full(steps, len(own)), part.n_cases * part.n_steps
+        else:
+            own = _longest_first(own, plan.lengths)
+            active = _active(plan.lengths[own], left - part.steps.start, steps)
+            rows = int(_active(lengths, left, length).sum())
+        return Batch(
+            data, own - self.cases.start, first, steps, part, active, rows, None, again, mean_terms
+        )

@@ -1,0 +1,379 @@
+"""One call of fit: the epoch loop, what ends it, and what it leaves to go on from."""
+
+import copy
+import itertools
+import logging
+import math
+import signal
+import time
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fastadmm import checkpoint, signals
+from fastadmm.checkpoint import Checkpoint
+from fastadmm.files import finite_or_none
+from fastadmm.problem import score
+from fastadmm.units import Units
+
+SIGNALS = (signal.SIGINT, *signals.STOPPING)
+"""Signals that end training, in the order in which they count."""
+EXPLODED = 1e6
+"""Training has diverged where the loss is this many times that of the start, or of zero outputs."""
+
+
+@dataclass
+class Saving:
+    """When and where checkpoints are written.
+
+    Attributes
+    ----------
+    path : path or None
+    seconds : float or None
+        Of training between two of them.
+    epochs : int or None
+        Between two of them.
+    asked : dict
+        What a run that goes on has to be asked for, too.
+    last : float
+        Seconds of training at the last one.
+    is_due_now : bool
+        One is to be written after this step, on all ranks.
+    """
+
+    path: Path | None = None
+    seconds: float | None = None
+    epochs: int | None = None
+    asked: dict = field(default_factory=dict)
+    last: float = 0.0
+    is_due_now: bool = False
+
+    def is_late(self, now):
+        """Whether the time since the last one is up."""
+        return self.path is not None and self.seconds is not None and now > self.last + self.seconds
+
+    def is_due_after(self, epoch, now, epochs):
+        """Whether one is due after an epoch; always after the last one."""
+        by_count = self.epochs is not None and epoch % self.epochs == 0
+        return by_count or epoch == epochs or self.is_late(now)
+
+
+@dataclass
+class Epoch:
+    """An epoch under way.
+
+    Attributes
+    ----------
+    generator : dict
+        State of the generator before it.
+    judged : tuple of ndarray or None
+        The weights that the loss of the epoch is of, where these are those before it.
+    records : list
+        Of the steps done.
+    carried, cases : ndarray or None
+        States to carry into the next window, (B, H), and whose they are, among those of all owners.
+    seconds : float
+        Of training before it was saved.
+    done : int
+        Mini-batches, or windows of them, that have been done.
+    """
+
+    generator: dict
+    judged: tuple | None = None
+    records: list = field(default_factory=list)
+    carried: np.ndarray | None = None
+    cases: np.ndarray | None = None
+    seconds: float = 0.0
+    done: int = 0
+
+    def state_before(self, batch, first_case):
+        """States carried into a window, in the order of its cases; None into the first one."""
+        if self.carried is None or self.cases is None:
+            return None
+        order = np.argsort(self.cases)
+        places = np.searchsorted(self.cases, batch.cases + first_case, sorter=order)
+        return self.carried[order[places]]
+
+    def state(self, domain):
+        """All of it as JSON values and arrays, complete on the root."""
+        state = {
+            "generator": self.generator, "records": [asdict(r) for r in self.records],
+            "seconds": self.seconds, "done": self.done,
+        }  # fmt: skip
+        if self.judged is not None:
+            state |= {"judged_theta": self.judged[0], "judged_phi": self.judged[1]}
+        if self.carried is not None:
+            owns = domain.time_index == 0
+            pieces = domain.collect((self.cases, self.carried) if owns else None)
+            pieces = [piece for piece in pieces or () if piece is not None]
+            if pieces:
+                state["cases"], state["carried"] = map(np.concatenate, zip(*pieces, strict=True))
+        return state
+
+    @classmethod
+    def from_state(cls, state, record):
+        """What `state` has saved, with records of a class."""
+        judged = (state["judged_theta"], state["judged_phi"]) if "judged_phi" in state else None
+        records = [record(**entries) for entries in state["records"]]
+        return cls(
+            state["generator"], judged, records, state.get("carried"), state.get("cases"),
+            state["seconds"], state["done"],
+        )  # fmt: skip
+
+
+def _copies(weights):
+    return tuple(block.copy() for block in weights)
+
+
+class Run:
+    """One call of fit: the moving parts of the epoch loop.
+
+    The solver moves weights of its own, for data in the problem's units; the network gets the
+    averaged iterate, for raw data, after every epoch and at the end.
+    """
+
+    def __init__(self, net, problem, data, plan, share, validation, threads, rng, result):
+        self.net, self.problem, self.data = net, problem, data
+        self.plan, self.share, self.domain = plan, share, share.domain
+        self.validation, self.threads, self.rng = validation, threads, rng
+        self.result, self.saving, self.resumed = result, Saving(), None
+        self.moving = copy.copy(net)
+        self.moving.theta, self.moving.phi = _copies((net.theta, net.phi))
+        if not net.is_new:
+            problem.units.enter(self.moving)
+        self.raw = replace(problem, units=Units.raw(net, problem.tokens))
+        self.best_loss, self.best = math.inf, _copies((self.moving.theta, self.moving.phi))
+        self.loss_of_zero = self.domain.largest(problem.loss_of_zero(data.y, net.outputs))
+        self.limit, self.is_first_step, self.waited = None, True, 0.0
+        self.status, self.last_iteration = None, math.inf
+
+    def train(self, kind, options, time_limit, callbacks, reporter, state=None):
+        """Run all epochs, or until there is a reason to stop.
+
+        Parameters
+        ----------
+        kind, options
+            Solver and its settings.
+        time_limit : float or None
+        callbacks : sequence of callables
+        reporter : fastadmm.progress.Reporter
+        state : dict, optional
+            Of a solver before, which this one goes on from.
+        """
+        plan, first = self.plan, 1
+        solver = kind(
+            self.moving, self.problem, options, self.share.batch, self.share.steps,
+            plan.epochs * plan.batches, self.threads, self.domain,
+        )  # fmt: skip
+        if state is not None:
+            solver.restore(state, new_run=True)
+        if self.resumed is not None:
+            first = self._restore(solver, self.resumed)
+        try:
+            for epoch in range(first, plan.epochs + 1):
+                self._epoch(solver, epoch, time_limit, reporter)
+                if self.status is None and self._called_off(callbacks):
+                    self.status = "interrupted"
+                    self._save(solver, epoch + 1)
+                if self.status is not None:
+                    self.result.status = self.status
+                    break
+                if self.saving.is_due_after(epoch, self._clock(), plan.epochs):
+                    self._save(solver, epoch + 1)
+        except KeyboardInterrupt:
+            self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
+        diverged = self.result.status == "diverged"
+        if not diverged:
+            solver.finish()
+            self.result.kkt = solver.kkt()
+        self.result.state = solver.state(plan.batches == 1)
+        self.result.certificate = solver.certificate
+        self._hand_over(self.best if diverged else solver.average)
+
+    def _epoch(self, solver, epoch, time_limit, reporter):
+        """One pass over the data; sets the status where training has to end."""
+        plan, domain, now = self.plan, self.domain, self._begin(solver)
+        before, started = self.result.train_seconds, time.perf_counter()
+        waited, mean_terms = domain.waited, plan.mean_terms(self.problem.readout)
+        for cases, window in itertools.islice(plan.windows(self.rng), now.done, None):
+            batch = self.share.batch_of(
+                self.data, cases, window, again=plan.batches == 1 and not self.is_first_step,
+                mean_terms=mean_terms,
+            )  # fmt: skip
+            now.done += 1
+            if batch.rows == 0:  # no sequence has begun
+                continue
+            if window > 0:
+                batch.initial = now.state_before(batch, self.share.cases.start)
+            record = solver.step(batch)
+            self.is_first_step = False
+            if window + 1 < plan.n_windows:
+                now.carried = domain.carry(batch.part, solver.final_state(batch))
+                now.cases = batch.cases + self.share.cases.start
+            now.records.append(record)
+            self.result.train_seconds = before + time.perf_counter() - started
+            wishes = self._wishes(time_limit)
+            n_cases = batch.part.n_cases
+            domain.reduce((wishes,), partial(self._judge, record, wishes, reporter, n_cases))
+            domain.end_iteration()
+            if domain.iteration >= self.last_iteration:
+                break
+            if self.saving.is_due_now and now.done < plan.batches:
+                self._save(solver, epoch, now)
+        domain.drain()
+        if self.status in ("interrupted", "time_limit"):
+            self._save(solver, epoch, now)
+        self.waited += domain.waited - waited
+        self.result.train_seconds = before + time.perf_counter() - started
+        seconds = self.result.train_seconds - before
+        self._record(solver, epoch, now.seconds + seconds, now.records, now.judged)
+        reporter.epoch(self.result.history[-1])
+
+    def _begin(self, solver):
+        """The epoch that begins, or goes on where it was saved."""
+        resumed, self.resumed = self.resumed, None
+        if isinstance(resumed, Epoch):
+            self.rng.bit_generator.state = resumed.generator
+            return resumed
+        judges_before = solver.judges_before and self.validation is None
+        judged = _copies(solver.average) if judges_before else None
+        return Epoch(self.rng.bit_generator.state, judged)
+
+    def _clock(self):
+        """Seconds of training, the same on all ranks."""
+        return float(self.domain.largest(self.result.train_seconds))
+
+    def _save(self, solver, epoch, now=None):
+        """Write a checkpoint, where one is asked for; a failure is a warning.
+
+        Parameters
+        ----------
+        solver : Solver
+        epoch : int
+            The one to go on with.
+        now : Epoch, optional
+            Where that has begun.
+        """
+        if self.saving.path is None:
+            return
+        self.saving.last = self._clock()
+        now = now or Epoch(self.rng.bit_generator.state)
+        parts = {
+            "solver": solver.state(self.plan.batches == 1),
+            "epoch": now.state(self.domain),
+            "best": {"theta": self.best[0], "phi": self.best[1], "loss": self.best_loss},
+            "units": asdict(self.problem.units),
+        }
+        if not self.domain.is_root:
+            return
+        numbers, arrays = checkpoint.join(parts)
+        header = {
+            "asked": self.saving.asked, "epoch": epoch, "epochs": self.plan.epochs,
+            "limit": self.limit, "train_seconds": self.result.train_seconds,
+            "is_first_step": self.is_first_step, "history": self.result.history,
+            "parts": numbers,
+        }  # fmt: skip
+        try:
+            Checkpoint(header, arrays).write(self.saving.path)
+        except OSError as error:
+            logging.getLogger("fastadmm").warning(
+                "no checkpoint is written to %s: %s", self.saving.path, error.strerror
+            )
+
+    def resume(self, saved):
+        """Go on from a checkpoint: the units, and what `train` takes up."""
+        units = checkpoint.split(saved.header["parts"], saved.arrays)["units"]
+        self.resumed, self.problem = saved, replace(self.problem, units=Units(**units))
+
+    def _restore(self, solver, saved):
+        """Take up what was saved; returns the number of the epoch to go on with."""
+        header, parts = saved.header, checkpoint.split(saved.header["parts"], saved.arrays)
+        solver.restore(parts["solver"])
+        self.best = parts["best"]["theta"], parts["best"]["phi"]
+        self.best_loss, self.limit = parts["best"]["loss"], header["limit"]
+        self.is_first_step = header["is_first_step"]
+        self.result.history[:] = header["history"]
+        self.result.train_seconds = self.saving.last = header["train_seconds"]
+        self.resumed = Epoch.from_state(parts["epoch"], solver.Record)
+        return header["epoch"]
+
+    def _wishes(self, time_limit):
+        """What this process wants: to stop for want of time, for which signal, a checkpoint."""
+        wishes, requested = np.zeros(2 + len(SIGNALS)), signals.requested()
+        wishes[0] = time_limit is not None and self.result.train_seconds > time_limit
+        wishes[1] = self.saving.is_late(self.result.train_seconds)
+        if requested:
+            wishes[2 + SIGNALS.index(requested)] = 1
+        return wishes
+
+    def _judge(self, record, wishes, reporter, n_cases, due):
+        """Decide about the end, from the record of a step and the wishes of all processes."""
+        late, due_now, *wanted = wishes.tolist()
+        self.saving.is_due_now = bool(due_now) and not self.domain.staleness
+        if self.status is None:
+            if not record.finite or self._has_exploded(record):
+                self.status = "diverged"
+            elif record.solved:
+                self.status = "solved"
+            elif any(wanted):
+                self.status = "interrupted"
+                self.result.signal = next(int(n) for n, w in zip(SIGNALS, wanted, strict=True) if w)
+            elif late:
+                self.status = "time_limit"
+            if self.status is not None:
+                self.last_iteration = due
+        reporter.batch(self._mean_loss([record]), n_cases)
+
+    def _called_off(self, callbacks):
+        """Whether a callback, called with the last record, wants training to end."""
+        return self.domain.any(any([c(self.result.history[-1]) for c in callbacks]))
+
+    def _has_exploded(self, record):
+        """Whether the loss is far above that of the first batch and of zero outputs."""
+        loss = record.loss / record.terms
+        if self.limit is None:
+            self.limit = EXPLODED * max(loss, self.loss_of_zero)
+        return loss > self.limit
+
+    def _mean_loss(self, records):
+        total, terms = sum(r.loss for r in records), sum(r.terms for r in records)
+        return float(self.problem.reported(total, terms, self.net.outputs))
+
+    def _record(self, solver, epoch, seconds, records, judged):
+        """Append the epoch to the history, and keep the iterate if it is the best so far.
+
+        ``judged`` are the weights that the loss is of, where these are not the averaged iterate.
+        """
+        self._hand_over(solver.average)
+        loss, accuracy = None, None
+        if self.validation is not None:
+            sums = score(self.net, self.raw, self.validation, self.threads)
+            self.domain.sum(sums)
+            loss, accuracy = self.raw.scores(sums, self.net.outputs)
+        train_loss = self._mean_loss(records)
+        measured = {
+            "train_loss": train_loss,
+            "validation_loss": loss,
+            "validation_accuracy": accuracy,
+            **records[-1].describe(records),
+            **self._ages(),
+        }
+        start = {"epoch": epoch, "seconds": seconds, "batches": len(records)}
+        self.result.history.append(start | {k: finite_or_none(v) for k, v in measured.items()})
+        merit = train_loss if loss is None else loss
+        if merit < self.best_loss:
+            self.best_loss = merit
+            self.best = judged or _copies(solver.average)
+
+    def _hand_over(self, weights):
+        """Give the network weights of the solver's, for raw data."""
+        self.problem.units.leave(*weights, self.net)
+
+    def _ages(self):
+        """Entries of the history of a run whose ranks may lag behind."""
+        if not self.domain.staleness:
+            return {}
+        mean, largest = self.domain.ages().T
+        return {"age_mean": mean.tolist(), "age_max": largest.astype(int).tolist()}

@@ -1,0 +1,123 @@
+"""What a solver is: made for a run, it takes the mini-batches one by one."""
+
+from typing import Any
+
+from fastadmm.mpi.serial import Serial
+from fastadmm.solvers.certificate import Certificate
+from fastadmm.unfolded import Unfolded
+
+
+class Solver:
+    """State of a solver over a run.
+
+    A solver has its settings in ``Options``, moves weights in `step`, and says in `counts` what an
+    iteration costs. What `step` returns is a ``Record`` of the iteration: with ``loss`` (a sum) and
+    ``terms``, ``finite`` (False where training has diverged), ``solved``, and ``describe``, which
+    turns the records of an epoch into entries of the history.
+
+    Parameters
+    ----------
+    net : RNN
+        Its weights move with every step.
+    problem : Problem
+    options : Options
+    batch, steps : int
+        Largest number of own sequences, and of own time steps, in a window.
+    total : int
+        Number of mini-batches of the whole run.
+    threads : int
+    domain : fastadmm.mpi.serial.Serial, optional
+        Who owns which part; the windows given to `step` are this owner's.
+
+    Attributes
+    ----------
+    unfolded : fastadmm.unfolded.Unfolded
+    certificate : fastadmm.solvers.certificate.Certificate or None
+    judges_before : bool
+        The loss that a step reports is that of the weights before it; otherwise the mean over an
+        epoch counts for the weights that it ends with.
+    """
+
+    Options: Any = None
+    Record: Any = None
+    unfolded: Unfolded
+    certificate: Certificate | None = None
+    judges_before = False
+
+    def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
+        self.net, self.problem, self.options = net, problem, options
+        self.total, self.threads, self.domain = total, threads, domain or Serial()
+
+    @staticmethod
+    def counts(work, options):
+        """Operations of an iteration.
+
+        Parameters
+        ----------
+        work : fastadmm.mpi.cost.Work
+        options : Options
+
+        Returns
+        -------
+        fastadmm.mpi.cost.Counts
+        """
+        raise NotImplementedError
+
+    @property
+    def average(self):
+        """The weights (theta, phi) that training returns."""
+        raise NotImplementedError
+
+    def step(self, batch):
+        """Move the weights by a mini-batch.
+
+        They may move later, when the sums over all owners have arrived, with a domain that may lag
+        behind.
+
+        Parameters
+        ----------
+        batch : fastadmm.batches.Batch
+
+        Returns
+        -------
+        record
+            Complete when the weights have moved. Where it is not finite, training has to stop.
+        """
+        raise NotImplementedError
+
+    def final_state(self, batch):
+        """State after the last step's window, (B, H), to carry into the next one."""
+        window = self.unfolded.window(batch.steps, len(batch.cases))
+        return window.states[-1].copy()
+
+    def state(self, with_window):
+        """All that the next step depends on, beside its mini-batch.
+
+        Parameters
+        ----------
+        with_window : bool
+            The next step has the window of the last one.
+
+        Returns
+        -------
+        dict of ndarray and JSON values
+            Complete on the root.
+        """
+        raise NotImplementedError
+
+    def restore(self, state, new_run=False):
+        """Take up a state that `state` has given.
+
+        Parameters
+        ----------
+        state : dict
+        new_run : bool
+            What depends on the length of a run begins anew.
+        """
+        raise NotImplementedError
+
+    def finish(self):
+        """What is left to do at the end of a run."""
+
+    def kkt(self):
+        """Conditions of optimality at the weights that training returns, or None."""

@@ -1,0 +1,1 @@
+"""Penalties, sets, losses and activations, with their gradients and proxes."""

@@ -1,0 +1,386 @@
+"""Penalties of groups of coordinates: value, and prox ``argmin_x g(x) + 1/(2 step) |x - v|^2``.
+
+`l2_norm` and `linf_norm` act on every row of a matrix. The groups of `group_lasso` and
+`sparse_group_lasso` are intervals of the columns: ``groups`` holds their boundaries, group g being
+the columns ``groups[g]`` to ``groups[g + 1] - 1``. Prox kernels return the value of g at the
+result; sums are accumulated in double precision.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..core.arguments import Reals, as_rows, coefficient, companion, per_row, real_array, rowwise
+from ..core.coordinates import at, like, load, store
+from ..core.documented import (
+    ROW_RESULT_SECTIONS,
+    ROW_STEP,
+    ROW_VALUE_SECTIONS,
+    ROW_WEIGHT,
+    sharing,
+)
+from ..core.jit import compiled_as, jit
+from ..core.kinds import INTEGERS, NUMBER, PER_ROW, read, written
+from ..core.norms import largest_magnitude, norm, sum_of_magnitudes
+from ..core.rows import any_row
+from ..core.thresholds import row_level
+from .penalties import soft
+
+_GROUPS = """groups : array_like of int, (number of groups + 1,)
+    Boundaries, ascending from 0 to n.
+"""
+_GROUP_WEIGHT = """weight : float or array_like, (number of groups,)
+    Non-negative; one number, or one per group (often the root of its size).
+"""
+_GROUP_STEP = """step : float or array_like, (number of groups,)
+    Positive; one number, or one per group.
+"""
+_SPARSE_WEIGHTS = """weight : float or array_like, (n,)
+    Weight of the l1 norm, non-negative; one number, or one per column.
+group_weight : float or array_like, (number of groups,)
+    Weight of the l2 norms, non-negative; one number, or one per group.
+"""
+
+
+def _over_rows(kernel, x, weight):
+    x = real_array("x", x)
+    return kernel(as_rows(x), per_row("weight", weight, x))
+
+
+@jit
+def scale_row(row, factor, out):
+    """``out <- factor row``; ``out`` may be ``row``."""
+    factor = row.dtype.type(factor)
+    for j in range(len(row)):
+        store(out, j, factor * load(row, j))
+
+
+@jit
+def copy_row(row, out):
+    """``out <- row``; ``out`` may be ``row``."""
+    for j in range(len(row)):
+        store(out, j, load(row, j))
+
+
+@jit
+def fill_row(out, number):
+    """``out <- number``."""
+    for j in range(len(out)):
+        out[j] = number
+
+
+@jit(inline=True)
+def _shrink(row, tau, out):
+    """Prox of ``tau |x|_2`` into ``out``, which may be ``row``; return the norm of the result."""
+    size = norm(row)
+    gone = size <= tau
+    scale_row(row, 0.0 if gone else (1.0 - tau / size if tau > 0 else 1.0), out)
+    return 0.0 if gone else size - tau
+
+
+@jit
+def _l2_norm(x: read("m", "n"), weight: PER_ROW):
+    total, weight = 0.0, like(weight, x)
+    for i in range(x.shape[0]):
+        total += at(weight, i) * norm(any_row(x, i))
+    return total
+
+
+@compiled_as(_l2_norm)
+@sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
+def l2_norm(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
+    """l2 norm of every row, weighted: ``sum_i weight_i |x_i|_2``.
+
+    In compiled code ``l2_norm(x, weight)`` with x (m, n); weight a number or (m,).
+
+    Cost: one pass over memory.
+    """
+    return _over_rows(_l2_norm, x, weight)
+
+
+@jit
+def _prox_l2_norm(v: read("m", "n"), step: PER_ROW, weight: PER_ROW, out: written("m", "n")):
+    total, step, weight = 0.0, like(step, v), like(weight, v)
+    for i in range(v.shape[0]):
+        tau = np.float64(at(step, i)) * at(weight, i)
+        total += at(weight, i) * _shrink(any_row(v, i), tau, any_row(out, i))
+    return total
+
+
+@compiled_as(_prox_l2_norm)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + ROW_WEIGHT))
+def prox_l2_norm(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
+    """Prox of the l2 norm, ``argmin_x weight |x|_2 + 1/(2 step) |x - v|_2^2`` for every row.
+
+    ``max(1 - tau / |v|_2, 0) v`` with ``tau = step weight``.
+
+    In compiled code ``prox_l2_norm(v, step, weight, out)`` with v, out (m, n); step, weight a
+    number or (m,). It returns the penalty at the result.
+
+    Cost: two reads and one write of every entry.
+    """
+    v = real_array("v", v)
+    arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
+    return rowwise(_prox_l2_norm, v, arguments, out)
+
+
+@jit
+def _linf_norm(x: read("m", "n"), weight: PER_ROW):
+    total, weight = 0.0, like(weight, x)
+    for i in range(x.shape[0]):
+        total += np.float64(at(weight, i)) * largest_magnitude(any_row(x, i))
+    return total
+
+
+@compiled_as(_linf_norm)
+@sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
+def linf_norm(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
+    """linf norm of every row, weighted: ``sum_i weight_i max_j |x_ij|``.
+
+    In compiled code ``linf_norm(x, weight)`` with x (m, n); weight a number or (m,).
+
+    Cost: one pass over memory.
+    """
+    return _over_rows(_linf_norm, x, weight)
+
+
+@jit
+def clip_row(row, bound, out):
+    """``out <- row`` clipped to ``[-bound, bound]``; ``out`` may be ``row``."""
+    bound = row.dtype.type(bound)
+    for j in range(len(row)):
+        x = load(row, j)
+        store(out, j, -bound if x < -bound else (bound if x > bound else x))
+
+
+@jit
+def _prox_linf_norm(
+    v: read("m", "n"), step: PER_ROW, weight: PER_ROW, work: written("n"), out: written("m", "n")
+):
+    total, step, weight = 0.0, like(step, v), like(weight, v)
+    for i in range(v.shape[0]):
+        tau = np.float64(at(step, i)) * at(weight, i)
+        if sum_of_magnitudes(any_row(v, i)) <= tau:
+            fill_row(any_row(out, i), v.dtype.type(0))
+        elif tau == 0:
+            copy_row(any_row(v, i), any_row(out, i))
+            total += np.float64(at(weight, i)) * largest_magnitude(any_row(v, i))
+        else:
+            largest, theta, rest = row_level(any_row(v, i), tau, True, work)
+            bound = largest + (theta + rest)
+            if bound == bound:
+                clip_row(any_row(v, i), bound, any_row(out, i))
+            else:
+                fill_row(any_row(out, i), v.dtype.type(bound))
+            total += at(weight, i) * bound
+    return total
+
+
+@compiled_as(_prox_linf_norm)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + ROW_WEIGHT))
+def prox_linf_norm(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
+    """Prox of the linf norm, ``argmin_x weight |x|_inf + 1/(2 step) |x - v|_2^2`` for every row.
+
+    0 where ``|v|_1 <= tau = step weight``; else v clipped to ``[-b, b]``, where b takes tau off
+    the l1 norm: ``sum_j max(|v_j| - b, 0) = tau``.
+
+    In compiled code ``prox_linf_norm(v, step, weight, work, out)`` with v, out (m, n); step, weight
+    a number or (m,); work (n,). It returns the penalty at the result.
+
+    Cost: O(n) expected per row, no sort.
+    """
+    v = real_array("v", v)
+    arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
+    work = np.empty(v.shape[-1] if v.ndim else 1, v.dtype)
+    return rowwise(_prox_linf_norm, v, (*arguments, work), out)
+
+
+def _boundaries(groups, x):
+    """Checked boundaries of the groups as int64."""
+    groups = np.asarray(groups)
+    n = x.shape[-1] if x.ndim else 1
+    if groups.ndim != 1 or groups.size == 0 or groups.dtype.kind not in "iu":
+        raise TypeError(
+            f"groups has shape {groups.shape} and dtype {groups.dtype}: expected 1-D integers"
+        )
+    groups = np.ascontiguousarray(groups, np.int64)
+    if groups[0] != 0 or groups[-1] != n or (np.diff(groups) < 0).any():
+        raise ValueError(f"groups is {groups}: expected ascending boundaries from 0 to {n}")
+    return groups
+
+
+def _per_group(name, value, groups, x, positive=False):
+    return coefficient(name, value, np.empty(len(groups) - 1, x.dtype), positive=positive)
+
+
+def _per_column(name, value, x):
+    value = coefficient(name, value, np.empty(x.shape[-1:], x.dtype))
+    return companion(name, value, np.empty(x.shape[-1:] or 1, x.dtype))
+
+
+@jit
+def _group_lasso(
+    x: read("m", "n"),
+    groups: read("boundaries", dtype=INTEGERS),
+    weight: NUMBER | read("boundaries - 1"),
+):
+    total, weight = 0.0, like(weight, x)
+    for i in range(x.shape[0]):
+        for g in range(len(groups) - 1):
+            total += at(weight, g) * norm(any_row(x, i)[groups[g] : groups[g + 1]])
+    return total
+
+
+@compiled_as(_group_lasso)
+@sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _GROUP_WEIGHT))
+def group_lasso(x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0) -> float:
+    """Group lasso, ``sum_g weight_g |x_g|_2``, summed over the rows.
+
+    In compiled code ``group_lasso(x, groups, weight)`` with x (m, n); groups
+    (number of groups + 1,); weight a number or (number of groups,).
+
+    Cost: one pass over memory.
+    """
+    x = real_array("x", x)
+    groups = _boundaries(groups, x)
+    return _group_lasso(as_rows(x), groups, _per_group("weight", weight, groups, x))
+
+
+@jit
+def _prox_group_lasso(
+    v: read("m", "n"),
+    groups: read("boundaries", dtype=INTEGERS),
+    step: NUMBER | read("boundaries - 1"),
+    weight: NUMBER | read("boundaries - 1"),
+    out: written("m", "n"),
+):
+    total, step, weight = 0.0, like(step, v), like(weight, v)
+    for i in range(v.shape[0]):
+        for g in range(len(groups) - 1):
+            part = slice(groups[g], groups[g + 1])
+            tau = np.float64(at(step, g)) * at(weight, g)
+            total += at(weight, g) * _shrink(any_row(v, i)[part], tau, any_row(out, i)[part])
+    return total
+
+
+@compiled_as(_prox_group_lasso)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=_GROUPS + _GROUP_STEP + _GROUP_WEIGHT))
+def prox_group_lasso(
+    v: ArrayLike,
+    groups: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
+    """Prox of the group lasso.
+
+    ``argmin_x sum_g weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)`` for every row:
+    ``max(1 - tau_g / |v_g|_2, 0) v_g`` with ``tau = step weight``.
+
+    In compiled code ``prox_group_lasso(v, groups, step, weight, out)`` with v, out (m, n); groups
+    (number of groups + 1,); step, weight a number or (number of groups,). It returns the penalty at
+    the result.
+
+    Cost: two reads and one write of every entry.
+    """
+    v = real_array("v", v)
+    groups = _boundaries(groups, v)
+    step = _per_group("step", step, groups, v, positive=True)
+    arguments = groups, step, _per_group("weight", weight, groups, v)
+    return rowwise(_prox_group_lasso, v, arguments, out)
+
+
+@jit(reassociate=True)
+def _weighted_l1(row, weight):
+    """``sum_j weight_j |row_j|``."""
+    total = 0.0
+    for j in range(len(row)):
+        total += np.float64(weight[j]) * abs(row[j])
+    return total
+
+
+@jit
+def _sparse_group_lasso(
+    x: read("m", "n"),
+    groups: read("boundaries", dtype=INTEGERS),
+    weight: read("n"),
+    group_weight: NUMBER | read("boundaries - 1"),
+):
+    total, group_weight = 0.0, like(group_weight, x)
+    for i in range(x.shape[0]):
+        total += _weighted_l1(any_row(x, i), weight)
+        for g in range(len(groups) - 1):
+            total += at(group_weight, g) * norm(any_row(x, i)[groups[g] : groups[g + 1]])
+    return total
+
+
+@compiled_as(_sparse_group_lasso)
+@sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _SPARSE_WEIGHTS))
+def sparse_group_lasso(
+    x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0, group_weight: ArrayLike = 1.0
+) -> float:
+    """Sparse group lasso, ``sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2``, over the rows.
+
+    In compiled code ``sparse_group_lasso(x, groups, weight, group_weight)`` with x (m, n); groups
+    (number of groups + 1,); weight (n,); group_weight a number or (number of groups,).
+
+    Cost: two reads of every entry.
+    """
+    x = real_array("x", x)
+    groups = _boundaries(groups, x)
+    group_weight = _per_group("group_weight", group_weight, groups, x)
+    return _sparse_group_lasso(as_rows(x), groups, _per_column("weight", weight, x), group_weight)
+
+
+@jit
+def _prox_sparse_group_lasso(
+    v: read("m", "n"),
+    groups: read("boundaries", dtype=INTEGERS),
+    step: NUMBER | read("boundaries - 1"),
+    weight: read("n"),
+    group_weight: NUMBER | read("boundaries - 1"),
+    out: written("m", "n"),
+):
+    total, step, group_weight = 0.0, like(step, v), like(group_weight, v)
+    for i in range(v.shape[0]):
+        for g in range(len(groups) - 1):
+            part = slice(groups[g], groups[g + 1])
+            row, result, lasso = any_row(v, i)[part], any_row(out, i)[part], weight[part]
+            for j in range(len(row)):
+                store(result, j, soft(load(row, j), at(step, g) * load(lasso, j)))
+            tau = np.float64(at(step, g)) * at(group_weight, g)
+            total += at(group_weight, g) * _shrink(result, tau, result)
+            total += _weighted_l1(result, lasso)
+    return total
+
+
+@compiled_as(_prox_sparse_group_lasso)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=_GROUPS + _GROUP_STEP + _SPARSE_WEIGHTS))
+def prox_sparse_group_lasso(
+    v: ArrayLike,
+    groups: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    group_weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
+    """Prox of the sparse group lasso.
+
+    ``argmin_x sum_j weight_j |x_j| + sum_g group_weight_g |x_g|_2 + |x_g - v_g|_2^2 / (2 step_g)``
+    for every row: the prox of the l1 norm, then that of the group lasso.
+
+    In compiled code ``prox_sparse_group_lasso(v, groups, step, weight, group_weight, out)`` with v,
+    out (m, n); groups (number of groups + 1,); step, group_weight a number or (number of groups,);
+    weight (n,). It returns the penalty at the result.
+
+    Cost: a few passes over every group.
+    """
+    v = real_array("v", v)
+    groups = _boundaries(groups, v)
+    step = _per_group("step", step, groups, v, positive=True)
+    group_weight = _per_group("group_weight", group_weight, groups, v)
+    arguments = groups, step, _per_column("weight", weight, v), group_weight
+    return rowwise(_prox_sparse_group_lasso, v, arguments, out)

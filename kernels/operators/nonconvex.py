@@ -1,0 +1,289 @@
+"""Nonconvex separable penalties: value, and a global minimiser as prox.
+
+``prox(v)`` is an ``argmin_x g(x) + 1/(2 step) |x - v|^2`` over all x, for every step. Where two
+points of a coordinate share the least objective, the one nearer to zero is returned, up to the
+rounding of the threshold. Cost and conventions are those of `fastadmm.kernels.operators.penalties`.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..core.arguments import Reals, number
+from ..core.coordinates import at, like, load, store
+from ..core.documented import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
+from ..core.jit import compiled_as, jit
+from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
+from .penalties import prox, soft, value
+
+_GAMMA = """gamma : float
+    Above {above}; the penalty is constant beyond ``gamma weight``.
+"""
+_MCP_GAMMA = _GAMMA.format(above=0)
+_SCAD_GAMMA = _GAMMA.format(above=1)
+
+
+@jit(reassociate=True)
+def _l0(x: ENTRIES, weight: PER_ENTRY):
+    total, weight = 0.0, like(weight, x)
+    for i in range(len(x)):
+        # a NaN counts as itself
+        total += np.float64(at(weight, i)) * (1.0 if abs(x[i]) > 0 else np.float64(abs(x[i])))
+    return total
+
+
+@compiled_as(_l0)
+@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
+def l0(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
+    """Number of entries that are not zero, weighted: ``sum_i weight_i [x_i != 0]``.
+
+    In compiled code ``l0(x, weight)``, arrays C-contiguous or 1-D.
+    """
+    return value(_l0, x, (), ("weight", weight))
+
+
+@jit(reassociate=True)
+def _prox_l0(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
+    zero, two = v.dtype.type(0), v.dtype.type(2)
+    total, step, weight = 0.0, like(step, v), like(weight, v)
+    for i in range(len(v)):
+        vi = load(v, i)
+        threshold = np.sqrt(two * at(step, i) * at(weight, i))
+        x = zero if abs(vi) <= threshold else vi
+        total += np.float64(at(weight, i)) * (1.0 if abs(x) > 0 else np.float64(abs(x)))
+        store(out, i, x)
+    return total
+
+
+@compiled_as(_prox_l0)
+@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
+def prox_l0(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
+    """Prox of l0, ``argmin_x sum_i weight_i [x_i != 0] + (x_i - v_i)^2 / (2 step_i)``.
+
+    ``v`` where ``|v| > sqrt(2 step weight)``, else 0 (at a tie as well).
+
+    In compiled code ``prox_l0(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns the
+    penalty at the result.
+    """
+    return prox(_prox_l0, v, (), step, ("weight", weight), out=out)
+
+
+@jit(reassociate=True)
+def _l_half(x: ENTRIES, weight: PER_ENTRY):
+    total, weight = 0.0, like(weight, x)
+    for i in range(len(x)):
+        total += np.float64(at(weight, i)) * np.sqrt(abs(x[i]))
+    return total
+
+
+@compiled_as(_l_half)
+@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
+def l_half(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
+    """l1/2 penalty, ``sum_i weight_i |x_i|^(1/2)``.
+
+    In compiled code ``l_half(x, weight)``, arrays C-contiguous or 1-D.
+    """
+    return value(_l_half, x, (), ("weight", weight))
+
+
+_TIE = 1.5**1.5
+"""At ``|v|^(3/2) = _TIE tau`` the points 0 and 2 v / 3 are both minimisers of l1/2."""
+# Polynomial through the Chebyshev points of 0 <= d <= 1 / (2 _TIE), within 1.2e-6 of the root.
+_C0, _C1, _C2, _C3 = (
+    1.0000003389677952,
+    -0.5001586341617689,
+    -0.3630659945798988,
+    -0.833996574566704,
+)
+_C4, _C5, _C6, _C7 = 3.6275987972562, -32.148171806645, 104.093607229082, -161.572091189004
+
+
+@jit(inline=True)
+def _half_root(d, real):
+    """Largest root t of ``t^3 - t + d``: a start, and one step of Halley's method to rounding."""
+    t = real(_C4) + d * (real(_C5) + d * (real(_C6) + d * real(_C7)))
+    t = real(_C0) + d * (real(_C1) + d * (real(_C2) + d * (real(_C3) + d * t)))
+    f = t * (t * t - real(1)) + d
+    slope = real(3) * t * t - real(1)
+    return t - f * slope / (slope * slope - real(3) * t * f)
+
+
+@jit(reassociate=True)
+def _prox_l_half(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
+    real = v.dtype.type
+    total, step, weight = 0.0, like(step, v), like(weight, v)
+    zero, half, tie = real(0), real(0.5), real(_TIE)
+    largest = half / tie
+    for i in range(len(v)):
+        vi, tau = load(v, i), at(step, i) * at(weight, i)
+        root = np.sqrt(abs(vi))
+        power = abs(vi) * root
+        d = half * tau / power
+        t = _half_root(largest if d > largest else d, real)
+        t = zero if power <= tie * tau else t
+        total += np.float64(at(weight, i)) * (root * t)
+        store(out, i, vi * (t * t))
+    return total
+
+
+@compiled_as(_prox_l_half)
+@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
+def prox_l_half(
+    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+) -> Reals:
+    """Prox of l1/2, ``argmin_x sum_i weight_i |x_i|^(1/2) + (x_i - v_i)^2 / (2 step_i)``.
+
+    With ``tau = step weight``: 0 where ``|v| <= 3/2 tau^(2/3)`` (at the tie as well), else
+    ``v t^2`` with t the largest root of ``t^3 - t + tau / (2 |v|^(3/2))`` (Xu et al., 2012, write
+    it with cosines). The root comes from a polynomial and one step of Halley's method, to rounding.
+
+    In compiled code ``prox_l_half(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns
+    the penalty at the result.
+    """
+    return prox(_prox_l_half, v, (), step, ("weight", weight), out=out)
+
+
+@jit(inline=True)
+def _mcp_of(size, gamma, weight, bend):
+    """One entry of `mcp`; ``bend`` is ``1 / (2 gamma)``."""
+    inner = gamma * weight if size > gamma * weight else size
+    return inner * (weight - bend * inner)
+
+
+@jit(reassociate=True)
+def _mcp(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
+    total, weight, gamma = 0.0, like(weight, x), np.float64(gamma)
+    bend = 0.5 / gamma
+    for i in range(len(x)):
+        total += _mcp_of(np.float64(abs(x[i])), gamma, np.float64(at(weight, i)), bend)
+    return total
+
+
+@compiled_as(_mcp)
+@sharing(VALUE_SECTIONS.format(parameters=_MCP_GAMMA + WEIGHT))
+def mcp(x: ArrayLike, gamma: float = 3.0, weight: ArrayLike = 1.0) -> float:
+    """Minimax concave penalty (Zhang, 2010), ``sum_i g(x_i; gamma, weight_i)``.
+
+    ``g(x) = weight |x| - x^2 / (2 gamma)`` where ``|x| <= gamma weight``, and
+    ``gamma weight^2 / 2`` beyond.
+
+    In compiled code ``mcp(x, gamma, weight)``, arrays C-contiguous or 1-D.
+    """
+    return value(_mcp, x, (number("gamma", gamma, 0, above=True),), ("weight", weight))
+
+
+@jit(reassociate=True)
+def _prox_mcp(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
+    real, wide = v.dtype.type, np.float64(gamma)
+    total, step, weight, gamma = 0.0, like(step, v), like(weight, v), real(gamma)
+    bend = 0.5 / wide
+    for i in range(len(v)):
+        vi, s, w = load(v, i), at(step, i), at(weight, i)
+        shrinks = s < gamma
+        jump = w * (np.sqrt(s) * np.sqrt(gamma))
+        low, high = (s * w, gamma * w) if shrinks else (jump, jump)
+        inner = soft(vi, s * w) / (real(1) - s / gamma)
+        x = real(0) if abs(vi) <= low else (inner if abs(vi) <= high else vi)
+        total += _mcp_of(np.float64(abs(x)), wide, np.float64(w), bend)
+        store(out, i, x)
+    return total
+
+
+@compiled_as(_prox_mcp)
+@sharing(PROX_SECTIONS.format(parameters=_MCP_GAMMA + STEP + WEIGHT))
+def prox_mcp(
+    v: ArrayLike,
+    gamma: float = 3.0,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
+    """Prox of `mcp`, ``argmin_x sum_i g(x_i; gamma, weight_i) + (x_i - v_i)^2 / (2 step_i)``.
+
+    With ``step < gamma`` (firm thresholding): 0 where ``|v| <= step weight``, v beyond
+    ``gamma weight``, and ``sign(v) (|v| - step weight) / (1 - step / gamma)`` between. With
+    ``step >= gamma`` the objective is concave in between: v where
+    ``|v| > weight sqrt(step gamma)``, else 0 (at the tie as well).
+
+    In compiled code ``prox_mcp(v, gamma, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the penalty at the result.
+    """
+    gamma = number("gamma", gamma, 0, above=True)
+    return prox(_prox_mcp, v, (gamma,), step, ("weight", weight), out=out)
+
+
+@jit(inline=True)
+def _scad_of(size, gamma, weight, bend):
+    """One entry of `scad`; ``bend`` is ``1 / (2 (gamma - 1))``."""
+    linear = weight if size > weight else size
+    rest = (gamma * weight if size > gamma * weight else size) - linear
+    return weight * linear + rest * (weight - bend * rest)
+
+
+@jit(reassociate=True)
+def _scad(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
+    total, weight, gamma = 0.0, like(weight, x), np.float64(gamma)
+    bend = 0.5 / (gamma - 1.0)
+    for i in range(len(x)):
+        total += _scad_of(np.float64(abs(x[i])), gamma, np.float64(at(weight, i)), bend)
+    return total
+
+
+@compiled_as(_scad)
+@sharing(VALUE_SECTIONS.format(parameters=_SCAD_GAMMA + WEIGHT))
+def scad(x: ArrayLike, gamma: float = 3.7, weight: ArrayLike = 1.0) -> float:
+    """Smoothly clipped absolute deviation (Fan and Li, 2001), ``sum_i g(x_i; gamma, weight_i)``.
+
+    With ``w = weight``: ``g(x) = w |x|`` where ``|x| <= w``,
+    ``(2 gamma w |x| - x^2 - w^2) / (2 (gamma - 1))`` up to ``gamma w``, and
+    ``w^2 (gamma + 1) / 2`` beyond.
+
+    In compiled code ``scad(x, gamma, weight)``, arrays C-contiguous or 1-D.
+    """
+    return value(_scad, x, (number("gamma", gamma, 1, above=True),), ("weight", weight))
+
+
+@jit(reassociate=True)
+def _prox_scad(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
+    real, wide = v.dtype.type, np.float64(gamma)
+    total, step, weight, gamma = 0.0, like(step, v), like(weight, v), real(gamma)
+    one, half, bend = real(1), real(0.5), 0.5 / (wide - 1.0)
+    for i in range(len(v)):
+        vi, s, w = load(v, i), at(step, i), at(weight, i)
+        convex = s < gamma - one
+        # where the soft threshold and v itself cost the same: it may have reached zero or not
+        jump = half * (gamma + one + s) if s <= gamma + one else np.sqrt(s) * np.sqrt(gamma + one)
+        low = w * (one + s if convex else jump)
+        high = gamma * w if convex else low
+        pull = -w if vi < 0 else w
+        # v plus a correction: no small difference of large numbers
+        middle = vi + s / (gamma - one - s) * (vi - gamma * pull)
+        x = soft(vi, s * w) if abs(vi) <= low else (middle if abs(vi) <= high else vi)
+        total += _scad_of(np.float64(abs(x)), wide, np.float64(w), bend)
+        store(out, i, x)
+    return total
+
+
+@compiled_as(_prox_scad)
+@sharing(PROX_SECTIONS.format(parameters=_SCAD_GAMMA + STEP + WEIGHT))
+def prox_scad(
+    v: ArrayLike,
+    gamma: float = 3.7,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    out: Reals | None = None,
+) -> Reals:
+    """Prox of `scad`, ``argmin_x sum_i g(x_i; gamma, weight_i) + (x_i - v_i)^2 / (2 step_i)``.
+
+    With ``s = step``, ``w = weight`` and ``soft(v) = sign(v) max(|v| - s w, 0)``.
+    ``s < gamma - 1``: soft(v) where ``|v| <= (1 + s) w``, v beyond ``gamma w``, and
+    ``((gamma - 1) v - sign(v) s gamma w) / (gamma - 1 - s)`` between. ``s >= gamma - 1``: soft(v)
+    where ``|v|`` is at most ``w (gamma + 1 + s) / 2``, or ``w sqrt(s (gamma + 1))`` for
+    ``s > gamma + 1``, and v beyond (the former at the tie).
+
+    In compiled code ``prox_scad(v, gamma, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the penalty at the result.
+    """
+    gamma = number("gamma", gamma, 1, above=True)
+    return prox(_prox_scad, v, (gamma,), step, ("weight", weight), out=out)

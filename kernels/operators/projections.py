@@ -1,0 +1,471 @@
+"""Sets: projection, and indicator with a tolerance.
+
+``project_X(v)`` is the point of the set nearest to v, the prox of the set's indicator for every
+step; its kernel returns 0, the value there. ``indicator_X(x)`` is 0 where x is in the set up to
+the tolerance it documents, and infinity elsewhere, at a NaN as well. Where a tolerance is relative,
+None stands for `TOLERANCE` times the machine epsilon of the dtype, which the projections meet.
+
+The affine set is in `fastadmm.kernels.operators.affine`, the semidefinite cone in
+`fastadmm.kernels.operators.spectral`.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..core.arguments import Reals, as_rows, companion, elementwise, per_row, real_array, rowwise
+from ..core.coordinates import at, like, load, store
+from ..core.documented import (
+    PASS,
+    PROX_SECTIONS,
+    ROW_RESULT_SECTIONS,
+    ROW_VALUE_SECTIONS,
+    VALUE_SECTIONS,
+    sharing,
+)
+from ..core.jit import compiled_as, jit
+from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, PER_ROW, RESULT, read, written
+from ..core.norms import largest_magnitude, norm, sum_of_magnitudes
+from ..core.rows import any_row
+from ..core.thresholds import row_level
+from .groups import clip_row, copy_row, fill_row, scale_row
+
+TOLERANCE = 1000
+"""Default relative tolerance of the indicators, in machine epsilons."""
+
+_BOUNDS = """lower, upper : float or array_like
+    Bounds, ``lower <= upper``, infinities allowed; one number, or one per entry.
+"""
+_ABSOLUTE = """tolerance : float
+    Non-negative; how far beyond a bound an entry may be.
+"""
+RELATIVE = """tolerance : float, optional
+    Non-negative; {relative_to}.
+"""
+_RADIUS = """radius : float or array_like, (...)
+    Non-negative; one number, or one per row.
+"""
+_IN_BALL = PASS + ROW_VALUE_SECTIONS.format(
+    parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
+)
+_TOTAL = """total : float or array_like, (...)
+    Positive; one number, or one per row.
+"""
+
+
+def relative_tolerance(tolerance, x):
+    """The tolerance after a check, or the default of the dtype for None."""
+    if tolerance is None:
+        return TOLERANCE * float(np.finfo(x.dtype).eps)
+    tolerance = float(tolerance)
+    if not 0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance is {tolerance}: expected a non-negative number")
+    return tolerance
+
+
+def _bounds(lower, upper, x):
+    lower, upper = real_array("lower", lower), real_array("upper", upper)
+    both = np.broadcast_arrays(lower, upper)
+    wrong = ~(both[0] <= both[1])  # a NaN is wrong
+    if wrong.any():
+        a, b = (bound[wrong].flat[0] for bound in both)
+        raise ValueError(f"lower is {a} where upper is {b}: expected lower <= upper")
+    return tuple(
+        x.dtype.type(bound) if bound.ndim == 0 else companion(name, bound, x)
+        for name, bound in (("lower", lower), ("upper", upper))
+    )
+
+
+@jit
+def _project_box(v: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, out: RESULT):
+    lower, upper = like(lower, v), like(upper, v)
+    for i in range(len(v)):
+        x, low, high = load(v, i), at(lower, i), at(upper, i)
+        store(out, i, low if x < low else (high if x > high else x))
+    return 0.0
+
+
+@compiled_as(_project_box)
+@sharing(PROX_SECTIONS.format(parameters=_BOUNDS))
+def project_box(
+    v: ArrayLike, lower: ArrayLike, upper: ArrayLike, out: Reals | None = None
+) -> Reals:
+    """Projection onto the box, ``argmin_x |x - v|^2`` over ``lower <= x <= upper``.
+
+    ``min(max(v, lower), upper)``.
+
+    In compiled code ``project_box(v, lower, upper, out)``, arrays C-contiguous or 1-D. It returns
+    0.
+    """
+    v = real_array("v", v)
+    return elementwise(_project_box, v, _bounds(lower, upper, v), out)
+
+
+@jit(reassociate=True)
+def _indicator_box(x: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, tolerance: NUMBER):
+    lower, upper, tolerance = like(lower, x), like(upper, x), x.dtype.type(tolerance)
+    outside = 0
+    for i in range(len(x)):
+        inside = (x[i] >= at(lower, i) - tolerance) & (x[i] <= at(upper, i) + tolerance)
+        outside += 0 if inside else 1
+    return np.inf if outside else 0.0
+
+
+@compiled_as(_indicator_box)
+@sharing(VALUE_SECTIONS.format(parameters=_BOUNDS + _ABSOLUTE))
+def indicator_box(
+    x: ArrayLike, lower: ArrayLike, upper: ArrayLike, tolerance: float = 0.0
+) -> float:
+    """0 where ``lower - tolerance <= x <= upper + tolerance`` in all entries, else infinity.
+
+    In compiled code ``indicator_box(x, lower, upper, tolerance)``, arrays C-contiguous or 1-D.
+    """
+    x = real_array("x", x)
+    tolerance = relative_tolerance(tolerance, x)
+    return _indicator_box(x.ravel(), *_bounds(lower, upper, x), tolerance)
+
+
+@jit
+def _project_nonnegative(v: ENTRIES, out: RESULT):
+    zero = v.dtype.type(0)
+    for i in range(len(v)):
+        x = load(v, i)
+        store(out, i, zero if x < 0 else x)
+    return 0.0
+
+
+@compiled_as(_project_nonnegative)
+@sharing(PROX_SECTIONS.format(parameters=""))
+def project_nonnegative(v: ArrayLike, out: Reals | None = None) -> Reals:
+    """Projection onto the nonnegative orthant, ``argmin_x |x - v|^2`` over ``x >= 0``.
+
+    In compiled code ``project_nonnegative(v, out)``, arrays C-contiguous or 1-D. It returns 0.
+    """
+    return elementwise(_project_nonnegative, real_array("v", v), (), out)
+
+
+@jit(reassociate=True)
+def _indicator_nonnegative(x: ENTRIES, tolerance: NUMBER):
+    tolerance, outside = x.dtype.type(tolerance), 0
+    for i in range(len(x)):
+        outside += 0 if x[i] >= -tolerance else 1
+    return np.inf if outside else 0.0
+
+
+@compiled_as(_indicator_nonnegative)
+@sharing(VALUE_SECTIONS.format(parameters=_ABSOLUTE))
+def indicator_nonnegative(x: ArrayLike, tolerance: float = 0.0) -> float:
+    """0 where ``x >= -tolerance`` in all entries, else infinity.
+
+    In compiled code ``indicator_nonnegative(x, tolerance)``, arrays C-contiguous or 1-D.
+    """
+    x = real_array("x", x)
+    return _indicator_nonnegative(x.ravel(), relative_tolerance(tolerance, x))
+
+
+def _in_rows(kernel, x, name, size, tolerance, positive=False):
+    x = real_array("x", x)
+    size = per_row(name, size, x, positive=positive)
+    return kernel(as_rows(x), size, relative_tolerance(tolerance, x))
+
+
+def _ball(kernel, v, radius, out, work=()):
+    return rowwise(kernel, v, (per_row("radius", radius, v), *work), out)
+
+
+@jit
+def _scale_to(row, size, radius, out):
+    """``out <- (radius / size) row``, in two steps where the factor would vanish."""
+    factor = radius / size
+    if factor >= np.finfo(row.dtype).tiny:
+        scale_row(row, factor, out)
+    else:
+        root = math.sqrt(radius) / math.sqrt(size)
+        scale_row(row, root, out)
+        scale_row(out, root, out)
+
+
+@jit
+def _project_l2_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n")):
+    radius = like(radius, v)
+    for i in range(v.shape[0]):
+        size = norm(any_row(v, i))
+        if size <= at(radius, i):
+            copy_row(any_row(v, i), any_row(out, i))
+        else:
+            _scale_to(any_row(v, i), size, np.float64(at(radius, i)), any_row(out, i))
+    return 0.0
+
+
+@compiled_as(_project_l2_ball)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
+def project_l2_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
+    """Projection onto the l2 ball, ``argmin_x |x - v|_2^2`` over ``|x|_2 <= radius``, per row.
+
+    ``v min(1, radius / |v|_2)``.
+
+    In compiled code ``project_l2_ball(v, radius, out)`` with v, out (m, n); radius a number or
+    (m,). It returns 0.
+
+    Cost: two reads and one write of every entry.
+    """
+    return _ball(_project_l2_ball, real_array("v", v), radius, out)
+
+
+@jit
+def _indicator_l2_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
+    radius = like(radius, x)
+    for i in range(x.shape[0]):
+        if not norm(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
+            return np.inf
+    return 0.0
+
+
+@compiled_as(_indicator_l2_ball)
+@sharing(_IN_BALL)
+def indicator_l2_ball(
+    x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
+) -> float:
+    """0 where ``|x|_2 <= (1 + tolerance) radius`` in every row, else infinity.
+
+    In compiled code ``indicator_l2_ball(x, radius, tolerance)`` with x (m, n); radius a number or
+    (m,).
+    """
+    return _in_rows(_indicator_l2_ball, x, "radius", radius, tolerance)
+
+
+@jit
+def _project_linf_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n")):
+    radius = like(radius, v)
+    for i in range(v.shape[0]):
+        clip_row(any_row(v, i), at(radius, i), any_row(out, i))
+    return 0.0
+
+
+@compiled_as(_project_linf_ball)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
+def project_linf_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
+    """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row.
+
+    In compiled code ``project_linf_ball(v, radius, out)`` with v, out (m, n); radius a number or
+    (m,). It returns 0.
+
+    Cost: one pass over memory.
+    """
+    return _ball(_project_linf_ball, real_array("v", v), radius, out)
+
+
+@jit
+def _indicator_linf_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
+    radius = like(radius, x)
+    for i in range(x.shape[0]):
+        if not largest_magnitude(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
+            return np.inf
+    return 0.0
+
+
+@compiled_as(_indicator_linf_ball)
+@sharing(_IN_BALL)
+def indicator_linf_ball(
+    x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
+) -> float:
+    """0 where ``|x_j| <= (1 + tolerance) radius`` in every row, else infinity.
+
+    In compiled code ``indicator_linf_ball(x, radius, tolerance)`` with x (m, n); radius a number or
+    (m,).
+    """
+    return _in_rows(_indicator_linf_ball, x, "radius", radius, tolerance)
+
+
+@jit
+def _shift_magnitudes(row, largest, theta, rest, out):
+    """Magnitudes less ``largest + theta + rest``, at least 0, with the signs of the row."""
+    real = row.dtype.type
+    for j in range(len(row)):
+        x = load(row, j)
+        # in double precision: thousands of equal roundings would add up in the l1 norm
+        left = ((np.float64(abs(x)) - largest) - theta) - rest
+        left = 0.0 if left < 0 else left
+        store(out, j, real(-left if x < 0 else left))
+
+
+@jit
+def _project_l1_ball(
+    v: read("m", "n"), radius: PER_ROW, work: written("n"), out: written("m", "n")
+):
+    radius = like(radius, v)
+    for i in range(v.shape[0]):
+        if sum_of_magnitudes(any_row(v, i)) <= at(radius, i):
+            copy_row(any_row(v, i), any_row(out, i))
+        elif at(radius, i) == 0:
+            scale_row(any_row(v, i), 0.0, any_row(out, i))
+        else:
+            largest, theta, rest = row_level(any_row(v, i), at(radius, i), True, work)
+            _shift_magnitudes(any_row(v, i), largest, theta, rest, any_row(out, i))
+    return 0.0
+
+
+@compiled_as(_project_l1_ball)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
+def project_l1_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
+    """Projection onto the l1 ball, ``argmin_x |x - v|_2^2`` over ``|x|_1 <= radius``, per row.
+
+    ``sign(v) max(|v| - theta, 0)`` where ``|v|_1 > radius``, theta such that the sum is the
+    radius.
+
+    In compiled code ``project_l1_ball(v, radius, work, out)`` with v, out (m, n); radius a number
+    or (m,); work (n,). It returns 0.
+
+    Cost: O(n) expected per row, no sort.
+    """
+    v = real_array("v", v)
+    return _ball(_project_l1_ball, v, radius, out, (np.empty(v.shape[-1:] or 1, v.dtype),))
+
+
+@jit
+def _indicator_l1_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
+    radius = like(radius, x)
+    for i in range(x.shape[0]):
+        if not sum_of_magnitudes(any_row(x, i)) <= (1.0 + tolerance) * at(radius, i):
+            return np.inf
+    return 0.0
+
+
+@compiled_as(_indicator_l1_ball)
+@sharing(_IN_BALL)
+def indicator_l1_ball(
+    x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
+) -> float:
+    """0 where ``|x|_1 <= (1 + tolerance) radius`` in every row, else infinity.
+
+    In compiled code ``indicator_l1_ball(x, radius, tolerance)`` with x (m, n); radius a number or
+    (m,).
+    """
+    return _in_rows(_indicator_l1_ball, x, "radius", radius, tolerance)
+
+
+@jit
+def _project_simplex(v: read("m", "n"), total: PER_ROW, work: written("n"), out: written("m", "n")):
+    total, real = like(total, v), v.dtype.type
+    for i in range(v.shape[0]):
+        row, result = any_row(v, i), any_row(out, i)
+        largest, theta, rest = row_level(row, at(total, i), False, work)
+        for j in range(len(row)):
+            left = ((np.float64(load(row, j)) - largest) - theta) - rest
+            store(result, j, real(0.0 if left < 0 else left))
+    return 0.0
+
+
+@compiled_as(_project_simplex)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=_TOTAL))
+def project_simplex(v: ArrayLike, total: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
+    """Projection onto the simplex, per row.
+
+    ``argmin_x |x - v|_2^2`` over ``x >= 0, sum_j x_j = total``:
+    ``max(v - theta, 0)`` with theta such that the sum is the total.
+
+    A row must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
+
+    In compiled code ``project_simplex(v, total, work, out)`` with v, out (m, n); total a number or
+    (m,); work (n,). It returns 0.
+
+    Cost: O(n) expected per row, no sort.
+    """
+    v = real_array("v", v)
+    if v.ndim and v.shape[-1] == 0:
+        raise ValueError(f"v has shape {v.shape}: expected rows of at least one entry")
+    total, work = per_row("total", total, v, positive=True), np.empty(v.shape[-1:] or 1, v.dtype)
+    return rowwise(_project_simplex, v, (total, work), out)
+
+
+@jit(reassociate=True)
+def _indicator_simplex(x: read("m", "n"), total: PER_ROW, tolerance: NUMBER):
+    total = like(total, x)
+    for i in range(x.shape[0]):
+        allowed, mass, negative = tolerance * at(total, i), 0.0, 0
+        for j in range(x.shape[1]):
+            mass += x[i, j]
+            negative += 0 if x[i, j] >= -allowed else 1
+        if negative or not abs(mass - at(total, i)) <= allowed:
+            return np.inf
+    return 0.0
+
+
+@compiled_as(_indicator_simplex)
+@sharing(
+    PASS
+    + ROW_VALUE_SECTIONS.format(
+        parameters=_TOTAL + RELATIVE.format(relative_to="in units of the total")
+    )
+)
+def indicator_simplex(
+    x: ArrayLike, total: ArrayLike = 1.0, tolerance: float | None = None
+) -> float:
+    """0 where ``x >= -t`` and ``|sum x - total| <= t = tolerance total`` in every row, else inf.
+
+    In compiled code ``indicator_simplex(x, total, tolerance)`` with x (m, n); total a number or
+    (m,).
+    """
+    return _in_rows(_indicator_simplex, x, "total", total, tolerance, positive=True)
+
+
+@jit
+def _project_second_order_cone(v: read("m", "n"), out: written("m", "n")):
+    real = v.dtype.type
+    for i in range(v.shape[0]):
+        t, size = np.float64(v[i, 0]), norm(any_row(v, i)[1:])
+        if size <= t:
+            copy_row(any_row(v, i), any_row(out, i))
+        elif size <= -t:
+            fill_row(any_row(out, i), real(0))
+        else:
+            half = 0.5 * t + 0.5 * size
+            scale_row(any_row(v, i)[1:], half / size, any_row(out, i)[1:])
+            out[i, 0] = real(half)
+    return 0.0
+
+
+@compiled_as(_project_second_order_cone)
+@sharing(ROW_RESULT_SECTIONS.format(parameters=""))
+def project_second_order_cone(v: ArrayLike, out: Reals | None = None) -> Reals:
+    """Projection onto the second-order cone, ``argmin_x |x - v|_2^2`` over the cone, per row.
+
+    The first entry of a row is t and the others are z; the cone is ``|z|_2 <= t``. In the cone v
+    itself, in the polar cone 0, else ``(t + |z|) / 2 (1, z / |z|)``.
+
+    In compiled code ``project_second_order_cone(v, out)`` with v, out (m, n). It returns 0.
+
+    Cost: two reads and one write of every entry.
+    """
+    return rowwise(_project_second_order_cone, _cone_rows("v", v), (), out)
+
+
+@jit
+def _indicator_second_order_cone(x: read("m", "n"), tolerance: NUMBER):
+    for i in range(x.shape[0]):
+        t, size = np.float64(x[i, 0]), norm(any_row(x, i)[1:])
+        if not size - t <= tolerance * size:
+            return np.inf
+    return 0.0
+
+
+@compiled_as(_indicator_second_order_cone)
+@sharing(
+    PASS
+    + ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``"))
+)
+def indicator_second_order_cone(x: ArrayLike, tolerance: float | None = None) -> float:
+    """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity.
+
+    In compiled code ``indicator_second_order_cone(x, tolerance)`` with x (m, n).
+    """
+    x = _cone_rows("x", x)
+    return _indicator_second_order_cone(as_rows(x), relative_tolerance(tolerance, x))
+
+
+def _cone_rows(name, x):
+    x = real_array(name, x)
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"{name} has shape {x.shape}: expected rows (t, z...), at least t")
+    return x

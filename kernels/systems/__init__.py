@@ -1,0 +1,1 @@
+"""Linear systems: Grams, factorisations, and solves with them."""
