@@ -160,7 +160,7 @@ def train(
     out = out or Path("runs") / Path(task).stem
     saves = checkpoint_every is not None or resume is not None
     saved = out / "checkpoint.safetensors" if saves else None
-    with _folder(out, is_root, resume is not None) as folder:
+    with _folder(out, is_root) as folder:
         about = {
             "task": task, "solver": solver, "cell": "elman", "hidden": hidden,
             "activation": activation, "gain": gain, "seed": seed, "dtype": dtype,
@@ -197,11 +197,11 @@ def train(
 
 
 @contextlib.contextmanager
-def _folder(path, is_root, goes_on):
+def _folder(path, is_root):
     """The folder to write, on rank 0; where nothing is written in the end, none is left behind."""
     from fastadmm import report
 
-    folder = report.Folder(path, goes_on) if is_root else None
+    folder = report.Folder(path) if is_root else None
     try:
         yield folder
     finally:
@@ -353,7 +353,7 @@ def evaluate(
 @app.command()
 def predict(
     model: Model,
-    file: Annotated[Path, typer.Argument(help="A .npz with X.")],
+    file: Annotated[Path, typer.Argument(help="A .npz with X, and lengths if unequal.")],
     out: Annotated[
         Path | None, typer.Option(help="Default: FILE with .predictions.npz for .npz.")
     ] = None,
@@ -366,8 +366,12 @@ def predict(
     from fastadmm.datasets import read_npz
 
     net = RNN.load(model)
-    outputs = net.predict(read_npz(file, ("X",))["X"], threads=threads)
+    given = read_npz(file, ("X",))
+    lengths = given.get("lengths")
+    outputs = net.predict(given["X"], threads=threads, lengths=lengths)
     content: dict[str, Any] = {"outputs": outputs}
+    if lengths is not None:
+        content["lengths"] = lengths
     if net.task.get("loss") == "softmax_cross_entropy":
         labels = outputs.argmax(-1)
         classes = net.task.get("classes")

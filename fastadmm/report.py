@@ -44,8 +44,6 @@ class Folder:
     Parameters
     ----------
     path : path
-    goes_on : bool
-        The run goes on: its history so far stays.
 
     Raises
     ------
@@ -53,8 +51,8 @@ class Folder:
         Where it cannot be written.
     """
 
-    def __init__(self, path: StrPath, goes_on: bool = False):
-        self.path, self._mode = Path(path), "a" if goes_on else "w"
+    def __init__(self, path: StrPath):
+        self.path = Path(path)
         self._created = [p for p in (self.path, *self.path.parents) if not p.exists()]
         self._history, self._lost = None, False
         try:
@@ -74,12 +72,15 @@ class Folder:
                 return
 
     def append(self, record: dict[str, Any]) -> None:
-        """Append an epoch to ``history.jsonl``, at once; a full disk is one warning."""
+        """Append an epoch to ``history.jsonl``, at once; a full disk is one warning.
+
+        Of a history that is there, what is before the first epoch that is appended stays.
+        """
         if self._lost:
             return
         try:
             if self._history is None:
-                self._history = open(self.path / "history.jsonl", self._mode, encoding="utf-8")  # noqa: SIM115
+                self._history = _history(self.path / "history.jsonl", record["epoch"])
             self._history.write(json.dumps(record) + "\n")
             self._history.flush()
         except OSError as error:
@@ -115,6 +116,15 @@ class Folder:
             except OSError as error:
                 failures.append(_failed(name, error))
         return done.get("convergence.png") is not None, failures
+
+
+def _history(path, epoch):
+    """The file of a history, open for an epoch and those after it."""
+    if epoch == 1 or not path.is_file():
+        return open(path, "w", encoding="utf-8")
+    lines = path.read_bytes().splitlines(keepends=True)
+    write_atomically(path, b"".join(lines[: epoch - 1]))
+    return open(path, "a", encoding="utf-8")
 
 
 def _write(text, path):

@@ -54,10 +54,10 @@ class Saving:
         """Whether the time since the last one is up."""
         return self.path is not None and self.seconds is not None and now > self.last + self.seconds
 
-    def is_due_after(self, epoch, now, epochs):
+    def is_due_after(self, epoch, clock, epochs):
         """Whether one is due after an epoch; always after the last one."""
         by_count = self.epochs is not None and epoch % self.epochs == 0
-        return by_count or epoch == epochs or self.is_late(now)
+        return by_count or epoch == epochs or self.is_late(clock())
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Epoch:
     carried, cases : ndarray or None
         States to carry into the next window, (B, H), and whose they are, among those of all owners.
     seconds : float
-        Of training before it was saved.
+        Of training so far.
     done : int
         Mini-batches, or windows of them, that have been done.
     """
@@ -147,6 +147,7 @@ class Run:
         self.best_loss, self.best = math.inf, _copies((self.moving.theta, self.moving.phi))
         self.loss_of_zero = self.domain.largest(problem.loss_of_zero(data.y, net.outputs))
         self.limit, self.is_first_step, self.waited = None, True, 0.0
+        self.seconds_before, self.lap_began = 0.0, 0.0
         self.status, self.last_iteration = None, math.inf
 
     def train(self, kind, options, time_limit, callbacks, reporter, state=None):
@@ -180,7 +181,7 @@ class Run:
                 if self.status is not None:
                     self.result.status = self.status
                     break
-                if self.saving.is_due_after(epoch, self._clock(), plan.epochs):
+                if self.saving.is_due_after(epoch, self._clock, plan.epochs):
                     self._save(solver, epoch + 1)
         except KeyboardInterrupt:
             self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
@@ -188,32 +189,33 @@ class Run:
         if not diverged:
             solver.finish()
             self.result.kkt = solver.kkt()
-        self.result.state = solver.state(plan.batches == 1)
+        self.result.state = solver.state(with_window=False)
         self.result.certificate = solver.certificate
         self._hand_over(self.best if diverged else solver.average)
 
     def _epoch(self, solver, epoch, time_limit, reporter):
         """One pass over the data; sets the status where training has to end."""
         plan, domain, now = self.plan, self.domain, self._begin(solver)
-        before, started = self.result.train_seconds, time.perf_counter()
         waited, mean_terms = domain.waited, plan.mean_terms(self.problem.readout)
+        self.lap_began = time.perf_counter()
         for cases, window in itertools.islice(plan.windows(self.rng), now.done, None):
             batch = self.share.batch_of(
                 self.data, cases, window, again=plan.batches == 1 and not self.is_first_step,
                 mean_terms=mean_terms,
             )  # fmt: skip
             now.done += 1
+            if window == 0:
+                now.carried = now.cases = None
             if batch.rows == 0:  # no sequence has begun
                 continue
-            if window > 0:
-                batch.initial = now.state_before(batch, self.share.cases.start)
+            batch.initial = now.state_before(batch, self.share.cases.start)
             record = solver.step(batch)
             self.is_first_step = False
             if window + 1 < plan.n_windows:
                 now.carried = domain.carry(batch.part, solver.final_state(batch))
                 now.cases = batch.cases + self.share.cases.start
             now.records.append(record)
-            self.result.train_seconds = before + time.perf_counter() - started
+            self._count(now)
             wishes = self._wishes(time_limit)
             n_cases = batch.part.n_cases
             domain.reduce((wishes,), partial(self._judge, record, wishes, reporter, n_cases))
@@ -226,9 +228,8 @@ class Run:
         if self.status in ("interrupted", "time_limit"):
             self._save(solver, epoch, now)
         self.waited += domain.waited - waited
-        self.result.train_seconds = before + time.perf_counter() - started
-        seconds = self.result.train_seconds - before
-        self._record(solver, epoch, now.seconds + seconds, now.records, now.judged)
+        self._count(now)
+        self._record(solver, epoch, now.seconds, now.records, now.judged)
         reporter.epoch(self.result.history[-1])
 
     def _begin(self, solver):
@@ -240,6 +241,12 @@ class Run:
         judges_before = solver.judges_before and self.validation is None
         judged = _copies(solver.average) if judges_before else None
         return Epoch(self.rng.bit_generator.state, judged)
+
+    def _count(self, now):
+        """Count the time since the epoch began, or since the last call, as training."""
+        began, self.lap_began = self.lap_began, time.perf_counter()
+        self.result.train_seconds += self.lap_began - began
+        now.seconds += self.lap_began - began
 
     def _clock(self):
         """Seconds of training, the same on all ranks."""
@@ -295,14 +302,15 @@ class Run:
         self.best_loss, self.limit = parts["best"]["loss"], header["limit"]
         self.is_first_step = header["is_first_step"]
         self.result.history[:] = header["history"]
-        self.result.train_seconds = self.saving.last = header["train_seconds"]
+        self.seconds_before = self.saving.last = self.result.train_seconds = header["train_seconds"]
         self.resumed = Epoch.from_state(parts["epoch"], solver.Record)
         return header["epoch"]
 
     def _wishes(self, time_limit):
         """What this process wants: to stop for want of time, for which signal, a checkpoint."""
         wishes, requested = np.zeros(2 + len(SIGNALS)), signals.requested()
-        wishes[0] = time_limit is not None and self.result.train_seconds > time_limit
+        seconds = self.result.train_seconds - self.seconds_before
+        wishes[0] = time_limit is not None and seconds > time_limit
         wishes[1] = self.saving.is_late(self.result.train_seconds)
         if requested:
             wishes[2 + SIGNALS.index(requested)] = 1

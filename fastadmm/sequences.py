@@ -80,11 +80,14 @@ def inputs(X, lengths, name="X"):
     if found is not None:
         raise ValueError(f"lengths is given: expected None, {name} is a list of sequences")
     lengths = asarray(lengths, "lengths")
-    shape = X.shape if isinstance(X, OnDisk) else np.shape(X)
+    X = X if isinstance(X, OnDisk) else asarray(X, name)
+    shape = X.shape
+    if len(shape) < 2:
+        return X, None  # refused for that, as without lengths
     if lengths.dtype.kind not in "iu" or lengths.shape != shape[:1]:
         raise ValueError(
             f"lengths has shape {lengths.shape} and dtype {lengths.dtype}: expected an integer for "
-            f"each of {len(X)} cases"
+            f"each of {shape[0]} cases"
         )
     wrong = (lengths < 1) | (lengths > shape[1])
     if wrong.any():
@@ -105,13 +108,17 @@ def targets(y, lengths, readout, is_list, name="y"):
     if readout == "last" or lengths is None:
         return y
     if not is_list:
-        return at_the_end(y, lengths)
+        y = y if isinstance(y, OnDisk) else asarray(y, name)
+        fits = y.ndim > 1 and len(y) == len(lengths) and y.shape[1] >= lengths.max()
+        return at_the_end(y, lengths) if fits else y  # or it is refused, as without lengths
     y, found = padded(y, name)
     found = np.full(len(y), np.shape(y)[1]) if found is None else found
     wrong = found != lengths if len(found) == len(lengths) else np.zeros(0, bool)
     if wrong.any():
         i = int(wrong.argmax())
-        raise ValueError(f"{name}[{i}] has {found[i]} targets: expected {lengths[i]}, as {name}")
+        raise ValueError(
+            f"{name}[{i}] has {found[i]} targets: expected {lengths[i]}, as X[{i}] has"
+        )
     return y
 
 
@@ -131,7 +138,6 @@ def at_the_end(array, lengths):
     """An array (n_cases, n_timepoints, ...) with padding after sequences, moved before them."""
     if isinstance(array, OnDisk):
         return AtTheEnd(array, lengths)
-    array = np.asarray(array)
     moved = np.zeros_like(array)
     for row, source, length in zip(moved, array, lengths, strict=True):
         row[-length:] = source[:length]

@@ -241,8 +241,7 @@ def fit(
         batch_size = _positive(batch_size, "batch_size")
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
-    saving = _saving(checkpoint, checkpoint_every)
-    saved = _saved(resume, saving.path)
+    saving, saved = _checkpoint(checkpoint, checkpoint_every, resume, comm)
     limit = check_threads(threads, None if comm is None else cores_per_rank(comm))
     _one_of(readout, READOUTS, "readout")
     X, y, known = sequences.pair(X, y, lengths, readout)
@@ -250,7 +249,8 @@ def fit(
     if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
     n_cases, n_timepoints = X.shape[:2]
-    sample_weight = weighting.check(sample_weight, class_weight, n_cases)
+    with alike(comm, (ValueError, TypeError)):
+        sample_weight = weighting.check(sample_weight, class_weight, n_cases)
     if group_by_length and known is None:
         raise ValueError("group_by_length is True: it needs sequences of unequal length")
     largest = min(batch_size or n_cases, n_cases)
@@ -273,10 +273,10 @@ def fit(
         problem, data = make_problem(
             net, share.of(X), share.of(y, readout), loss, readout, share.empty, known
         )
-        weights = weighting.loss_weights(sample_weight, class_weight, net, problem, data, share)
-        data = replace(data, weights=weights)
         if held_out is not None:
             held_out = _own_cases(net, *held_out, problem, domain)
+    weights = weighting.loss_weights(sample_weight, class_weight, net, problem, data, share)
+    data = replace(data, weights=weights)
     net.task.update(loss=problem.loss, readout=readout)
     if scale == "standard":
         problem = replace(problem, units=Units.of(net, problem, data, share))
@@ -314,6 +314,21 @@ ALIKE = "batch_size", "steps", "loss", "readout", "scale", "options"
 """Settings of a run that it goes on with unchanged; the others may change."""
 
 
+def _checkpoint(path, every, resume, comm):
+    """When and where checkpoints are written, and the one to go on from or None.
+
+    Files are the root's: it alone looks at them, and what it finds wrong is told by all ranks.
+    """
+    is_root, saved = comm is None or comm.rank == 0, None
+    with alike(comm, (ValueError, TypeError, FileNotFoundError)):
+        saving = _saving(path, every)
+        if resume == "auto" and saving.path is None:
+            raise ValueError("resume is 'auto': it needs checkpoint, the file to look for")
+        if is_root:
+            saved = _saved(resume, saving.path)
+    return saving, saved if comm is None else comm.bcast(saved)
+
+
 def _saving(path, every):
     """Where checkpoints go and when they are due, from what the user has asked for."""
     if every is not None and path is None:
@@ -326,23 +341,19 @@ def _saving(path, every):
     counts_epochs = bool(found) and found[2] != "s"
     if isinstance(every, bool) or number <= 0 or (counts_epochs and number % 1):
         raise ValueError(f"checkpoint_every is {every!r}: expected epochs, or seconds as in '60s'")
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"checkpoint is {path}: there is no folder {path.parent}")
     if counts_epochs:
-        return Saving(path, epochs=int(number))
-    return Saving(path, seconds=number)
+        return Saving(Path(path), epochs=int(number))
+    return Saving(Path(path), seconds=number)
 
 
 def _saved(resume, path):
-    """The checkpoint to go on from, or None."""
-    if resume is None:
+    """The checkpoint to go on from, or None; there has to be a folder for the next one."""
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"checkpoint is {path}: there is no folder {path.parent}")
+    wanted = path if resume == "auto" else resume
+    if wanted is None or (resume == "auto" and not Path(wanted).is_file()):
         return None
-    if resume == "auto":
-        if path is None:
-            raise ValueError("resume is 'auto': it needs checkpoint, the file to look for")
-        return Checkpoint.read(path) if path.is_file() else None
-    return Checkpoint.read(resume)
+    return Checkpoint.read(wanted)
 
 
 def _indexable(value, name):

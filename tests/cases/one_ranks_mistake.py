@@ -12,37 +12,37 @@ COMM = MPI.COMM_WORLD
 X, Y = np.zeros((12, 5, 3)), np.arange(12) % 4
 
 
-def wrong_input():
-    bad = X.copy()
-    bad[-1, -1, 0] = np.nan
-    return bad, Y, None
+def changed(array, value):
+    """A copy whose last entry is another one."""
+    copy = array.copy()
+    copy[(-1,) * copy.ndim] = value
+    return copy
 
 
-def wrong_label():
-    bad = Y.copy()
-    bad[-1] = 4
-    return X, bad, None
-
-
-def wrong_validation():
-    bad, _, _ = wrong_input()
-    return X, Y, (bad, Y)
+IS_LAST = COMM.rank == COMM.size - 1
+MISTAKES = {
+    "wrong input": dict(X=changed(X, np.nan)),
+    "wrong label": dict(y=changed(Y, 4)),
+    "wrong validation": dict(validation=(changed(X, np.nan), Y)),
+    "wrong weight": dict(sample_weight=changed(np.ones(12), -1.0 if IS_LAST else 1.0)),
+    "no checkpoint": dict(resume="nowhere.safetensors"),
+    "no folder": dict(checkpoint="nowhere/at/all"),
+}
 
 
 def main():
-    for make in (wrong_input, wrong_label, wrong_validation):
-        inputs, targets, validation = make()
+    for name, mistake in MISTAKES.items():
         net = RNN(3, 2, 4)
         before = net.theta.copy()
         settings = dict(batch_size=4, comm=COMM, grid=(1, COMM.size), threads=1)
         try:
-            fit(net, inputs, targets, validation=validation, **settings)
-        except ValueError as error:
+            fit(net, **(dict(X=X, y=Y) | mistake), **settings)
+        except (ValueError, FileNotFoundError) as error:
             texts = COMM.allgather(str(error))
             assert len(set(texts)) == 1, texts
             assert np.array_equal(net.theta, before)
         else:
-            raise AssertionError(f"rank {COMM.rank}: {make.__name__} was accepted")
+            raise AssertionError(f"rank {COMM.rank}: {name} was accepted")
     print("done", flush=True)
 
 

@@ -130,6 +130,24 @@ def test_when_checkpoints_are_written(tmp_path):
     assert len(Checkpoint.read(path).header["parts"]["epoch"]["records"]) == 1
 
 
+def test_time_counts_for_its_call_and_for_its_epoch(tmp_path, monkeypatch):
+    """An epoch ended in its third step is as long as its parts; limits are those of a call."""
+    path, clock = tmp_path / "c.safetensors", iter(range(1_000_000))
+    with monkeypatch.context() as patch:
+        patch.setattr("fastadmm.run.time.perf_counter", lambda: float(next(clock)))
+        _, whole = run("mini-batches", "condensed")
+        stopping_at(patch, "condensed", 3)
+        run("mini-batches", "condensed", checkpoint=path)
+        header = Checkpoint.read(path).header
+        assert header["parts"]["epoch"]["seconds"] == header["train_seconds"] >= 3
+        limit = whole.train_seconds - 2
+        _, result = run("mini-batches", "condensed", resume=path, time_limit=limit)
+    assert result.status == "max_iter"  # all of it is longer than the limit, this call is not
+    assert result.train_seconds == whole.train_seconds
+    for record, expected in zip(result.history, whole.history, strict=True):
+        assert record["seconds"] == expected["seconds"]
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_warm_start_goes_on_with_what_the_solver_remembers(solver):
     net, first = run("all data", solver)
@@ -213,6 +231,8 @@ def test_a_killed_command_goes_on(tmp_path):
             time.sleep(0.005)
         process.kill()
     assert process.returncode == -signal.SIGKILL
+    with (folder / "history.jsonl").open("a") as history:
+        history.write('{"epoch": ')  # as a kill leaves it
     assert command(folder, "--resume", "auto") == expected
     lines = (folder / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]

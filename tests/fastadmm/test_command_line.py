@@ -145,6 +145,19 @@ def test_own_arrays_with_options(tmp_path):
         assert predicted["outputs"].dtype == np.float64
 
 
+def test_predict_for_sequences_of_unequal_length(tmp_path):
+    rng = np.random.default_rng(0)
+    net, lengths = RNN(2, 4, 3), [5, 2, 4]
+    X = rng.standard_normal((3, 5, 2)).astype(np.float32)
+    net.save(tmp_path / "model.safetensors")
+    np.savez(tmp_path / "mine.npz", X=X, lengths=lengths)
+    run("predict", "model.safetensors", "mine.npz", cwd=tmp_path)
+    alone = [net.predict(x[None, :n])[0] for x, n in zip(X, lengths, strict=True)]
+    with np.load(tmp_path / "mine.predictions.npz") as predicted:
+        np.testing.assert_allclose(predicted["outputs"], alone, rtol=1e-5)
+        np.testing.assert_array_equal(predicted["lengths"], lengths)
+
+
 LABELS = {
     "from 1": [1, 2, 4],
     "signed": [-1, 1],

@@ -273,8 +273,22 @@ def test_mistakes_are_named():
     bad(r"lengths has shape \(3,\) and dtype int64: expected an integer for each of 8 cases",
         X=arrays, lengths=[1, 2, 3])  # fmt: skip
     _, _, every = make("all")
-    bad(r"y\[2\] has 8 targets: expected 9", y=[*every[:2], every[2][:8], *every[3:]],
-        readout="all")  # fmt: skip
+    bad(r"y\[2\] has 8 targets: expected 9, as X\[2\] has",
+        y=[*every[:2], every[2][:8], *every[3:]], readout="all")  # fmt: skip
+    bad(r"X has shape \(8,\): expected", X=np.zeros(8), lengths=LENGTHS)
+    bad(r"y has shape \(8,\): expected", X=arrays, y=np.zeros(8, int), readout="all",
+        lengths=LENGTHS)  # fmt: skip
+    bad(r"y has shape \(8, 7\): expected", X=arrays, y=np.zeros((8, 7), int), readout="all",
+        lengths=LENGTHS)  # fmt: skip
+
+
+def test_a_sequence_begins_with_no_state_of_another():
+    """A sequence shorter than the last window begins there, in its second mini-batch alone."""
+    net, X, y = make("all", lengths=(9, 9, 2, 2))
+    asked = {"readout": "all", "batch_size": 2, "steps": 3, "group_by_length": True, "seed": 1}
+    for seed in range(4):  # the short ones come after the long ones, or before them
+        result = fit(net, X, y, epochs=2, **(asked | {"seed": seed}))
+        assert result.status == "max_iter"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

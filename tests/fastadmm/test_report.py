@@ -23,7 +23,7 @@ def test_empty_folders_are_taken_back_and_others_stay(tmp_path):
     report.Folder(tmp_path / "own").leave()
     assert (tmp_path / "own").is_dir()
     folder = report.Folder(tmp_path / "own" / "run")
-    folder.append(RECORD)
+    folder.append(HISTORY[0])
     folder.leave()
     assert (tmp_path / "own" / "run" / "history.jsonl").is_file()
 
@@ -34,6 +34,16 @@ def test_the_history_is_there_after_each_epoch(tmp_path):
         folder.append(record)
         lines = (tmp_path / "history.jsonl").read_text().splitlines()
         assert [json.loads(line) for line in lines] == HISTORY[:k]
+
+
+def test_a_history_goes_on_before_the_epoch_that_is_next(tmp_path):
+    path = tmp_path / "history.jsonl"
+    whole = [json.dumps(record) + "\n" for record in HISTORY]
+    path.write_text(whole[0] + whole[1] + whole[2][:7])  # a kill has cut the last line
+    report.Folder(tmp_path).append(HISTORY[2])
+    assert path.read_text() == "".join(whole)
+    report.Folder(tmp_path).append(HISTORY[0])  # of a new run
+    assert path.read_text() == whole[0]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

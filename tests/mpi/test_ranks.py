@@ -176,6 +176,27 @@ def test_command_line_over_ranks(tmp_path):
 
 
 @needs_mpirun
+def test_command_line_over_ranks_goes_on(tmp_path):
+    """The root alone has the folder and the checkpoint; all ranks go on from what is in it."""
+    options = ("adding", "--steps", 20, "--hidden", 8, "--dtype", "float64", "--threads", 1)
+    losses = []
+    for name, epochs, more in (
+        ("whole", 4, ()),
+        ("parts", 4, ("--time-limit", 0.001, "--checkpoint-every", "1")),
+        ("parts", 4, ("--resume", "auto")),
+    ):
+        code, _, err, _ = mpirun(
+            2, "-m", "fastadmm", "train", *options, "--epochs", epochs, *more, "--out",
+            tmp_path / name, timeout=120,
+        )  # fmt: skip
+        assert code == 0, err
+        losses.append(json.loads((tmp_path / name / "summary.json").read_text())["test_loss"])
+    assert losses[0] == losses[2] != losses[1]
+    lines = (tmp_path / "parts" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
+
+
+@needs_mpirun
 def test_a_wrong_grid_is_said_once():
     code, _, err, _ = mpirun(2, "-m", "fastadmm", "train", "digits", "--grid", "3x1", timeout=60)
     assert code == 2
