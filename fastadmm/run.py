@@ -8,7 +8,6 @@ import signal
 import time
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -22,42 +21,6 @@ SIGNALS = (signal.SIGINT, *signals.STOPPING)
 """Signals that end training, in the order in which they count."""
 EXPLODED = 1e6
 """Training has diverged where the loss is this many times that of the start, or of zero outputs."""
-
-
-@dataclass
-class Saving:
-    """When and where checkpoints are written.
-
-    Attributes
-    ----------
-    path : path or None
-    seconds : float or None
-        Of training between two of them.
-    epochs : int or None
-        Between two of them.
-    asked : dict
-        What a run that goes on has to be asked for, too.
-    last : float
-        Seconds of training at the last one.
-    is_due_now : bool
-        One is to be written after this step, on all ranks.
-    """
-
-    path: Path | None = None
-    seconds: float | None = None
-    epochs: int | None = None
-    asked: dict = field(default_factory=dict)
-    last: float = 0.0
-    is_due_now: bool = False
-
-    def is_late(self, now):
-        """Whether the time since the last one is up."""
-        return self.path is not None and self.seconds is not None and now > self.last + self.seconds
-
-    def is_due_after(self, epoch, clock, epochs):
-        """Whether one is due after an epoch; always after the last one."""
-        by_count = self.epochs is not None and epoch % self.epochs == 0
-        return by_count or epoch == epochs or self.is_late(clock())
 
 
 @dataclass
@@ -134,11 +97,11 @@ class Run:
     averaged iterate, for raw data, after every epoch and at the end.
     """
 
-    def __init__(self, net, problem, data, plan, share, validation, threads, rng, result):
+    def __init__(self, net, problem, data, plan, share, validation, threads, rng, result, saving):
         self.net, self.problem, self.data = net, problem, data
         self.plan, self.share, self.domain = plan, share, share.domain
         self.validation, self.threads, self.rng = validation, threads, rng
-        self.result, self.saving, self.resumed = result, Saving(), None
+        self.result, self.saving, self.resumed = result, saving, None
         self.moving = copy.copy(net)
         self.moving.theta, self.moving.phi = _copies((net.theta, net.phi))
         if not net.is_new:
@@ -290,7 +253,8 @@ class Run:
             )
 
     def resume(self, saved):
-        """Go on from a checkpoint: the units, and what `train` takes up."""
+        """Go on from a checkpoint of such a run: the units, and what `train` takes up."""
+        saved.check(self.saving.asked)
         units = checkpoint.split(saved.header["parts"], saved.arrays)["units"]
         self.resumed, self.problem = saved, replace(self.problem, units=Units(**units))
 

@@ -1,10 +1,8 @@
 """fit: epochs of mini-batches, the history, and the reasons to stop."""
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from fastadmm import sequences, signals, validation, weighting
 from fastadmm.batches import Plan, Share
-from fastadmm.checkpoint import Checkpoint
 from fastadmm.files import StrPath
 from fastadmm.mpi.cost import Work, choose, useful_threads
 from fastadmm.mpi.launch import alike, cores_per_rank
@@ -24,7 +21,8 @@ from fastadmm.options import check_names
 from fastadmm.problem import READOUTS, make_problem
 from fastadmm.progress import make_reporter
 from fastadmm.report import usage
-from fastadmm.run import Run, Saving
+from fastadmm.run import Run
+from fastadmm.saving import asked_for
 from fastadmm.solvers import SOLVERS
 from fastadmm.solvers.certificate import Certificate
 from fastadmm.threads import check_threads, compute_threads
@@ -232,47 +230,33 @@ def fit(
     history. Where training diverges, the network gets the best finite iterate back.
     With the same seed, threads and machine, results are bitwise the same.
     """
-    kind = SOLVERS[_one_of(solver, SOLVERS, "solver")]
-    check_names(kind.Options, options, f"fit or of solver {solver!r}")
-    settings = kind.Options(**options)
+    kind, settings = _solver(solver, options)
     epochs = _positive(epochs, "epochs")
     held_out, callbacks = _pair(validation, "validation"), _callables(callbacks, "callbacks")
-    if batch_size is not None:
-        batch_size = _positive(batch_size, "batch_size")
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
-    saving, saved = _checkpoint(checkpoint, checkpoint_every, resume, comm)
-    limit = check_threads(threads, None if comm is None else cores_per_rank(comm))
     _one_of(readout, READOUTS, "readout")
-    X, y, known = sequences.pair(X, y, lengths, readout)
-    X, y = _indexable(X, "X"), _indexable(y, "y")
-    if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
-        make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
-    n_cases, n_timepoints = X.shape[:2]
-    with alike(comm, (ValueError, TypeError)):
-        sample_weight = weighting.check(sample_weight, class_weight, n_cases)
-    if group_by_length and known is None:
-        raise ValueError("group_by_length is True: it needs sequences of unequal length")
-    largest = min(batch_size or n_cases, n_cases)
     _one_of(scale, SCALES, "scale")
-    plan = Plan(
-        n_cases, n_timepoints, largest, _window(steps, n_timepoints, readout), epochs, known,
-        bool(group_by_length),
-    )  # fmt: skip
-    staleness = _staleness(staleness, comm, plan, settings)
+    saving, saved = asked_for(checkpoint, checkpoint_every, resume, comm)
+    X, y, known = _whole(net, X, y, lengths, loss, readout)
+    with alike(comm, (ValueError, TypeError)):
+        sample_weight = weighting.check(sample_weight, class_weight, len(X))
+    plan = _plan(X, known, readout, epochs, batch_size, steps, group_by_length)
     work = Work(
-        n_cases, n_timepoints, plan.batch_size, plan.steps, net.inputs, net.hidden, net.outputs,
+        len(X), X.shape[1], plan.batch_size, plan.steps, net.inputs, net.hidden, net.outputs,
         every=readout == "all", tokens=X.ndim == 2, itemsize=net.dtype.itemsize,
     )  # fmt: skip
     counts = kind.counts(work, settings)
+    staleness = _staleness(staleness, comm, plan, settings)
+    limit = check_threads(threads, None if comm is None else cores_per_rank(comm))
     domain = _domain(comm, grid, micro_batches, work, counts, staleness)
     threads = useful_threads(work, counts, domain.size, limit) if threads is None else limit
     share = Share(plan, domain)
     with alike(domain.comm, (ValueError, TypeError)):
-        known = None if known is None else known[share.cases]
         problem, data = make_problem(
-            net, share.of(X), share.of(y, readout), loss, readout, share.empty, known
-        )
+            net, share.of(X), share.of(y, readout), loss, readout, share.empty,
+            None if known is None else known[share.cases],
+        )  # fmt: skip
         if held_out is not None:
             held_out = _own_cases(net, *held_out, problem, domain)
     weights = weighting.loss_weights(sample_weight, class_weight, net, problem, data, share)
@@ -281,79 +265,70 @@ def fit(
     if scale == "standard":
         problem = replace(problem, units=Units.of(net, problem, data, share))
     result, rng = Result(threads=threads), np.random.default_rng(seed)
-    run = Run(net, problem, data, plan, share, held_out, threads, rng, result)
     result.settings = {
-        "epochs": epochs, "batch_size": largest, "steps": plan.steps,
+        "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
         "loss": problem.loss, "readout": readout, "scale": scale, "ranks": domain.size,
         "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
         "staleness": staleness, "options": asdict(settings),
     }  # fmt: skip
-    run.saving = saving
     saving.asked = {
-        "solver": solver, "network": net.facts, "cases": n_cases, "time points": n_timepoints,
+        "solver": solver, "network": net.facts, "cases": len(X), "time points": X.shape[1],
         **{name: result.settings[name] for name in ALIKE},
     }  # fmt: skip
+    run = Run(net, problem, data, plan, share, held_out, threads, rng, result, saving)
     if saved is not None:
-        saved.check(saving.asked)
         run.resume(saved)
+    _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm_start)
+    return result
+
+
+def _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm_start):
+    """Compile what the run calls, and train; a signal may call it off in between."""
+    domain, result, threads = run.domain, run.result, run.threads
     verbose = verbose if domain.is_root else 0
-    with compute_threads(threads), make_reporter(verbose, plan, problem) as reporter:
+    with compute_threads(threads), make_reporter(verbose, run.plan, run.problem) as reporter:
         started = time.perf_counter()
-        called_off = make_ready(domain, reporter, kind, settings, net, problem, data, threads)
+        arguments = kind, settings, run.net, run.problem, run.data, threads
+        called_off = make_ready(domain, reporter, *arguments)
         result.compile_seconds = time.perf_counter() - started
         if called_off:
             result.status, result.signal = "interrupted", called_off
-            return result
-        with signals.stop_requests(keyboard=domain.size > 1 or saving.path is not None):
+            return
+        with signals.stop_requests(keyboard=domain.size > 1 or run.saving.path is not None):
             run.train(kind, settings, time_limit, callbacks, reporter, warm_start)
     result.ranks = domain.gather(usage(result.train_seconds, run.waited))
-    return result
 
 
 ALIKE = "batch_size", "steps", "loss", "readout", "scale", "options"
 """Settings of a run that it goes on with unchanged; the others may change."""
 
 
-def _checkpoint(path, every, resume, comm):
-    """When and where checkpoints are written, and the one to go on from or None.
-
-    Files are the root's: it alone looks at them, and what it finds wrong is told by all ranks.
-    """
-    is_root, saved = comm is None or comm.rank == 0, None
-    with alike(comm, (ValueError, TypeError, FileNotFoundError)):
-        saving = _saving(path, every)
-        if resume == "auto" and saving.path is None:
-            raise ValueError("resume is 'auto': it needs checkpoint, the file to look for")
-        if is_root:
-            saved = _saved(resume, saving.path)
-    return saving, saved if comm is None else comm.bcast(saved)
+def _solver(name, options):
+    """A solver's class, and its settings."""
+    kind = SOLVERS[_one_of(name, SOLVERS, "solver")]
+    check_names(kind.Options, options, f"fit or of solver {name!r}")
+    return kind, kind.Options(**options)
 
 
-def _saving(path, every):
-    """Where checkpoints go and when they are due, from what the user has asked for."""
-    if every is not None and path is None:
-        raise ValueError(f"checkpoint_every is {every!r}: it needs checkpoint, the file to write")
-    if path is None:
-        return Saving()
-    every = "60s" if every is None else every
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|epochs?)?", str(every))
-    number = float(found[1]) if found else 0.0
-    counts_epochs = bool(found) and found[2] != "s"
-    if isinstance(every, bool) or number <= 0 or (counts_epochs and number % 1):
-        raise ValueError(f"checkpoint_every is {every!r}: expected epochs, or seconds as in '60s'")
-    if counts_epochs:
-        return Saving(Path(path), epochs=int(number))
-    return Saving(Path(path), seconds=number)
+def _whole(net, X, y, lengths, loss, readout):
+    """Inputs and targets of all cases as arrays that fit each other, and the lengths or None."""
+    X, y, lengths = sequences.pair(X, y, lengths, readout)
+    X, y = _indexable(X, "X"), _indexable(y, "y")
+    if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
+        make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
+    return X, y, lengths
 
 
-def _saved(resume, path):
-    """The checkpoint to go on from, or None; there has to be a folder for the next one."""
-    if path is not None and not path.parent.is_dir():
-        raise ValueError(f"checkpoint is {path}: there is no folder {path.parent}")
-    wanted = path if resume == "auto" else resume
-    if wanted is None or (resume == "auto" and not Path(wanted).is_file()):
-        return None
-    return Checkpoint.read(wanted)
+def _plan(X, lengths, readout, epochs, batch_size, steps, group_by_length):
+    """Sizes of the run, from what the user has asked for."""
+    n_cases, n_timepoints = X.shape[:2]
+    if group_by_length and lengths is None:
+        raise ValueError("group_by_length is True: it needs sequences of unequal length")
+    largest = n_cases if batch_size is None else _positive(batch_size, "batch_size")
+    steps = _window(steps, n_timepoints, readout)
+    return Plan(
+        n_cases, n_timepoints, min(largest, n_cases), steps, epochs, lengths, bool(group_by_length)
+    )
 
 
 def _indexable(value, name):
