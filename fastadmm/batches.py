@@ -3,22 +3,25 @@
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from fastadmm import sequences
 from fastadmm.mpi.part import Part, part_of
 from fastadmm.mpi.partition import bounds
+from fastadmm.on_disk import OnDisk
+from fastadmm.validation import asarray
 
 
 @dataclass(frozen=True)
 class Data:
-    """The sequences of an owner, as `fastadmm.problem.make_problem` returns them.
+    """The sequences of an owner, as `fastadmm.problem.make_problem` returns them, or of all.
 
     Attributes
     ----------
-    X : ndarray, (n_cases, n_timepoints, D), or (n_cases, n_timepoints) tokens
-    y : ndarray or None
+    X : ndarray or OnDisk, (n_cases, n_timepoints, D), or (n_cases, n_timepoints) tokens
+    y : ndarray, OnDisk or None
         Targets.
     lengths : ndarray, (n_cases,), int64, optional
         Of sequences of unequal length, in all owners' time points. They end together: what is
@@ -27,10 +30,31 @@ class Data:
         Of the loss terms, with mean 1.
     """
 
-    X: np.ndarray
-    y: np.ndarray | None = None
+    X: Any
+    y: Any = None
     lengths: np.ndarray | None = None
     weights: np.ndarray | None = None
+
+    @classmethod
+    def given(cls, X, y, lengths, readout):
+        """What a user gives, as arrays in which sequences end together; those on disk stay there.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where they cannot be that, or lengths do not fit.
+        """
+        X, y, lengths = sequences.pair(X, y, lengths, readout)
+        return cls(_indexable(X, "X"), _indexable(y, "y"), lengths)
+
+    def of(self, cases):
+        """Those of some cases: a slice, or an array of indices in order."""
+        some = (None if a is None else a[cases] for a in (self.y, self.lengths, self.weights))
+        return Data(self.X[cases], *some)
+
+
+def _indexable(value, name):
+    return value if isinstance(value, OnDisk) else asarray(value, name)
 
 
 @dataclass(slots=True)

@@ -18,9 +18,10 @@ from typing import Annotated, Any  # noqa: E402
 import typer  # noqa: E402
 import typer.core  # noqa: E402
 
-from fastadmm import signals, tasks, validation  # noqa: E402
+from fastadmm import signals, tasks  # noqa: E402
 from fastadmm.files import finite_or_none  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
+from fastadmm.validation import one_of  # noqa: E402
 from fastadmm.version import __version__, versions  # noqa: E402
 
 FAILED, DIVERGED, VIOLATED, INTERRUPTED = 1, 3, 4, 130
@@ -131,6 +132,13 @@ def train(
     group_by_length: Annotated[
         bool, typer.Option("--group-by-length", help="Mini-batches of similar length.")
     ] = False,
+    validation: Annotated[
+        float | None,
+        typer.Option(help="Fraction of the training cases to judge by, instead of the held-out."),
+    ] = None,
+    early_stopping: Annotated[
+        int | None, typer.Option(help="Epochs without a lower held-out loss that end training.")
+    ] = None,
     class_weight: Annotated[
         str | None, typer.Option(help="balanced: rare labels count as much as frequent ones.")
     ] = None,
@@ -175,7 +183,8 @@ def train(
         result = fit(
             net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
             epochs=epochs, batch_size=batch_size, steps=loaded.steps,
-            validation=tasks.held_out(loaded), callbacks=() if folder is None else [folder.append],
+            validation=tasks.held_out(loaded) if validation is None else validation,
+            early_stopping=early_stopping, callbacks=() if folder is None else [folder.append],
             time_limit=time_limit, verbose=0 if quiet else 1, threads=threads, seed=seed,
             comm=comm, grid=_grid(grid), micro_batches=micro_batches, staleness=staleness,
             checkpoint=saved, checkpoint_every=checkpoint_every, resume=resume,
@@ -223,6 +232,7 @@ def _write_results(net, loaded, result, folder, about, quiet):
         "train_seconds": result.train_seconds,
         "epochs": len(result.history),
         "epochs_asked": settings.pop("epochs"),
+        "best_epoch": result.best_epoch,
         "train_loss": result.history[-1]["train_loss"] if result.history else None,
         "test_loss": finite_or_none(loss),
         "test_accuracy": accuracy,
@@ -254,7 +264,7 @@ def _settings(solver, option, eta, certify) -> dict[str, Any]:
     from fastadmm.options import check_names, read
     from fastadmm.solvers import SOLVERS
 
-    kind = SOLVERS[validation.one_of(solver, SOLVERS, "solver")].Options
+    kind = SOLVERS[one_of(solver, SOLVERS, "solver")].Options
     settings = {"certify": True} if certify else {}
     if eta is not None:
         settings["eta"] = eta

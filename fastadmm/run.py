@@ -112,6 +112,7 @@ class Run:
         self.limit, self.is_first_step, self.waited = None, True, 0.0
         self.seconds_before, self.lap_began = 0.0, 0.0
         self.status, self.last_iteration = None, math.inf
+        self.patience: int | None = None
 
     def train(self, kind, options, time_limit, callbacks, reporter, state=None):
         """Run all epochs, or until there is a reason to stop.
@@ -141,6 +142,9 @@ class Run:
                 if self.status is None and self._called_off(callbacks):
                     self.status = "interrupted"
                     self._save(solver, epoch + 1)
+                if self.status is None and self._has_waited(epoch):
+                    self.status = "stopped"
+                    self._save(solver, epoch + 1)
                 if self.status is not None:
                     self.result.status = self.status
                     break
@@ -154,7 +158,7 @@ class Run:
             self.result.kkt = solver.kkt()
         self.result.state = solver.state(with_window=False)
         self.result.certificate = solver.certificate
-        self._hand_over(self.best if diverged else solver.average)
+        self._hand_over(self.best if diverged or self.patience else solver.average)
 
     def _epoch(self, solver, epoch, time_limit, reporter):
         """One pass over the data; sets the status where training has to end."""
@@ -233,7 +237,12 @@ class Run:
         parts = {
             "solver": solver.state(self.plan.batches == 1),
             "epoch": now.state(self.domain),
-            "best": {"theta": self.best[0], "phi": self.best[1], "loss": self.best_loss},
+            "best": {
+                "theta": self.best[0],
+                "phi": self.best[1],
+                "loss": self.best_loss,
+                "epoch": self.result.best_epoch,
+            },
             "units": asdict(self.problem.units),
         }
         if not self.domain.is_root:
@@ -264,6 +273,7 @@ class Run:
         solver.restore(parts["solver"])
         self.best = parts["best"]["theta"], parts["best"]["phi"]
         self.best_loss, self.limit = parts["best"]["loss"], header["limit"]
+        self.result.best_epoch = parts["best"]["epoch"]
         self.is_first_step = header["is_first_step"]
         self.result.history[:] = header["history"]
         self.seconds_before = self.saving.last = self.result.train_seconds = header["train_seconds"]
@@ -297,6 +307,11 @@ class Run:
             if self.status is not None:
                 self.last_iteration = due
         reporter.batch(self._mean_loss([record]), n_cases)
+
+    def _has_waited(self, epoch):
+        """Whether the patience of all ranks is at its end."""
+        is_over = bool(self.patience) and epoch - self.result.best_epoch >= self.patience
+        return self.domain.any(is_over)
 
     def _called_off(self, callbacks):
         """Whether a callback, called with the last record, wants training to end."""
@@ -336,7 +351,7 @@ class Run:
         self.result.history.append(start | {k: finite_or_none(v) for k, v in measured.items()})
         merit = train_loss if loss is None else loss
         if merit < self.best_loss:
-            self.best_loss = merit
+            self.best_loss, self.result.best_epoch = merit, self.result.history[-1]["epoch"]
             self.best = judged or _copies(solver.average)
 
     def _hand_over(self, weights):

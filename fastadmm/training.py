@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastadmm import sequences, signals, validation, weighting
-from fastadmm.batches import Plan, Share
+from fastadmm import signals, weighting
+from fastadmm.batches import Data, Plan, Share
 from fastadmm.files import StrPath
+from fastadmm.held_out import held_out_of
 from fastadmm.mpi.cost import Work, choose, useful_threads
 from fastadmm.mpi.launch import alike, cores_per_rank
 from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
-from fastadmm.on_disk import OnDisk
 from fastadmm.options import check_names
 from fastadmm.problem import READOUTS, make_problem
 from fastadmm.progress import make_reporter
@@ -27,7 +27,7 @@ from fastadmm.solvers import SOLVERS
 from fastadmm.solvers.certificate import Certificate
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import SCALES, Units
-from fastadmm.validation import asarray
+from fastadmm.validation import callables, one_of, positive_integer, within
 from fastadmm.warmup import make_ready
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ class Result:
 
     Attributes
     ----------
-    status : {"solved", "max_iter", "time_limit", "interrupted", "diverged"}
-        Why training ended: all residuals below the tolerances (not `condensed`); all epochs done;
-        out of time; Ctrl-C, SIGTERM, SIGUSR1 or a callback; loss not finite or exploding.
+    status : {"solved", "stopped", "max_iter", "time_limit", "interrupted", "diverged"}
+        Why training ended: all residuals below the tolerances (not `condensed`); no better for
+        ``early_stopping`` epochs; all epochs done; out of time; Ctrl-C, SIGTERM, SIGUSR1 or a
+        callback; loss not finite or exploding.
     history : list of dict
         One record an epoch: ``epoch`` (from 1), ``seconds`` (its own training time), ``batches``,
         ``train_loss`` (mean over the epoch, of the moving iterate), ``validation_loss``,
@@ -57,6 +58,8 @@ class Result:
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
+    best_epoch : int
+        Epoch of the lowest held-out loss, or training loss where nothing is held out; 0 for none.
     signal : int
         Number of the signal that ended training, 0 where none did.
     kkt : dict or None
@@ -80,6 +83,7 @@ class Result:
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     threads: int = 1
+    best_epoch: int = 0
     signal: int = 0
     kkt: dict[str, float] | None = None
     certificate: Certificate | None = None
@@ -104,7 +108,8 @@ def fit(
     sample_weight: ArrayLike | None = None,
     class_weight: str | Mapping[int, float] | None = None,
     scale: str | None = "standard",
-    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    validation: tuple[ArrayLike, ArrayLike] | float | None = None,
+    early_stopping: int | None = None,
     callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
     time_limit: float | None = None,
     verbose: int = 0,
@@ -161,8 +166,13 @@ def fit(
         regression with mean 0 in every output and variance 1; the units are folded into the
         weights, so that the network takes and predicts raw data (`fastadmm.units`). None: train on
         raw data.
-    validation : (Xv, yv), optional
-        Evaluated after every epoch, without weights. Sequences of unequal length are lists.
+    validation : (Xv, yv) or float, optional
+        Evaluated after every epoch, without weights. Sequences of unequal length are lists. A
+        fraction of the cases is taken out of X and y: spread evenly over the labels where there is
+        one a case, and the same in every run.
+    early_stopping : int, optional
+        End training where so many epochs have brought no lower held-out loss (training loss where
+        nothing is held out); the network gets the weights of the best epoch back, in any case.
     callbacks : sequence of callables
         Called with the record after every epoch, when the network has the weights that were scored;
         one that returns True ends training.
@@ -231,20 +241,25 @@ def fit(
     With the same seed, threads and machine, results are bitwise the same.
     """
     kind, settings = _solver(solver, options)
-    epochs = _positive(epochs, "epochs")
-    held_out, callbacks = _pair(validation, "validation"), _callables(callbacks, "callbacks")
+    epochs = positive_integer(epochs, "epochs")
+    callbacks = callables(callbacks, "callbacks")
+    if early_stopping is not None:
+        early_stopping = positive_integer(early_stopping, "early_stopping")
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
-    _one_of(readout, READOUTS, "readout")
-    _one_of(scale, SCALES, "scale")
+    one_of(readout, READOUTS, "readout")
+    one_of(scale, SCALES, "scale")
     saving, saved = asked_for(checkpoint, checkpoint_every, resume, comm)
-    X, y, known = _whole(net, X, y, lengths, loss, readout)
+    whole = _whole(net, X, y, lengths, loss, readout)
     with alike(comm, (ValueError, TypeError)):
-        sample_weight = weighting.check(sample_weight, class_weight, len(X))
-    plan = _plan(X, known, readout, epochs, batch_size, steps, group_by_length)
+        sample_weight = weighting.check(sample_weight, class_weight, len(whole.X))
+        whole = replace(whole, weights=sample_weight)
+        whole, held_out = held_out_of(whole, validation, readout)
+    plan = _plan(whole, readout, epochs, batch_size, steps, group_by_length)
     work = Work(
-        len(X), X.shape[1], plan.batch_size, plan.steps, net.inputs, net.hidden, net.outputs,
-        every=readout == "all", tokens=X.ndim == 2, itemsize=net.dtype.itemsize,
+        plan.n_cases, plan.n_timepoints, plan.batch_size, plan.steps,
+        net.inputs, net.hidden, net.outputs, every=readout == "all",
+        tokens=whole.X.ndim == 2, itemsize=net.dtype.itemsize,
     )  # fmt: skip
     counts = kind.counts(work, settings)
     staleness = _staleness(staleness, comm, plan, settings)
@@ -254,12 +269,12 @@ def fit(
     share = Share(plan, domain)
     with alike(domain.comm, (ValueError, TypeError)):
         problem, data = make_problem(
-            net, share.of(X), share.of(y, readout), loss, readout, share.empty,
-            None if known is None else known[share.cases],
+            net, share.of(whole.X), share.of(whole.y, readout), loss, readout, share.empty,
+            None if whole.lengths is None else whole.lengths[share.cases],
         )  # fmt: skip
         if held_out is not None:
-            held_out = _own_cases(net, *held_out, problem, domain)
-    weights = weighting.loss_weights(sample_weight, class_weight, net, problem, data, share)
+            held_out = _own_cases(net, held_out, problem, domain)
+    weights = weighting.loss_weights(whole.weights, class_weight, net, problem, data, share)
     data = replace(data, weights=weights)
     net.task.update(loss=problem.loss, readout=readout)
     if scale == "standard":
@@ -269,15 +284,17 @@ def fit(
         "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
         "loss": problem.loss, "readout": readout, "scale": scale, "ranks": domain.size,
         "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
-        "staleness": staleness, "options": asdict(settings),
+        "staleness": staleness, "early_stopping": early_stopping, "options": asdict(settings),
     }  # fmt: skip
     saving.asked = {
-        "solver": solver, "network": net.facts, "cases": len(X), "time points": X.shape[1],
+        "solver": solver, "network": net.facts, "cases": plan.n_cases,
+        "time points": plan.n_timepoints,
         **{name: result.settings[name] for name in ALIKE},
     }  # fmt: skip
     run = Run(net, problem, data, plan, share, held_out, threads, rng, result, saving)
     if saved is not None:
         run.resume(saved)
+    run.patience = early_stopping
     _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm_start)
     return result
 
@@ -305,40 +322,36 @@ ALIKE = "batch_size", "steps", "loss", "readout", "scale", "options"
 
 def _solver(name, options):
     """A solver's class, and its settings."""
-    kind = SOLVERS[_one_of(name, SOLVERS, "solver")]
+    kind = SOLVERS[one_of(name, SOLVERS, "solver")]
     check_names(kind.Options, options, f"fit or of solver {name!r}")
     return kind, kind.Options(**options)
 
 
 def _whole(net, X, y, lengths, loss, readout):
-    """Inputs and targets of all cases as arrays that fit each other, and the lengths or None."""
-    X, y, lengths = sequences.pair(X, y, lengths, readout)
-    X, y = _indexable(X, "X"), _indexable(y, "y")
+    """All cases: inputs and targets as arrays that fit each other, and the lengths or None."""
+    whole = Data.given(X, y, lengths, readout)
+    X, y = whole.X, whole.y
     if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
-    return X, y, lengths
+    return whole
 
 
-def _plan(X, lengths, readout, epochs, batch_size, steps, group_by_length):
+def _plan(whole, readout, epochs, batch_size, steps, group_by_length):
     """Sizes of the run, from what the user has asked for."""
-    n_cases, n_timepoints = X.shape[:2]
-    if group_by_length and lengths is None:
+    n_cases, n_timepoints = whole.X.shape[:2]
+    if group_by_length and whole.lengths is None:
         raise ValueError("group_by_length is True: it needs sequences of unequal length")
-    largest = n_cases if batch_size is None else _positive(batch_size, "batch_size")
+    largest = n_cases if batch_size is None else positive_integer(batch_size, "batch_size")
     steps = _window(steps, n_timepoints, readout)
     return Plan(
-        n_cases, n_timepoints, min(largest, n_cases), steps, epochs, lengths, bool(group_by_length)
-    )
-
-
-def _indexable(value, name):
-    """An array; one on disk stays there until its own part is known."""
-    return value if isinstance(value, OnDisk) else asarray(value, name)
+        n_cases, n_timepoints, min(largest, n_cases), steps, epochs, whole.lengths,
+        bool(group_by_length),
+    )  # fmt: skip
 
 
 def _staleness(value, comm, plan, options):
     """The bound on staleness, where it can have a meaning."""
-    value = validation.positive_integer(value, "staleness", least=0)
+    value = positive_integer(value, "staleness", least=0)
     if value and comm is None:
         raise ValueError(f"staleness is {value}: it needs ranks, comm=")
     if value and plan.batches * getattr(options, "sweeps", 1) == 1:
@@ -359,7 +372,7 @@ def _domain(comm, grid, micro_batches, work, counts, staleness):
     from fastadmm.mpi.grid import Grid, check_grid
 
     if micro_batches is not None:
-        _positive(micro_batches, "micro_batches")
+        positive_integer(micro_batches, "micro_batches")
     if grid is not None:
         check_grid(comm.Get_size(), *grid)
     layout, _ = choose(comm.Get_size(), work, counts, grid=grid)
@@ -369,21 +382,14 @@ def _domain(comm, grid, micro_batches, work, counts, staleness):
     return Grid(comm, layout.time, layout.batch, parts)
 
 
-def _own_cases(net, X, y, problem, domain):
+def _own_cases(net, held_out, problem, domain):
     """Own part of validation data, whose cases are cut over all ranks."""
-    with validation.within("validation"):
-        X, y, lengths = sequences.pair(X, y, None, problem.readout)
-        X, y = _indexable(X, "X"), _indexable(y, "y")
-        if len(X) != len(y):
-            raise ValueError(f"X has {len(X)} cases, y {len(y)}: expected as many")
-        own = slice(*partition(len(X), domain.size, domain.rank))
-        X, y, empty = X[own], y[own], own.start == own.stop
-        lengths = None if lengths is None else lengths[own]
-        return make_problem(net, X, y, problem.loss, problem.readout, empty, lengths)[1]
-
-
-_one_of, _positive = validation.one_of, validation.positive_integer
-_pair, _callables = validation.pair, validation.callables
+    with within("validation"):
+        own = slice(*partition(len(held_out.X), domain.size, domain.rank))
+        part, empty = held_out.of(own), own.start == own.stop
+        return make_problem(
+            net, part.X, part.y, problem.loss, problem.readout, empty, part.lengths
+        )[1]
 
 
 def _window(steps, n_timepoints, readout):
@@ -391,4 +397,4 @@ def _window(steps, n_timepoints, readout):
         return n_timepoints
     if readout != "all":
         raise ValueError("steps cuts sequences into windows: that needs readout='all'")
-    return min(_positive(steps, "steps"), n_timepoints)
+    return min(positive_integer(steps, "steps"), n_timepoints)

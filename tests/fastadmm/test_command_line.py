@@ -133,9 +133,11 @@ def test_own_arrays_with_options(tmp_path):
     run(
         "train", "mine.npz", "--hidden", 5, "--epochs", 2, "--batch-size", 16, "--eta", 0.02,
         "--gain", 0.5, "--seed", 3, "--dtype", "float64", "--threads", 1, "--time-limit", 60,
-        "--activation", "relu", "--out", "out", "--quiet", cwd=tmp_path,
+        "--activation", "relu", "--validation", 0.2, "--early-stopping", 9, "--out", "out",
+        "--quiet", cwd=tmp_path,
     )  # fmt: skip
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["early_stopping"], summary["best_epoch"]) == (9, 2)
     assert summary["test_accuracy"] is None
     assert summary["test_loss"] > 0
     assert (summary["threads"], summary["seed"]) == (1, 3)

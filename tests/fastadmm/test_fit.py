@@ -44,6 +44,9 @@ BAD = {
     "steps": (dict(steps=2), "steps cuts sequences into windows: that needs readout='all'"),
     "validation": (dict(validation=(X[:, :, 0], Y)), "X has shape (40, 5)"),
     "held-out cases": (dict(validation=(X, Y[:3])), "validation: X has 40 cases, y 3"),
+    "no fraction": (dict(validation=1.5), "validation is 1.5: expected a pair (Xv, yv), or a frac"),
+    "no case": (dict(validation=0.01), "a fraction that leaves cases on both sides, of 40"),
+    "no patience": (dict(early_stopping=0), "early_stopping is 0: expected a positive integer"),
     "whole numbers": (
         dict(y=Y - 1),
         "expected labels from 0 to 3; integers are labels: for whole numbers to fit, loss=",
@@ -92,7 +95,7 @@ class Categorical:
 
 NUMBERS = "expected numbers; np.unique(y, return_inverse=True) numbers labels"
 WRONG_TYPES = {
-    "fraction": (dict(validation=0.2), "validation is 0.2: expected a pair of arrays (Xv, yv)"),
+    "a number": (dict(validation=2), "validation is 2: expected a pair of arrays (Xv, yv)"),
     "one of two": (dict(validation=(X,)), "validation is a tuple of 1: expected a pair of arrays"),
     "one array": (dict(validation=X), "validation is a ndarray: expected a pair of arrays"),
     "callback": (dict(callbacks=DataLoader), "expected a sequence, as in callbacks=[function]"),
