@@ -11,7 +11,7 @@ from fastadmm import kernels, mpi
 MODULES = (
     *(
         f"fastadmm.{name}"
-        for name in ("checkpoint", "cli", "datasets", "files", "network", "on_disk")
+        for name in ("checkpoint", "cli", "datasets", "estimators", "files", "network", "on_disk")
     ),
     *(
         f"fastadmm.{name}"
