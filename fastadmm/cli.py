@@ -84,10 +84,30 @@ def options(
     """Options of no command."""
 
 
+def _configure(context: typer.Context, path: Path | None) -> Path | None:
+    """Take options that are not on the command line from a file."""
+    from fastadmm import config
+
+    if path is not None:
+        names = [name for name in (p.name for p in context.command.params) if name]
+        known = [name for name in names if name not in config.LEFT_OUT]
+        context.default_map = config.read(path, known)
+    return path
+
+
 @app.command()
 @signals.stop_requests()  # until the model is written
 def train(
+    context: typer.Context,
     task: Task,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            callback=_configure,
+            is_eager=True,
+            help="Options as TOML, for those not given here; a run leaves its own, config.toml.",
+        ),
+    ] = None,
     data: Data = None,
     solver: Annotated[str, typer.Option(help="condensed, block, admmirnn")] = "condensed",
     hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
@@ -177,6 +197,10 @@ def train(
             "source": report.source_digest(), "versions": versions(),
             "setup_seconds": time.perf_counter() - STARTED,
         }  # fmt: skip
+        names = [p.name for p in context.command.params if p.name in context.params]
+        options = {name: context.params[name] for name in names} | {
+            "hidden": hidden, "epochs": epochs, "batch_size": batch_size
+        }  # fmt: skip
         if comm is not None and not quiet:
             limit = check_threads(threads, launch.cores_per_rank(comm))
             print(launch.placement(comm, limit), flush=True)
@@ -196,7 +220,8 @@ def train(
             raise typer.Exit(128 + result.signal)
         failures = []
         if is_root:
-            failures = _write_results(net, loaded, result, folder, about, quiet)
+            options["threads"] = result.threads
+            failures = _write_results(net, loaded, result, folder, about, options, quiet)
     if comm is not None:
         failures = comm.bcast(failures)
     if failures:
@@ -219,7 +244,7 @@ def _folder(path, is_root):
 
 
 @signals.stop_requests(keyboard=True)  # what has been trained is written
-def _write_results(net, loaded, result, folder, about, quiet):
+def _write_results(net, loaded, result, folder, about, options, quiet):
     """Summary, history, model and picture of a run; printed too. Returns what has failed."""
     loss, accuracy = _score(net, loaded, result.threads)
     settings = dict(result.settings)
@@ -243,7 +268,7 @@ def _write_results(net, loaded, result, folder, about, quiet):
         **settings,
         "per_rank": result.ranks,
     }
-    picture, failures = folder.write(net, summary, result.history)
+    picture, failures = folder.write(net, summary, result.history, options)
     if not quiet:
         _print_summary(summary, folder.path, picture, failures)
     return failures

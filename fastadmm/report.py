@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fastadmm import config
 from fastadmm.files import StrPath, write_atomically
 from fastadmm.network import RNN
 
@@ -88,9 +89,13 @@ class Folder:
             print(f"warning: {_failed('history.jsonl', error)}", file=sys.stderr, flush=True)
 
     def write(
-        self, net: RNN, summary: dict[str, Any], history: list[dict[str, Any]]
+        self,
+        net: RNN,
+        summary: dict[str, Any],
+        history: list[dict[str, Any]],
+        options: dict[str, Any] | None = None,
     ) -> tuple[bool, list[str]]:
-        """Write model, summary, history and picture, each atomically; the model first.
+        """Write model, summary, history, options and picture, each atomically; the model first.
 
         Returns
         -------
@@ -107,6 +112,7 @@ class Folder:
             "model.safetensors": net.save,
             "summary.json": partial(_write, json.dumps(summary, indent=2) + "\n"),
             "history.jsonl": partial(_write, text),
+            "config.toml": partial(_write, config.text(options or {})),
             "convergence.png": partial(draw_convergence, history, summary),
         }
         failures, done = [], {}

@@ -11,7 +11,16 @@ from fastadmm import kernels, mpi
 MODULES = (
     *(
         f"fastadmm.{name}"
-        for name in ("checkpoint", "cli", "datasets", "estimators", "files", "network", "on_disk")
+        for name in (
+            "checkpoint",
+            "cli",
+            "config",
+            "datasets",
+            "estimators",
+            "files",
+            "network",
+            "on_disk",
+        )
     ),
     *(
         f"fastadmm.{name}"

@@ -147,6 +147,33 @@ def test_own_arrays_with_options(tmp_path):
         assert predicted["outputs"].dtype == np.float64
 
 
+def test_the_options_of_a_run_repeat_it(tmp_path):
+    run(
+        "train", "adding", "--steps", 10, "--hidden", 8, "--option", "gram_every=3", "--seed", 4,
+        "--epochs", 2, "--out", "first", "--quiet", cwd=tmp_path,
+    )  # fmt: skip
+    run("train", "--config", "first/config.toml", "--out", "again", "--quiet", cwd=tmp_path)
+    for name in ("model.safetensors", "config.toml"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    run(
+        "train", "--config", "first/config.toml", "--epochs", 1, "--out", "short", cwd=tmp_path
+    )  # fmt: skip
+    first = (tmp_path / "first" / "config.toml").read_text()
+    assert (tmp_path / "short" / "config.toml").read_text() == first.replace(
+        "epochs = 2", "epochs = 1"
+    )
+    for text, message in (
+        ("hiden = 3", "error: mine.toml: hiden is no option: expected task, data, solver"),
+        ("hidden = ", "error: mine.toml is not TOML: "),
+        ('out = "x"', "error: mine.toml: out is no option"),
+    ):
+        (tmp_path / "mine.toml").write_text(text)
+        done = run("train", "adding", "--config", "mine.toml", cwd=tmp_path, code=2)
+        assert done.stderr.startswith(message)
+    done = run("train", "adding", "--config", "none.toml", cwd=tmp_path, code=2)
+    assert done.stderr == "error: no config at none.toml\n"
+
+
 def test_predict_for_sequences_of_unequal_length(tmp_path):
     rng = np.random.default_rng(0)
     net, lengths = RNN(2, 4, 3), [5, 2, 4]
@@ -210,7 +237,7 @@ def test_a_full_disk_is_one_line_and_what_fits_stays(tmp_path, room):
         lost = f"model.safetensors cannot be written (File too large); {lost}"
     assert lines == [f"error: out: {lost}"]
     kept = {path.name for path in (tmp_path / "out").iterdir()}
-    assert kept == {"summary.json", "history.jsonl"} | (
+    assert kept == {"summary.json", "history.jsonl", "config.toml"} | (
         {"model.safetensors"} if room > 10 else set()
     )
 
