@@ -1,17 +1,15 @@
 """A training run on disk, to be continued where it was: one safetensors file with a JSON header."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastadmm.files import StrPath, write_atomically
-from fastadmm.version import __version__
+from fastadmm import tensors
+from fastadmm.files import StrPath
 
-FORMAT = 1
+FORMAT = 2
 KEY = "fastadmm_checkpoint"
 
 
@@ -32,11 +30,7 @@ class Checkpoint:
 
     def write(self, path: StrPath) -> None:
         """Write the file beside ``path``, sync it, and rename: the one before stays till then."""
-        from safetensors.numpy import save
-
-        header = {"format": FORMAT, "version": __version__, **self.header}
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
-        write_atomically(path, save(arrays, {KEY: json.dumps(header)}))
+        tensors.write(path, KEY, FORMAT, self.header, self.arrays)
 
     @classmethod
     def read(cls, path: StrPath) -> "Checkpoint":
@@ -44,28 +38,11 @@ class Checkpoint:
 
         Raises
         ------
-        FileNotFoundError
-        ValueError
+        FileNotFoundError, FileError
             Where it is no such file; nothing in it is ever executed.
         """
-        from safetensors import SafetensorError, safe_open
-
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no checkpoint at {path}")
-        try:
-            with safe_open(path, framework="numpy") as file:
-                header = json.loads((file.metadata() or {}).get(KEY, "null"))
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a safetensors file: {error}") from error
-        if header is None:
-            raise ValueError(f"{path} is a safetensors file, but no checkpoint of fastadmm")
-        if header["format"] > FORMAT:
-            raise ValueError(
-                f"{path} has format {header['format']}, written by fastadmm {header['version']}: "
-                f"this is {__version__}, which reads up to format {FORMAT}"
-            )
-        return cls(header, arrays)
+        with tensors.opened(path, "checkpoint", KEY, FORMAT) as file:
+            return cls(file.header, file.read())
 
     def check(self, asked: Mapping[str, Any]) -> None:
         """Refuse to go on with a run that was asked for something else, naming the first of it.

@@ -19,7 +19,7 @@ import typer  # noqa: E402
 import typer.core  # noqa: E402
 
 from fastadmm import signals, tasks  # noqa: E402
-from fastadmm.files import finite_or_none  # noqa: E402
+from fastadmm.files import finite_or_none, replacing  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
 from fastadmm.validation import one_of  # noqa: E402
 from fastadmm.version import __version__, versions  # noqa: E402
@@ -63,6 +63,10 @@ Steps = Annotated[
 Pixels = Annotated[bool, typer.Option("--pixels", help="MNIST as 784 steps of one pixel.")]
 Threads = Annotated[
     int | None, typer.Option(help="Default: OMP_NUM_THREADS, or all cores / ranks on the node.")
+]
+MaxClasses = Annotated[
+    int | None,
+    typer.Option(help="Most classes, tokens or symbols that data may ask for; default 100000."),
 ]
 Model = Annotated[Path, typer.Argument(help="A model.safetensors written by train.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
@@ -162,6 +166,7 @@ def train(
     class_weight: Annotated[
         str | None, typer.Option(help="balanced: rare labels count as much as frequent ones.")
     ] = None,
+    max_classes: MaxClasses = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/TASK.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
 ) -> None:
@@ -182,7 +187,9 @@ def train(
     epochs = defaults.epochs if epochs is None else epochs
     batch_size = defaults.batch_size if batch_size is None else batch_size
     lazy = comm is not None  # each rank reads its own part only
-    loaded = tasks.load(task, data, steps, pixels, seed, batch_size or 64, lazy=lazy)
+    loaded = tasks.load(
+        task, data, steps, pixels, seed, batch_size or 64, lazy=lazy, max_classes=max_classes
+    )
     net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
     net.task = {"name": loaded.name, **loaded.about}
     out = out or Path("runs") / Path(task).stem
@@ -277,6 +284,7 @@ def _write_results(net, loaded, result, folder, about, options, quiet):
 def _exit(result):
     """Exit code of a run that did not end well."""
     if result.status == "diverged":
+        print(f"diverged: what may help is {result.advice}", file=sys.stderr)
         raise typer.Exit(DIVERGED)
     if result.status == "interrupted":
         raise typer.Exit(128 + result.signal)
@@ -368,6 +376,7 @@ def evaluate(
     pixels: Pixels = False,
     seed: Seed = 0,
     threads: Threads = None,
+    max_classes: MaxClasses = None,
 ) -> None:
     """Loss and accuracy of a model on the held-out part of a task, as JSON.
 
@@ -378,7 +387,7 @@ def evaluate(
     net = RNN.load(model)
     steps = steps or net.task.get("steps")
     pixels = pixels or net.task.get("pixels", False)
-    loaded = tasks.load(task, data, steps, pixels, seed, known=net.task)
+    loaded = tasks.load(task, data, steps, pixels, seed, known=net.task, max_classes=max_classes)
     if loaded.held_out is None:  # a file of its own for testing
         loaded.held_out, loaded.held_out_lengths = (loaded.X, loaded.y), loaded.lengths
     loss, accuracy = _score(net, loaded, threads)
@@ -412,7 +421,11 @@ def predict(
         classes = net.task.get("classes")
         content["labels"] = labels if classes is None else np.array(classes)[labels]
     out = out or file.with_suffix(".predictions.npz")
-    np.savez(out, **content)
+    try:
+        with replacing(out) as results:
+            np.savez(results, **content)
+    except OSError as error:
+        raise ValueError(f"out is {out}: cannot be written ({error.strerror})") from error
     print(f"{out}: {', '.join(f'{name} {a.shape}' for name, a in content.items())}")
 
 
@@ -508,3 +521,6 @@ def main() -> None:
     except MISTAKES as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except MemoryError as error:
+        print(f"error: not enough memory. {error}", file=sys.stderr)
+        sys.exit(FAILED)

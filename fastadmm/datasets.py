@@ -2,9 +2,8 @@
 
 import gzip
 import importlib.util
+import math
 import struct
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from fastadmm.files import StrPath
-from fastadmm.on_disk import Mapped, OnDisk, Streams, TextFile, map_npz
+from fastadmm import on_disk
+from fastadmm.files import FileError, StrPath, reading, shortened
+from fastadmm.on_disk import Mapped, OnDisk, Streams, TextFile, check_unpacked
 
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
+MAX_CLASSES = 100_000
+"""Most classes, tokens or symbols that data may ask for, unless the caller says another number."""
 TEXT_STREAMS = 8
 """Held-out text is read as so many parallel streams, each from a zero state."""
 
@@ -120,29 +122,47 @@ def read_idx(path: StrPath, magic: int) -> np.ndarray:
     ValueError
         Where the magic number is not ``magic``, or the file is shorter or longer than it says.
     """
-    try:
+    with reading(path, "IDX file", "a whole IDX file"):
         if str(path).endswith(".gz"):
-            with gzip.open(path) as file:
-                content = np.frombuffer(file.read(), np.uint8)
-        else:
-            size = Path(path).stat().st_size
-            content = np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is truncated or damaged: {error}") from error
-    dimensions = magic & 0xFF
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise ValueError(f"{path} is truncated: {len(content)} bytes, the header has {header}")
-    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header].tobytes())
+            return _unpacked_idx(path, magic)
+        size = Path(path).stat().st_size
+        content = np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8)
+        header = 4 + 4 * (magic & 0xFF)
+        shape = _idx_shape(path, content[:header].tobytes(), magic)
+        _check_length(path, len(content), header + math.prod(shape))
+        return content[header:].reshape(shape)
+
+
+def _unpacked_idx(path, magic):
+    """The array of a gzipped IDX file, which is no larger than its header says."""
+    with gzip.open(path) as file:
+        header = 4 + 4 * (magic & 0xFF)
+        shape = _idx_shape(path, file.read(header), magic)
+        size = math.prod(shape)
+        check_unpacked(path, size, Path(path).stat().st_size)
+        content = file.read(size + 1)
+    _check_length(path, header + len(content), header + size)
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _idx_shape(path, header, magic):
+    """Lengths that the header of an IDX file tells."""
+    expected = 4 + 4 * (magic & 0xFF)
+    if len(header) < expected:
+        raise FileError(f"{path} is truncated: {len(header)} bytes, the header has {expected}")
+    found, *shape = struct.unpack(f">{expected // 4}I", header)
     if found != magic:
-        raise ValueError(f"{path} has magic number {found}: expected {magic}")
-    expected = header + int(np.prod(shape))
-    if len(content) != expected:
-        kind = "truncated" if len(content) < expected else "too long"
-        raise ValueError(f"{path} is {kind}: {len(content)} bytes, its header says {expected}")
+        raise FileError(f"{path} has magic number {found}: expected {magic}")
     if 0 in shape:
-        raise ValueError(f"{path} is empty: its header says {shape}")
-    return content[header:].reshape(shape)
+        raise FileError(f"{path} is empty: its header says {shape}")
+    return shape
+
+
+def _check_length(path, found, expected):
+    if found < expected:
+        raise FileError(f"{path} is truncated: {found} bytes, its header says {expected}")
+    if found > expected:
+        raise FileError(f"{path} is too long: more bytes than its header says, {expected}")
 
 
 def text(
@@ -151,6 +171,7 @@ def text(
     streams: int = 32,
     alphabet: str | None = None,
     lazy: bool = False,
+    max_classes: int = MAX_CLASSES,
 ) -> Task:
     """Characters of a text file; the last 10 % are held out.
 
@@ -168,8 +189,11 @@ def text(
     lazy : bool
         Leave the streams on disk, see `fastadmm.on_disk`; the file is read once for its alphabet,
         a block at a time.
+    max_classes : int
+        Most symbols.
     """
     file = TextFile(path)
+    _check_number(len(file.symbols), max_classes, f"{path} has", "symbols")
     if not len(file):
         raise ValueError(f"{path} is empty")
     if steps < 2:
@@ -236,8 +260,20 @@ def adding(steps: int = 100, cases: int = 19_200, held_out: int = 2_000, seed: i
     return Task("adding", *draw(cases), held, 2, 1, about={"steps": steps, "seed": seed})
 
 
+def _check_number(found, most, whose, what):
+    """Refuse a network that data would make too large."""
+    if found > most:
+        raise FileError(
+            f"{whose} {found} {what}: expected at most {most}; max_classes allows for more"
+        )
+
+
 def arrays(
-    path: StrPath, steps: int | None = None, lazy: bool = False, classes: list | None = None
+    path: StrPath,
+    steps: int | None = None,
+    lazy: bool = False,
+    classes: list | None = None,
+    max_classes: int = MAX_CLASSES,
 ) -> Task:
     """A user's own ``.npz`` with X, y and optionally Xv, yv; ``lazy`` leaves them on disk.
 
@@ -257,6 +293,8 @@ def arrays(
     lazy : bool
     classes : list, optional
         Those of a trained model, which the labels must be among.
+    max_classes : int
+        Most classes and tokens.
     """
     content = read_npz(path, ("X", "y"), lazy)
     held_out = ("Xv", "yv") if {"Xv", "yv"} <= set(content) else ()
@@ -265,36 +303,47 @@ def arrays(
     X, y = content["X"], content["y"]
     tokens = X.ndim == 2 and X.dtype.kind in "iu"
     if X.ndim != 3 and not tokens:
-        raise ValueError(
+        raise FileError(
             f"X in {path} has shape {X.shape}: expected 3-D (n_cases, n_timepoints, n_channels), "
             "or 2-D (n_cases, n_timepoints) of integers for token ids"
         )
     if X.size == 0:
-        raise ValueError(f"X in {path} has shape {X.shape}: expected at least one of each")
+        raise FileError(f"X in {path} has shape {X.shape}: expected at least one of each")
     if X.shape[1] < 2:
-        raise ValueError(f"X in {path} has shape {X.shape}: sequences shorter than two steps")
+        raise FileError(f"X in {path} has shape {X.shape}: sequences shorter than two steps")
     labels = y.dtype.kind in "iubU"
     every = [name for name in ("y", *held_out[1:]) if content[name].size]
     about = {}
     if labels and not (tokens and y.ndim == 2):
         found = [_classes(content[name]) for name in every] if classes is None else [classes]
         known = about["classes"] = np.unique(np.concatenate(found)).tolist()
+        _check_number(len(known), max_classes, f"y in {path} has", "classes")
         content |= {name: Labels(content[name], known, f"{name} in {path}") for name in every}
         if not lazy:
             content |= {name: content[name][:] for name in every}
         outputs = len(known)
     elif labels:
-        outputs = max(int(content[name].max()) for name in every) + 1
+        outputs = _tokens(content, every, path, max_classes)
     else:
         outputs = y.shape[-1] if y.ndim > 1 else 1
     readout = "all" if y.ndim == (2 if labels else 3) else "last"
     every = [name for name in ("X", *held_out[:1]) if content[name].size]
-    inputs = max(int(content[name].max()) for name in every) + 1 if tokens else X.shape[2]
+    inputs = _tokens(content, every, path, max_classes) if tokens else X.shape[2]
     tested = (content["Xv"], content["yv"]) if held_out else None
     lengths = [content[name][:] if name in content else None for name in ("lengths", "lengthsv")]
     return Task(
         Path(path).name, X, content["y"], tested, inputs, outputs, readout, steps, about, *lengths
     )
+
+
+def _tokens(content, names, path, most):
+    """Size of the alphabet of token ids."""
+    for name in names:
+        if content[name].dtype.kind not in "iu" or content[name].min() < 0:
+            raise FileError(f"{name} in {path} holds other than integers from 0: expected tokens")
+    found = max(int(content[name].max()) for name in names) + 1
+    _check_number(found, most, f"{' and '.join(names)} in {path} ask for", "tokens")
+    return found
 
 
 def _classes(labels):
@@ -336,24 +385,13 @@ def read_npz(
 ) -> dict[str, np.ndarray | OnDisk]:
     """Arrays of an ``.npz`` file, which must hold ``names``; nothing in it is unpickled.
 
-    With ``lazy`` those that are not compressed stay on disk, see `fastadmm.on_disk.map_npz`.
+    With ``lazy`` those that are not compressed stay on disk, see `fastadmm.on_disk.read_npz`.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {path}")
-    try:
-        if lazy:
-            content = map_npz(path)
-        else:
-            with np.load(path, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{path} is not a .npz of plain arrays: {error}") from error
-    except AttributeError as error:  # np.load gives a bare array for .npy
-        raise ValueError(f"{path} is a single array: expected an .npz") from error
+    content = on_disk.read_npz(path, lazy)
     missing = [name for name in names if name not in content]
     if missing:
-        raise ValueError(
-            f"{path} holds {', '.join(sorted(content)) or 'nothing'}: "
+        raise FileError(
+            f"{path} holds {shortened(', '.join(sorted(content))) or 'nothing'}: "
             f"expected {', '.join(missing)} too"
         )
     return content

@@ -1,25 +1,22 @@
 """The network: weights of an Elman cell and its read-out, and what can be done with them."""
 
-import json
 import math
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastadmm import sequences, validation
+from fastadmm import sequences, tensors, validation
 from fastadmm.cells import READ_OUT, columns
-from fastadmm.files import StrPath, write_atomically
-from fastadmm.version import __version__
+from fastadmm.files import StrPath, shortened
 
 if TYPE_CHECKING:
     from fastadmm.kernels.recurrent.cells.elman import Elman
 
 ACTIVATIONS = ("identity", "tanh", "relu", "sigmoid")
-FORMAT = 1
+FORMAT, KEY = 2, "fastadmm"
 _BATCH, _STEPS = 512, 256  # sequences and steps simulated at a time: bounds the memory of predict
 
 
@@ -65,6 +62,16 @@ class RNN:
         seed: int | np.random.Generator = 0,
         dtype: str = "float32",
     ):
+        self._lay_out(inputs, hidden, outputs, activation, gain, dtype)
+        rng = np.random.default_rng(seed)
+        recurrent = self.gain * np.linalg.qr(rng.standard_normal((hidden, hidden)))[0]
+        drive = rng.standard_normal((hidden, inputs)) / inputs**0.5
+        read = rng.standard_normal((outputs, hidden)) / hidden**0.5
+        self.drive[:], self.recurrent[:], self.read[:] = drive, recurrent, read
+        self._start = self._digest()
+
+    def _lay_out(self, inputs, hidden, outputs, activation, gain, dtype):
+        """Sizes and kinds, checked; weights of zero."""
         self.inputs = validation.positive_integer(inputs, "inputs")
         self.hidden = validation.positive_integer(hidden, "hidden")
         self.outputs = validation.positive_integer(outputs, "outputs")
@@ -72,15 +79,9 @@ class RNN:
         self.gain = validation.nonnegative(gain, "gain")
         self.dtype = np.dtype(validation.one_of(str(dtype), ("float32", "float64"), "dtype"))
         self.task: dict[str, Any] = {}
-        rng = np.random.default_rng(seed)
-        recurrent = self.gain * np.linalg.qr(rng.standard_normal((hidden, hidden)))[0]
-        drive = rng.standard_normal((hidden, inputs)) / inputs**0.5
-        read = rng.standard_normal((outputs, hidden)) / hidden**0.5
         self.columns = columns(inputs)
         self.theta = np.zeros((hidden, inputs + 1 + hidden), self.dtype)
         self.phi = np.zeros((outputs, 1 + hidden), self.dtype)
-        self.drive[:], self.recurrent[:], self.read[:] = drive, recurrent, read
-        self._start = self._digest()
 
     def __repr__(self) -> str:
         return (
@@ -305,7 +306,13 @@ class RNN:
         }
 
     def load_state_dict(self, weights: Mapping[str, ArrayLike]) -> None:
-        """Take weights named and shaped as `state_dict` gives them (the two biases are summed)."""
+        """Take weights named and shaped as `state_dict` gives them (the two biases are summed).
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where they are not, or are no finite numbers of the network's dtype.
+        """
         expected = self.state_dict()
         if set(weights) != set(expected):
             raise ValueError(f"weights are {sorted(weights)}: expected {sorted(expected)}")
@@ -314,23 +321,20 @@ class RNN:
                 raise ValueError(
                     f"{name} has shape {np.shape(weights[name])}: expected {own.shape}"
                 )
+        weights = {
+            name: validation.finite(validation.asarray(each, name), self.dtype, name)
+            for name, each in weights.items()
+        }
         self.drive[:] = weights["rnn.weight_ih_l0"]
         self.recurrent[:] = weights["rnn.weight_hh_l0"]
-        self.bias[:] = np.asarray(weights["rnn.bias_ih_l0"]) + np.asarray(weights["rnn.bias_hh_l0"])
+        self.bias[:] = weights["rnn.bias_ih_l0"] + weights["rnn.bias_hh_l0"]
         self.read[:] = weights["readout.weight"]
         self.offset[:] = weights["readout.bias"]
 
     def save(self, path: StrPath) -> None:
         """Write the model as safetensors: `state_dict`, and a JSON header. Atomic."""
-        from safetensors.numpy import save
-
-        header = {
-            "format": FORMAT,
-            "version": __version__,
-            "network": self.facts | {"gain": self.gain},
-            "task": self.task,
-        }
-        write_atomically(path, save(self.state_dict(), {"fastadmm": json.dumps(header)}))
+        header = {"network": self.facts | {"gain": self.gain}, "task": self.task}
+        tensors.write(path, KEY, FORMAT, header, self.state_dict())
 
     @classmethod
     def load(cls, path: StrPath) -> Self:
@@ -338,28 +342,49 @@ class RNN:
 
         Raises
         ------
-        FileNotFoundError
-        ValueError
-            Where the file is not such a model; nothing in it is ever executed.
+        FileNotFoundError, fastadmm.files.FileError
+            Where the file is not such a model; nothing in it is ever executed, and no more memory
+            is taken than its weights need.
         """
-        from safetensors import SafetensorError, safe_open
-
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no model at {path}")
-        try:
-            with safe_open(path, framework="numpy") as file:
-                header = json.loads((file.metadata() or {}).get("fastadmm", "null"))
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a safetensors file: {error}") from error
-        if header is None:
-            raise ValueError(f"{path} is a safetensors file without fastadmm's header")
-        if header["format"] > FORMAT:
-            raise ValueError(
-                f"{path} has format {header['format']}, written by fastadmm {header['version']}: "
-                f"this is {__version__}, which reads up to format {FORMAT}"
-            )
-        net = cls(**header["network"])
-        net.load_state_dict(weights)
-        net.task, net._start = header["task"], None
+        with tensors.opened(path, "model", KEY, FORMAT) as file:
+            facts, task = file.header["network"], file.header["task"]
+            _compare(file, facts)
+            _check_task(file, task)
+            net = cls.__new__(cls)
+            net._lay_out(**facts)
+            with validation.within(str(path)):
+                net.load_state_dict(file.read())
+        net.task, net._start = task, None
         return net
+
+
+def _compare(file, facts):
+    """Refuse a header that does not tell the sizes of its tensors, before anything is allocated."""
+    if file.kinds() - {"F32", "F64"}:
+        raise file.wrong(f"weights are {', '.join(sorted(file.kinds()))}: expected F32 or F64")
+    inputs, hidden, outputs = facts["inputs"], facts["hidden"], facts["outputs"]
+    for name, least, columns_ in (
+        ("rnn.weight_ih_l0", hidden, inputs),
+        ("rnn.weight_hh_l0", hidden, hidden),
+        ("readout.weight", outputs, hidden),
+    ):
+        found = file.shapes.get(name, ())
+        if len(found) != 2 or found[0] < least or found[1] != columns_:
+            raise file.wrong(
+                f"{name} has shape {found}, but network in its header is {shortened(facts)}"
+            )
+
+
+def _check_task(file, task):
+    """Refuse what a model cannot have been trained for."""
+    if not isinstance(task, dict):
+        raise file.wrong(f"task in its header is {shortened(task)}: expected an object")
+    if task.get("readout", "last") not in ("last", "all"):
+        raise file.wrong(f"readout of its task is {shortened(task['readout'])}: expected last, all")
+    outputs = file.header["network"]["outputs"]
+    for name, kind in (("classes", list), ("alphabet", str)):
+        value = task.get(name)
+        if value is not None and not (isinstance(value, kind) and len(value) == outputs):
+            raise file.wrong(
+                f"{name} of its task is {shortened(value)}: expected one for each output, {outputs}"
+            )

@@ -1,5 +1,6 @@
 """Arrays on disk: of each, only the part that an index asks for is read into memory."""
 
+import math
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastadmm.files import StrPath
+from fastadmm.files import FileError, StrPath, reading, shortened
 
 MAX_ROWS_BYTES = 1 << 22
 """Bytes read at a time where all of an array has to be looked at."""
@@ -36,7 +37,7 @@ class OnDisk:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -56,6 +57,10 @@ class OnDisk:
     def max(self) -> Any:
         """Largest element."""
         return max(part.max() for part in self.parts())
+
+    def min(self) -> Any:
+        """Smallest element."""
+        return min(part.min() for part in self.parts())
 
 
 class Mapped(OnDisk):
@@ -84,41 +89,87 @@ class Mapped(OnDisk):
         return part
 
 
-def map_npz(path: StrPath) -> dict[str, np.ndarray | OnDisk]:
-    """Arrays of an ``.npz`` by name: `Mapped` where they are stored as they are.
+MAX_RATIO, MAX_RATIO_FROM = 200, 1 << 28
+"""What unpacks to more than so many times its size, and to more than so many bytes, is refused."""
 
-    That is uncompressed (`numpy.savez`), in C order and native byte order; others, and empty ones,
-    are read at once. Checksums are not compared for mapped arrays.
+
+def check_unpacked(name: object, size: int, packed: int) -> None:
+    """Refuse to believe a file that claims to unpack to far more than it has.
+
+    Raises
+    ------
+    FileError
     """
-    with np.load(path, allow_pickle=False) as file:
-        members = {name.removesuffix(".npy"): name for name in file.zip.namelist()}
-        mapped = {name: _map_member(path, file.zip, members[name]) for name in file.files}
-        return {name: file[name] if part is None else part for name, part in mapped.items()}
+    if size > max(MAX_RATIO_FROM, MAX_RATIO * packed):
+        raise FileError(
+            f"{shortened(name)} unpacks to {size} bytes from {packed}: expected at most "
+            f"{MAX_RATIO} times as many; where that is right, store it unpacked"
+        )
 
 
-def _map_member(path, archive, name):
-    """`Mapped` member of a zip archive, None where it cannot be mapped."""
-    info = archive.getinfo(name)
-    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:  # compressed, encrypted
-        return None
+def read_npz(path: StrPath, lazy: bool = False) -> dict[str, np.ndarray | OnDisk]:
+    """Arrays of an ``.npz`` by name; nothing in it is unpickled, and no size believed unseen.
+
+    Parameters
+    ----------
+    path : path
+    lazy : bool
+        `Mapped` where they are stored as they are: uncompressed (`numpy.savez`), in C order and
+        native byte order; others, and empty ones, are read at once. Checksums are not compared for
+        mapped arrays.
+
+    Raises
+    ------
+    FileNotFoundError, FileError
+    """
+    with reading(path, ".npz", "a .npz of plain arrays"), zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".npy")]
+        return {name.removesuffix(".npy"): _member(path, archive, name, lazy) for name in names}
+
+
+def _member(path, archive, name, lazy):
+    """An array of a zip archive, `Mapped` where that is asked for and possible."""
+    info, which = archive.getinfo(name), f"{name.removesuffix('.npy')} in {shortened(path)}"
+    check_unpacked(which, info.file_size, info.compress_size)
+    with archive.open(info) as file:
+        shape, fortran, dtype = _header(file, which)
+        size, start = math.prod(shape) * dtype.itemsize, file.tell()
+    if start + size != info.file_size:
+        raise FileError(
+            f"{which} has {info.file_size - start} bytes, its header says {size}: {shape} {dtype}"
+        )
+    is_plain = dtype.isnative and not fortran and shape and size
+    if lazy and is_plain and info.compress_type == zipfile.ZIP_STORED:
+        return Mapped(np.memmap(path, dtype, "r", _first_byte(path, info) + start, shape))
+    with archive.open(info) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _header(file, name):
+    """Shape, order and dtype that a ``.npy`` begins with."""
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise FileError(f"{name} has version {version} of the .npy format: expected 1.0 or 2.0")
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise FileError(f"{name} holds Python objects: expected an array of numbers or texts")
+    if any(type(length) is not int or length < 0 for length in shape):
+        raise FileError(f"{name} has shape {shape}: expected lengths")
+    return shape, fortran, dtype
+
+
+def _first_byte(path, info):
+    """Where a member of a zip archive begins in the file."""
     with open(path, "rb") as file:
         file.seek(info.header_offset)
         local = file.read(30)  # it repeats the name, and its extra field may differ in length
         if local[:4] != b"PK\x03\x04":
-            raise zipfile.BadZipFile(f"no local header of {name}")
-        start = file.seek(sum(struct.unpack("<HH", local[26:])), 1)
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        else:
-            return None
-        size = int(np.prod(shape)) * dtype.itemsize
-        plain = dtype.isnative and not dtype.hasobject and not fortran and shape and size
-        if not plain or file.tell() - start + size != info.file_size:
-            return None
-        return Mapped(np.memmap(path, dtype, "r", file.tell(), shape))
+            raise zipfile.BadZipFile(f"no local header of {info.filename}")
+        return file.seek(sum(struct.unpack("<HH", local[26:])), 1)
 
 
 class TextFile:
@@ -137,7 +188,7 @@ class TextFile:
     def __init__(self, path: StrPath):
         self.path, self.length, self._marks = path, 0, []
         symbols = set()
-        with self._open() as file:
+        with reading(path, "text", "a text in UTF-8"), self._open() as file:
             mark, block = file.tell(), file.read(self.BLOCK)
             while block:
                 self._marks.append(mark)

@@ -54,13 +54,14 @@ class Problem:
         total, right, terms = map(float, sums)
         return self.reported(total, terms, width), right / terms if self.classifies else None
 
+    @np.errstate(over="ignore")
     def loss_of_zero(self, y, width):
         """Mean loss, as the kernels define it, of a network whose outputs are all zero."""
         if y.size == 0:
             return 0.0
         if self.classifies:
             return math.log(width)
-        return float(np.square(self.units.targets(y)).sum(-1).mean() / 2)
+        return float(np.square(self.units.targets(y), dtype=float).sum(-1).mean() / 2)
 
     @property
     def every(self):

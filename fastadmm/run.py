@@ -86,6 +86,10 @@ class Epoch:
         )  # fmt: skip
 
 
+def _all_finite(weights):
+    return all(np.isfinite(block).all() for block in weights)
+
+
 def _copies(weights):
     return tuple(block.copy() for block in weights)
 
@@ -107,6 +111,7 @@ class Run:
         if not net.is_new:
             problem.units.enter(self.moving)
         self.raw = replace(problem, units=Units.raw(net, problem.tokens))
+        self.before = _copies((net.theta, net.phi))
         self.best_loss, self.best = math.inf, _copies((self.moving.theta, self.moving.phi))
         self.loss_of_zero = self.domain.largest(problem.loss_of_zero(data.y, net.outputs))
         self.limit, self.is_first_step, self.waited = None, True, 0.0
@@ -152,14 +157,27 @@ class Run:
                     self._save(solver, epoch + 1)
         except KeyboardInterrupt:
             self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
-        diverged = self.result.status == "diverged"
-        if not diverged:
+        self._end(solver)
+
+    @np.errstate(all="ignore")  # what is not finite has a status
+    def _end(self, solver):
+        """Leave the result, and in the network weights that are finite."""
+        if not _all_finite(solver.average):  # the last step may have been one too many
+            self.result.status = "diverged"
+        if self.result.status != "diverged":
             solver.finish()
             self.result.kkt = solver.kkt()
         self.result.state = solver.state(with_window=False)
         self.result.certificate = solver.certificate
-        self._hand_over(self.best if diverged or self.patience else solver.average)
+        returns_best = self.result.status == "diverged" or self.patience
+        self._hand_over(self.best if returns_best else solver.average)
+        if not _all_finite((self.net.theta, self.net.phi)):  # too large for raw data
+            self.result.status = "diverged"
+            self.net.theta[:], self.net.phi[:] = self.before
+        if self.result.status == "diverged":
+            self.result.advice = solver.ADVICE
 
+    @np.errstate(all="ignore")
     def _epoch(self, solver, epoch, time_limit, reporter):
         """One pass over the data; sets the status where training has to end."""
         plan, domain, now = self.plan, self.domain, self._begin(solver)
@@ -350,7 +368,7 @@ class Run:
         start = {"epoch": epoch, "seconds": seconds, "batches": len(records)}
         self.result.history.append(start | {k: finite_or_none(v) for k, v in measured.items()})
         merit = train_loss if loss is None else loss
-        if merit < self.best_loss:
+        if merit < self.best_loss and _all_finite(judged or solver.average):
             self.best_loss, self.result.best_epoch = merit, self.result.history[-1]["epoch"]
             self.best = judged or _copies(solver.average)
 

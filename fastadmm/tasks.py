@@ -51,10 +51,12 @@ def load(
     batch_size: int = 64,
     lazy: bool = False,
     known: dict[str, Any] | None = None,
+    max_classes: int | None = None,
 ) -> "Task":
     """Load a task's data; ``lazy`` leaves it on disk where the format allows.
 
     ``known`` is the `RNN.task` of a trained model: its alphabet and its classes are taken.
+    ``max_classes``: most classes, tokens or symbols; default `fastadmm.datasets.MAX_CLASSES`.
 
     Raises
     ------
@@ -69,6 +71,7 @@ def load(
 
     _check(task)
     known = known or {}
+    most = datasets.MAX_CLASSES if max_classes is None else max_classes
     if pixels and task != "mnist":
         raise ValueError(f"pixels is an option of task mnist, not of {task}")
     if steps is not None and task in ("digits", "mnist"):
@@ -79,14 +82,14 @@ def load(
             raise ValueError(f"task {task} needs --data: {what}")
         if task == "mnist":
             return datasets.mnist(data, pixels, lazy)
-        return datasets.text(data, steps or 50, batch_size, known.get("alphabet"), lazy)
+        return datasets.text(data, steps or 50, batch_size, known.get("alphabet"), lazy, most)
     if data is not None:
         raise ValueError(f"data is an option of tasks mnist and text, not of {task}")
     if task == "digits":
         return datasets.digits()
     if task == "adding":
         return datasets.adding(steps or 100, seed=seed)
-    return datasets.arrays(task, steps, lazy, known.get("classes"))
+    return datasets.arrays(task, steps, lazy, known.get("classes"), most)
 
 
 def held_out(task: "Task") -> tuple[Any, Any] | None:

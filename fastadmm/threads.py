@@ -4,13 +4,15 @@ import contextlib
 import functools
 import importlib
 import os
+import threading
 from collections.abc import Iterator
 
 import numba
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Variables by which a user chooses how OpenMP's threads wait for work."""
+_starting = threading.Lock()
 
 
 def available_cores() -> int:
@@ -79,18 +81,59 @@ def start_threads() -> str:
     return f"{asleep}, or as the library that had loaded OpenMP has it" if loaded else asleep
 
 
+class _OneBlasThread:
+    """One BLAS thread for as long as anybody computes.
+
+    Most libraries have one limit for the whole process: the first one in sets it, the last one out
+    restores what was before, so that training in several threads neither changes results nor leaves
+    a limit behind. Where BLAS runs on OpenMP, every thread has a limit of its own.
+    """
+
+    def __init__(self):
+        self._lock, self._inside, self._before = threading.Lock(), 0, []
+
+    @contextlib.contextmanager
+    def held(self):
+        """Hold the limit while the body runs."""
+        found = ThreadpoolController().select(user_api="blas")
+        with self._lock:
+            if not self._inside:
+                shared = [b for b in found.lib_controllers if b.threading_layer != "openmp"]
+                self._before = [(blas, blas.num_threads) for blas in shared]
+                for blas in shared:
+                    _set(blas, 1)
+            self._inside += 1
+        try:
+            with found.limit(limits=1):
+                yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                for blas, number in () if self._inside else self._before:
+                    _set(blas, number)
+
+
+def _set(blas, number):
+    """Set a library's number of threads, also where threadpoolctl lets the first thread alone."""
+    getattr(blas, "_real_set_num_threads", blas.set_num_threads)(number)
+
+
+_one_blas_thread = _OneBlasThread()
+
+
 @contextlib.contextmanager
 def compute_threads(threads: int) -> Iterator[None]:
     """Run kernels on this many threads with one BLAS thread each; both are restored after.
 
     A user who sets OPENBLAS_NUM_THREADS keeps what was asked for.
     """
-    start_threads()
+    with _starting:
+        start_threads()
     before = numba.get_num_threads()
-    blas = None if "OPENBLAS_NUM_THREADS" in os.environ else 1
+    asked = "OPENBLAS_NUM_THREADS" in os.environ
     numba.set_num_threads(threads)
     try:
-        with threadpool_limits(blas, user_api="blas"):
+        with contextlib.nullcontext() if asked else _one_blas_thread.held():
             yield
     finally:
         numba.set_num_threads(before)

@@ -44,6 +44,8 @@ class Result:
         Why training ended: all residuals below the tolerances (not `condensed`); no better for
         ``early_stopping`` epochs; all epochs done; out of time; Ctrl-C, SIGTERM, SIGUSR1 or a
         callback; loss not finite or exploding.
+    advice : str
+        What may help where training has diverged, else empty.
     history : list of dict
         One record an epoch: ``epoch`` (from 1), ``seconds`` (its own training time), ``batches``,
         ``train_loss`` (mean over the epoch, of the moving iterate), ``validation_loss``,
@@ -79,6 +81,7 @@ class Result:
     """
 
     status: str = "max_iter"
+    advice: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     compile_seconds: float = 0.0
     train_seconds: float = 0.0

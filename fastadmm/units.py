@@ -59,6 +59,7 @@ class Units:
         )
 
     @classmethod
+    @np.errstate(all="ignore")
     def of(cls, net, problem, data, share):
         """Units of the data of all owners.
 

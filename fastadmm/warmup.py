@@ -78,6 +78,7 @@ def make_ready(domain, reporter, *arguments):
         return int(domain.largest(signals.requested()))
 
 
+@np.errstate(all="ignore")  # of zeros
 def warm_up(kind, options, net, problem, data, threads, domain):
     """Compile, or load from the cache, all that training and evaluating this problem calls.
 

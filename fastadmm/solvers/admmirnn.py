@@ -21,7 +21,7 @@ from fastadmm.kernels.recurrent.exact_blocks import CHANGE, LEFT, MULTIPLIER, RE
 from fastadmm.mpi.cost import ELEMENTWISE, PROX, Counts
 from fastadmm.options import COUNTING, NONNEGATIVE, POSITIVE, check
 from fastadmm.solvers.record import SplittingRecord
-from fastadmm.solvers.splitting import TINY, Splitting, held_by
+from fastadmm.solvers.splitting import TINY, Splitting, finite, held_by
 from fastadmm.unfolded import pipeline
 
 
@@ -61,6 +61,7 @@ class Admmirnn(Splitting):
     """Solver state over a run; parameters as of `fastadmm.solvers.splitting.Splitting`."""
 
     Options = AdmmirnnOptions
+    ADVICE = "another nu, a smaller gain of the initial weights, or solver block or condensed"
     WORK = 6
 
     @staticmethod
@@ -213,7 +214,7 @@ class Admmirnn(Splitting):
 
     def _linearised_step(self, system, gram, columns, name):
         """``X <- X − ∇_X L / τ`` for some columns, τ the largest eigenvalue of their Gram."""
-        tau = max(float(np.linalg.eigvalsh(gram[columns, columns])[-1]), TINY)
+        tau = max(float(np.linalg.eigvalsh(finite(gram[columns, columns]))[-1]), TINY)
         system.values[:, columns] += _residual(system, gram)[:, columns] / tau
         self._certify(name)
 
@@ -263,7 +264,7 @@ class Admmirnn(Splitting):
     def _begin_sweep(self):
         """Lipschitz constants of the states of every step."""
         net = self.net
-        W, V = net.recurrent, net.read
+        W, V = finite(net.recurrent), finite(net.read)
         recurrent, read = np.linalg.norm(W, 2) ** 2, np.linalg.norm(V, 2) ** 2
         taus = self.w2[:-1] + self.w1[1:] * recurrent
         if self.part.is_last:

@@ -33,6 +33,8 @@ class Solver:
     ----------
     unfolded : fastadmm.unfolded.Unfolded
     certificate : fastadmm.solvers.certificate.Certificate or None
+    ADVICE : str
+        What may help where training diverges.
     judges_before : bool
         The loss that a step reports is that of the weights before it; otherwise the mean over an
         epoch counts for the weights that it ends with.
@@ -40,6 +42,7 @@ class Solver:
 
     Options: Any = None
     Record: Any = None
+    ADVICE: str
     unfolded: Unfolded
     certificate: Certificate | None = None
     judges_before = False

@@ -28,7 +28,7 @@ from fastadmm.options import (
 )
 from fastadmm.solvers.record import SplittingRecord
 from fastadmm.solvers.regularisers import REGULARISERS, Consensus
-from fastadmm.solvers.splitting import Splitting, held_by
+from fastadmm.solvers.splitting import Splitting, finite, held_by
 
 RHO3 = {"softmax_cross_entropy": 0.3, "squared": 3.0}
 """Default penalty of the outputs; the curvatures of the losses are at most 1/2 and 1."""
@@ -102,6 +102,7 @@ class Block(Splitting):
     """Solver state over a run; parameters as of `fastadmm.solvers.splitting.Splitting`."""
 
     Options = BlockOptions
+    ADVICE = "larger rho1, rho2 and tau_theta, or a smaller gain of the initial weights"
     WORK = 4
 
     @staticmethod
@@ -265,7 +266,7 @@ class Block(Splitting):
         """
         before = system.values.copy()
         rhs = system.cross / rows + tau * before + copy_weight * aim
-        factor = factor_cholesky(system.gram, tau + copy_weight)
+        factor = factor_cholesky(finite(system.gram), tau + copy_weight)
         solve_cholesky(factor, rhs, out=system.values)
         return tau * float(np.linalg.norm(system.values - before))
 
@@ -316,8 +317,8 @@ class Block(Splitting):
         self.domain.receive_right(self.part, self.edge)
         exact_blocks.update_states(
             window.z, self.a, self.lambda2, self.targets, self.edge,
-            self.output_targets, net.theta, net.phi, np.linalg.inv(inner),
-            np.linalg.inv(last), rho2, net.activation_code, self.work, self.active,
+            self.output_targets, net.theta, net.phi, np.linalg.inv(finite(inner)),
+            np.linalg.inv(finite(last)), rho2, net.activation_code, self.work, self.active,
             window.sequence_bounds,
         )  # fmt: skip
         if self.steps:

@@ -185,6 +185,7 @@ class Condensed(Solver):
     """
 
     Options = CondensedOptions
+    ADVICE = "a smaller eta, more damping, or a smaller gain of the initial weights"
     Record = StepRecord
 
     @staticmethod

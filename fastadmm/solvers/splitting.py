@@ -14,7 +14,7 @@ therefore that of the simulated network, and only where both agree can it be sol
 """
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,18 @@ TINY = np.finfo(np.float64).tiny
 OUTPUTS = "o", "lambda3", "output_targets"
 VARIABLES = "a", "lambda1", "lambda2", "targets", *OUTPUTS
 """What iterations go on from, beside the states."""
+
+
+def finite(matrix: np.ndarray) -> np.ndarray:
+    """A matrix that LAPACK can take: of NaN and infinity it writes to the terminal.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+    """
+    if not np.isfinite(matrix).all():
+        raise np.linalg.LinAlgError("not finite")
+    return matrix
 
 
 class WeightSystem:
@@ -130,13 +142,24 @@ class Splitting(Solver):
         The weight of the mini-batch is not used: sub-problems are solved, not stepped along. Where
         it is the window of the last step again, they go on from its states.
         """
-        domain, again = self.domain, batch.again
-        if self._saved is not None:
-            self._take_up(batch, self._saved)
-        if again:
-            self._look_back()
-        else:
-            self._enter(batch)
+        again, record = batch.again, SplittingRecord(math.nan, 1)  # not finite
+        with suppress(np.linalg.LinAlgError):  # the record tells
+            if self._saved is not None:
+                self._take_up(batch, self._saved)
+            if again:
+                self._look_back()
+            else:
+                self._enter(batch)
+            record = self._iterations()
+            # a window that will not come back says nothing about the run
+            record.solved = record.solved and again and self._is_optimal()
+        self.part = self.part._replace(may_age=False)
+        self.goes_on = again and record.finite and not record.solved
+        return record
+
+    def _iterations(self):
+        """Iterations on the window that is laid out; the record of the last one."""
+        domain = self.domain
         domain.end_iteration()
         for sweep in range(self.options.sweeps):
             if sweep:
@@ -146,10 +169,6 @@ class Splitting(Solver):
             record = self.iterate()
             if not domain.staleness and (record.solved or not record.finite):
                 break
-        self.part = self.part._replace(may_age=False)
-        # a window that will not come back says nothing about the run
-        record.solved = record.solved and again and self._is_optimal()
-        self.goes_on = again and not record.solved
         return record
 
     def state(self, with_window):

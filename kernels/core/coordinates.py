@@ -15,6 +15,8 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
+from .cache import config
+
 
 def like(coefficient, x):
     """A number in the dtype of array ``x``; an array as it is."""
@@ -82,16 +84,20 @@ def store(out, i, x):
     out[i] = x
 
 
+def _needs_no_check(array):
+    return array.layout in "CF" and not config.BOUNDSCHECK
+
+
 @overload(load, jit_options={"forceinline": True})
 def _compiled_load(v, i):
-    if v.layout in "CF":
+    if _needs_no_check(v):
         return lambda v, i: _load(v, i)
     return lambda v, i: v[i]
 
 
 @overload(store, jit_options={"forceinline": True})
 def _compiled_store(out, i, x):
-    if out.layout in "CF":
+    if _needs_no_check(out):
         return lambda out, i, x: _store(out, i, x)
 
     def strided(out, i, x):

@@ -3,76 +3,32 @@
 Floating point: results may use fused multiply-add; NaN and infinity always count, and a division
 by zero gives infinity as in IEEE arithmetic (an exception branch would keep loops from being
 vectorised). Only kernels marked ``reassociate`` may also reorder sums.
+
+With NUMBA_BOUNDSCHECK=1 kernels are compiled for debugging: an index outside an array raises
+IndexError, ``function.kernel`` compares types and lengths as it does in compiled callers, and loops
+over threads are plain ones, out of which an exception finds its way. What BLAS and the tiles of
+`fastadmm.kernels.core.tiles` read through pointers is not checked.
 """
 
 import hashlib
-import importlib.metadata
 import os
-import tempfile
-import warnings
 from collections.abc import Callable
-from functools import partial, wraps
-from pathlib import Path
+from functools import cache, partial, wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
-from numba.core import config as _config
 from numba.core import types
 from numba.extending import intrinsic, overload
+from numba.np.ufunc import parallel as numba_threads
 
+from .cache import Files, config, open_folder
 from .kinds import Door
-
-config: Any = _config
-"""Numba's settings, which come to be as it is loaded: no checker can know them."""
 
 ELEMENTWISE = frozenset({"contract"})
 REDUCTION = frozenset({"contract", "reassoc", "nsz"})
 
 
-def _source_digest():
-    """Digest of the kernels' own text: editing one file outdates the kernels inlined from it."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def _requested_folder():
-    """Folder that the environment asks for, None where it switches caching off."""
-    own = os.environ.get("FASTADMM_CACHE", "")
-    if own == "0":
-        return None
-    version = importlib.metadata.version("fastadmm")
-    base = own or config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "fastadmm" / f"{version}-{_source_digest()}"
-
-
-def _writable(folder):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        return False
-    return True
-
-
-def _open_cache():
-    try:
-        folder = _requested_folder()
-    except RuntimeError:  # no home directory to expand
-        folder = Path("~/.cache/fastadmm")
-    if folder is None or _writable(folder):
-        return folder
-    warnings.warn(
-        f"compiled kernels are not kept: {folder} is not writable. "
-        "Set FASTADMM_CACHE to a writable folder, or to 0 to silence this",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return None
-
-
-CACHE_FOLDER = _open_cache()
+CACHE_FOLDER = open_folder()
 """Folder of the compiled kernels, None where caching is off."""
 
 
@@ -113,7 +69,7 @@ def jit(
     function : callable
         None for a decorator with these options.
     parallel : bool
-        Run ``prange`` loops on Numba's threads.
+        Run ``prange`` loops on Numba's threads. Called from Python only.
     reassociate : bool
         Let the compiler reorder sums, so that reductions vectorise.
     inline : bool
@@ -136,35 +92,77 @@ def jit(
         "nogil": True,
         "error_model": "numpy",
         "fastmath": set(REDUCTION if reassociate else ELEMENTWISE),
-        "parallel": parallel,
+        "parallel": parallel and not config.BOUNDSCHECK,
         "forceinline": inline,
         "no_cpython_wrapper": internal,
         "no_cfunc_wrapper": internal,
     }
     kernel = _compiled(function, options, cached)
-    return _Internal(kernel) if internal and not config.DISABLE_JIT else kernel
+    if config.DISABLE_JIT:
+        return kernel
+    if parallel:
+        plain = options | {"parallel": False}
+        return _Parallel(kernel, partial(_compiled, function, plain, cached))
+    return _Internal(kernel) if internal else kernel
 
 
 def _compiled(function, options, cached):
-    if CACHE_FOLDER is None or not cached:
-        return numba.njit(**options)(function)
-    # Numba reads the folder when the decorator runs; the user's own setting is put back.
-    before, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER)
-    try:
-        return numba.njit(cache=True, **options)(function)
-    finally:
-        config.CACHE_DIR = before
+    kernel: Any = numba.njit(**options)(function)
+    has_source = os.path.exists(function.__code__.co_filename)  # which tells whether it is outdated
+    if CACHE_FOLDER is not None and cached and has_source and not config.DISABLE_JIT:
+        kernel._cache = Files(function, CACHE_FOLDER, options["parallel"])
+    return kernel
 
 
-class _Internal:
-    """A kernel without an entry from Python, where calling it would crash."""
+class _Parallel:
+    """A kernel on Numba's threads; where a fork has left these behind, the same without them.
+
+    GNU OpenMP kills a process that was forked from one with threads, as soon as it asks for some.
+    The plain code goes through the same chunks, and gives the same bits.
+    """
+
+    def __init__(self, kernel, compile_plain):
+        self.kernel, self.py_func, self.plain = kernel, kernel.py_func, cache(compile_plain)
+
+    def __call__(self, *args):
+        return (self.plain() if _threads_are_lost else self.kernel)(*args)
+
+
+_threads_are_lost = False
+
+
+def _note_fork():
+    global _threads_are_lost
+    _threads_are_lost = _threads_are_lost or getattr(numba_threads, "_is_initialized", True)
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+class _Stand:
+    """What stands for a kernel where Python calls it; compiled code calls the kernel itself."""
 
     def __init__(self, kernel):
         self.kernel, self.py_func = kernel, kernel.py_func  # Numba's type does not keep it alive
         self._numba_type_ = types.Dispatcher(kernel)
 
+
+class _Internal(_Stand):
+    """A kernel without an entry from Python, where calling it would crash."""
+
     def __call__(self, *args):
         raise TypeError(f"{self.py_func.__name__} is called from compiled code only")
+
+
+class _Checked(_Stand):
+    """A kernel behind its door, for debugging."""
+
+    def __init__(self, door):
+        super().__init__(door.kernel)
+        self.door = door
+
+    def __call__(self, *args):
+        return self.door.checked(args)(*args)
 
 
 def never_inline():  # pyright: ignore[reportRedeclaration]
@@ -230,5 +228,6 @@ def either(function: Callable, door: Door) -> Any:
         return (chosen or function)(*args, **keywords)
 
     public: Any = by_values if config.DISABLE_JIT else function
-    public.kernel = door.kernel
+    checks = config.BOUNDSCHECK and not config.DISABLE_JIT
+    public.kernel = _Checked(door) if checks else door.kernel
     return public

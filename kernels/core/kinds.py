@@ -202,6 +202,18 @@ class Door:
                 )
             )
 
+    def checked(self, args):
+        """The function that runs for these values, which have to be what the kernel takes.
+
+        Raises
+        ------
+        TypeError
+        """
+        try:
+            return self.choose(*map(numba.typeof, args))
+        except TypingError as error:
+            raise TypeError(str(error)) from None
+
     def _function(self, kinds):
         """The function of the call, written out for arguments of these kinds and types."""
         lines, letters = [], set()

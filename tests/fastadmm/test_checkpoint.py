@@ -193,7 +193,7 @@ def test_mistakes_are_named(asked, message, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_leaves_the_checkpoint_of_before(tmp_path, monkeypatch, caplog):
-    from fastadmm import checkpoint
+    from fastadmm import tensors
 
     path = tmp_path / "c.safetensors"
     run("mini-batches", "condensed", checkpoint=path, epochs=2)
@@ -202,7 +202,7 @@ def test_a_full_disk_leaves_the_checkpoint_of_before(tmp_path, monkeypatch, capl
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_atomically", full)
+    monkeypatch.setattr(tensors, "write_atomically", full)
     _, result = run("mini-batches", "condensed", checkpoint=path)
     assert result.status == "max_iter"
     assert path.read_bytes() == before

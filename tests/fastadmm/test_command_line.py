@@ -291,7 +291,7 @@ def test_adding_reports_squared_error(tmp_path):
     ("arguments", "message"),
     [
         (("train", "nothing"), "task is 'nothing': expected digits, mnist, text, adding, or"),
-        (("train", "none.npz"), "no file none.npz"),
+        (("train", "none.npz"), "no .npz at none.npz"),
         (("train", "digits", "--hidden", "-2"), "hidden is -2: expected a positive integer"),
         (("train", "digits", "--hidden", "0"), "hidden is 0: expected a positive integer"),
         (("train", "digits", "--epochs", "0"), "epochs is 0: expected a positive integer"),

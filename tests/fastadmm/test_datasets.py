@@ -3,11 +3,13 @@
 import gzip
 import re
 import struct
+import zipfile
 
 import numpy as np
 import pytest
 
 from fastadmm import datasets, tasks
+from fastadmm.files import FileError
 
 
 def idx(magic, array):
@@ -51,12 +53,12 @@ DAMAGE = {
     "magic": (LABELS, lambda c: b"\0\0\x08\x03" + c[4:], "has magic number 2051: expected 2049"),
     "cut": (LABELS, lambda c: c[:-1], "is truncated: 10 bytes, its header says 11"),
     "header": (LABELS, lambda c: c[:5], "is truncated: 5 bytes, the header has 8"),
-    "long": (LABELS, lambda c: c + b"\0", "is too long: 12 bytes, its header says 11"),
+    "long": (LABELS, lambda c: c + b"\0", "is too long: more bytes than its header says, 11"),
     "label": (LABELS, lambda c: c[:-1] + b"\x0b", "t10k label 2 is 11: expected digits 0 to 9"),
     "count": (LABELS, lambda c: idx(2049, np.zeros(4, np.uint8)), "3 t10k images, but 4 labels"),
     "empty": (LABELS, lambda c: idx(2049, np.zeros(0, np.uint8)), "is empty: its header says [0]"),
-    "gzip": ("train-images-idx3-ubyte.gz", lambda c: c[:-9], "is truncated or damaged"),
-    "no gzip": ("train-images-idx3-ubyte.gz", lambda c: b"plain", "is truncated or damaged"),
+    "gzip": ("train-images-idx3-ubyte.gz", lambda c: c[:-9], "is not a whole IDX file"),
+    "no gzip": ("train-images-idx3-ubyte.gz", lambda c: b"plain", "is not a whole IDX file"),
 }
 
 
@@ -175,7 +177,7 @@ def test_bad_npz_is_refused(tmp_path, case):
 
 def test_npz_with_a_pickle_is_refused(tmp_path):
     np.savez(tmp_path / "mine.npz", X=np.array([object()]), y=np.zeros(1))
-    with pytest.raises(ValueError, match=r"is not a \.npz of plain arrays"):
+    with pytest.raises(ValueError, match=r"X in .*mine\.npz holds Python objects"):
         datasets.arrays(tmp_path / "mine.npz")
     (tmp_path / "mine.npz").write_bytes(b"text")
     with pytest.raises(ValueError, match=r"is not a \.npz of plain arrays"):
@@ -196,3 +198,77 @@ def test_npz_with_a_pickle_is_refused(tmp_path):
 def test_options_of_another_task_are_refused(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         tasks.load(*arguments)
+
+
+def member(path, content, name="X"):
+    """A .npz with good targets, and another member of any bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{name}.npy", content)
+        with archive.open("y.npy", "w") as file:
+            np.lib.format.write_array(file, np.zeros(4))
+
+
+def header(shape, dtype="<f4"):
+    text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
+CLAIMS = {
+    "rows": (header((10**12, 4, 2)), "its header says 32"),
+    "negative": (header("(-4, 4, 2)"), "has shape (-4, 4, 2): expected lengths"),
+    "nothing": (b"", "is not a .npz of plain arrays"),
+    "version": (b"\x93NUMPY\x03\x00" + bytes(99), "has version (3, 0) of the .npy format"),
+}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("case", CLAIMS)
+def test_claims_of_a_npz_are_compared_with_what_it_has(tmp_path, case, lazy):
+    content, message = CLAIMS[case]
+    member(tmp_path / "mine.npz", content)
+    with pytest.raises(FileError, match=re.escape(message)) as told:
+        datasets.arrays(tmp_path / "mine.npz", lazy=lazy)
+    assert str(tmp_path / "mine.npz") in str(told.value)
+
+
+def test_what_unpacks_to_very_much_is_refused(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr("fastadmm.on_disk.MAX_RATIO_FROM", 1000)
+    member(tmp_path / "mine.npz", header("(1000, 4, 20)") + bytes(4 * 80000))
+    with pytest.raises(FileError, match="unpacks to 320128 bytes from"):
+        datasets.arrays(tmp_path / "mine.npz")
+    images = folder / "train-images-idx3-ubyte.gz"
+    images.write_bytes(gzip.compress(idx(2051, np.zeros((2000, 20, 20), np.uint8))))
+    with pytest.raises(FileError, match="unpacks to 800000 bytes from"):
+        datasets.mnist(folder)
+    images.write_bytes(gzip.compress(struct.pack(">4I", 2051, 2**31, 2**31, 4)))
+    with pytest.raises(FileError, match="unpacks to 18446744073709551616 bytes from"):
+        datasets.mnist(folder)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (
+            np.array([[0, 10**9]]),
+            np.zeros(1),
+            "X in .* ask for 1000000001 tokens: expected at most",
+        ),
+        (np.array([[0, -5]]), np.zeros(1), "X in .* holds other than integers from 0"),
+        (np.array([[0, 1]]), np.array([[0, 10**6]]), "y in .* ask for 1000001 tokens"),
+        (np.zeros((9, 2, 1)), np.arange(9), "y in .* has 9 classes: expected at most 8; max_class"),
+    ],
+)
+def test_sizes_that_data_ask_for_have_a_limit(tmp_path, X, y, message):
+    np.savez(tmp_path / "mine.npz", X=X, y=y)
+    most = 8 if X.ndim == 3 else datasets.MAX_CLASSES
+    for lazy in (False, True):
+        with pytest.raises(FileError, match=message):
+            datasets.arrays(tmp_path / "mine.npz", lazy=lazy, max_classes=most)
+
+
+def test_text_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "text").write_bytes(b"ab\xff" * 100)
+    with pytest.raises(FileError, match=r"text is not a text in UTF-8: .*invalid start byte"):
+        datasets.text(tmp_path / "text")
+    with pytest.raises(FileError, match="is a folder: expected a text"):
+        datasets.text(tmp_path)

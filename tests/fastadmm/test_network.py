@@ -3,12 +3,15 @@
 import json
 import os
 import pickle
+import re
+import tracemalloc
 
 import numpy as np
 import pytest
 from reference import condensed as reference
 
-from fastadmm import RNN, fit
+from fastadmm import RNN, fit, tensors
+from fastadmm.files import FileError
 
 
 @pytest.mark.parametrize("activation", list(reference.ACTIVATIONS))
@@ -164,7 +167,7 @@ def test_foreign_files_are_refused(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.zeros(1)}, path)
-    with pytest.raises(ValueError, match="without fastadmm's header"):
+    with pytest.raises(ValueError, match="is a safetensors file, but no model"):
         RNN.load(path)
     save_file({"a": np.zeros(1)}, path, {"fastadmm": json.dumps({"format": 9, "version": "7.0"})})
     with pytest.raises(ValueError, match=r"has format 9, written by fastadmm 7\.0"):
@@ -172,4 +175,91 @@ def test_foreign_files_are_refused(tmp_path):
     RNN(3, 5, 2).save(path)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="is not a safetensors file"):
+        RNN.load(path)
+
+
+def rewritten(path, change, key="fastadmm"):
+    """A model file with a header and weights that `change` has had, and a right checksum."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()[key])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(header, weights)
+    del header["format"], header["version"], header["checksum"]
+    tensors.write(path, key, 2, header, weights)
+
+
+def _change(where, **values):
+    return lambda header, weights: header[where].update(values)
+
+
+def _weight(name, value, dtype="f4"):
+    def change(header, weights):
+        weights[name] = weights[name].astype(dtype)
+        weights[name].flat[0] = value
+
+    return change
+
+
+HOSTILE = {
+    "inputs": (_change("network", inputs=10**12), "but network in its header is {'inputs': 10000"),
+    "hidden": (_change("network", hidden=30000), "rnn.weight_ih_l0 has shape (5, 3), but"),
+    "outputs": (_change("network", outputs=10**9), "readout.weight has shape (2, 5), but network"),
+    "kind": (_change("network", hidden="5"), "is not a model of fastadmm: "),
+    "unknown": (_change("network", gate=1), "is not a model of fastadmm: "),
+    "no task": (lambda header, weights: header.pop("task"), "'task' is missing"),
+    "task": (lambda header, weights: header.update(task=3), "task in its header is 3"),
+    "read-out": (_change("task", readout="every"), "readout of its task is every: expected last"),
+    "classes": (_change("task", classes=[1]), "classes of its task is [1]: expected one for each"),
+    "alphabet": (_change("task", alphabet="abc"), "alphabet of its task is abc: expected one for"),
+    "NaN": (_weight("readout.bias", np.nan), "readout.bias[0] is nan: expected finite float32"),
+    "overflow": (_weight("readout.bias", 1e300, "f8"), "readout.bias[0] is 1e+300: expected"),
+    "integers": (_weight("readout.bias", 1, "i4"), "weights are F32, I32: expected F32 or F64"),
+    "a name": (lambda header, weights: weights.pop("readout.bias"), "weights are ["),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_files_are_refused_before_they_are_believed(tmp_path, case):
+    change, message = HOSTILE[case]
+    path = tmp_path / "net.safetensors"
+    RNN(3, 5, 2).save(path)
+    rewritten(path, change)
+    tracemalloc.start()
+    with pytest.raises(FileError, match=re.escape(message)) as told:
+        RNN.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(told.value).startswith(str(path))
+    assert "\n" not in str(told.value)
+    assert peak < 1 << 20
+
+
+def test_every_flipped_bit_is_noticed(tmp_path):
+    path = tmp_path / "net.safetensors"
+    RNN(2, 2, 1).save(path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in rng.choice(8 * len(content), 300, replace=False):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(FileError, match=re.escape(str(path))):
+            RNN.load(path)
+
+
+def test_no_file_is_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in (("pipe", "is no regular file"), (".", "is a folder")):
+        with pytest.raises(FileError, match=message):
+            RNN.load(tmp_path / name)
+    with pytest.raises(FileError, match="File name too long"):
+        RNN.load(tmp_path / ("n" * 300))
+    path = tmp_path / "net.safetensors"
+    RNN(2, 2, 1).save(path)
+    from safetensors.numpy import load_file, save_file
+
+    save_file(load_file(path), path, {"fastadmm": "[" * 10**5})
+    with pytest.raises(FileError, match="is not a model of fastadmm: maximum recursion"):
         RNN.load(path)

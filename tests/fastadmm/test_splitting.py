@@ -1,5 +1,7 @@
 """The block and admmirnn solvers against their twin: updates, multipliers, convergence, KKT."""
 
+import warnings
+
 import numpy as np
 import pytest
 from fastadmm.kernels.recurrent import exact_blocks, linearised_blocks
@@ -759,3 +761,23 @@ def test_mistakes_in_options_are_named(message):
         fit(RNN(3, 4, 2), X, y, solver="block", **BAD[message])
     with pytest.raises(ValueError, match="nu is -1: expected a positive number"):
         fit(RNN(3, 4, 2), X, y, solver="admmirnn", nu=-1)
+
+
+@pytest.mark.parametrize("solver", ["block", "admmirnn"])
+@pytest.mark.parametrize(
+    ("X", "net"),
+    [
+        (np.full((8, 4, 3), 1e20, "f4") * np.random.default_rng(0).standard_normal((8, 4, 3)), {}),
+        (np.full((8, 4, 3), 1e4), {}),
+        (np.random.default_rng(0).standard_normal((8, 30, 3)), {"gain": 100, "activation": "relu"}),
+    ],
+)
+def test_what_lapack_cannot_take_is_a_status(solver, X, net, capfd):
+    """A result with finite weights and advice; no exception, no warning, no text of LAPACK's."""
+    net = RNN(3, 4, 1, **net)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = fit(net, X, X[:, 0, :1], solver=solver, batch_size=None, epochs=6, scale=None)
+    assert all(np.isfinite(weights).all() for weights in net.state_dict().values())
+    assert (result.status == "diverged") == bool(result.advice)
+    assert capfd.readouterr() == ("", "")
