@@ -33,6 +33,8 @@ v : array_like
     Point, of any shape: float32 or float64; integers become float64.
 {parameters}out : ndarray, optional
     Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+threads : int
+    How many may share the work; the result is the same for any number.
 
 Returns
 -------
@@ -69,8 +71,12 @@ Parameters
 ----------
 v : array_like, (..., n)
     Rows: float32 or float64; integers become float64.
-{parameters}out : ndarray, optional
+{parameters}axis : int
+    The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+out : ndarray, optional
     Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+threads : int
+    How many may share the rows; the result is the same for any number.
 
 Returns
 -------

@@ -4,23 +4,35 @@
 and the l1 ball and the prox of the linf norm are all one pass once it is known.
 
 The entries are shifted so that the largest is 0: then ``-total <= theta < 0``, whatever the size of
-the data, entries up to ``-total`` are out of play from the start, and rounding is that of numbers
-as small as the total. Newton's method from the left (Michelot, 1986) drops entries round by round
-and ends with the exact set; should it drop too few, selection by a random pivot (Duchi et al.,
-2008) takes over: O(n) comparisons, the worst case of the one and the expectation of the other.
+the data, and rounding is that of numbers as small as the total. Of all subsets of the entries the
+right one has the highest root: that of the largest entries of the blocks that a row is cut into is
+a lower bound, which puts most entries out of play before they are copied. Newton's method from the
+left (Michelot, 1986) drops entries round by round and ends with the exact set; should it drop too
+few, selection by a random pivot (Duchi et al., 2008) takes over: O(n) comparisons, the worst case
+of the one and the expectation of the other.
 """
 
 import math
 
 import numpy as np
 
+from .coordinates import load, store
 from .jit import jit
+from .kinds import written
 from .norms import maximum
 
 BLOCK = 128
 """Entries that are passed over together when none is in play."""
+SURVEYED = written("n + n // 128 + 1")
+"""Workspace for a row of n entries, and a number for every block of them."""
 NEWTON_READS = 8
 """Newton rounds read at most this many times the entries in play; then pivots are drawn."""
+
+
+def surveyed(v):
+    """That workspace, for rows as they come to a public function."""
+    n = v.shape[-1] if v.ndim else 1
+    return np.empty(n + n // BLOCK + 1, v.dtype)
 
 
 @jit(reassociate=True)
@@ -106,23 +118,36 @@ def _excess(row, theta):
     return total
 
 
-@jit
-def _largest(row, magnitudes):
-    real = row.dtype.type
-    largest = real(0) if magnitudes else real(-np.inf)
-    for j in range(len(row)):
-        largest = maximum(largest, abs(row[j]) if magnitudes else row[j])
-    return largest
+@jit(reassociate=True)
+def survey(row, magnitudes, work):
+    """Largest entry of a row or of its magnitudes, and the sum of the magnitudes.
+
+    Writes the largest entry of every block behind the first n places of ``work``: a later pass need
+    not read the blocks that are out of play.
+    """
+    real, n = row.dtype.type, len(row)
+    largest, total = real(0) if magnitudes else real(-np.inf), 0.0
+    for b in range((n + BLOCK - 1) // BLOCK):
+        block = row[b * BLOCK : (b + 1) * BLOCK]
+        peak = real(0) if magnitudes else real(-np.inf)
+        for j in range(len(block)):
+            peak = maximum(peak, abs(block[j]) if magnitudes else block[j])
+        if magnitudes:
+            for j in range(len(block)):
+                total += abs(block[j])
+        work[n + b] = peak
+        largest = maximum(largest, peak)
+    return largest, total
 
 
 @jit
 def _in_play(row, magnitudes, largest, bound, work):
     """Write ``row - largest``, where it exceeds ``bound``, to ``work``; return how many."""
-    count = 0
-    for start in range(0, len(row), BLOCK):
-        block = row[start : start + BLOCK]
-        if _largest(block, magnitudes) - largest <= bound:
+    count, n = 0, len(row)
+    for b in range((n + BLOCK - 1) // BLOCK):
+        if work[n + b] - largest <= bound:
             continue
+        block = row[b * BLOCK : (b + 1) * BLOCK]
         for j in range(len(block)):
             entry = (abs(block[j]) if magnitudes else block[j]) - largest
             work[count] = entry
@@ -131,8 +156,8 @@ def _in_play(row, magnitudes, largest, bound, work):
 
 
 @jit
-def row_level(row, total, magnitudes, work):
-    """Largest entry and root less the largest entry, of a row or of its magnitudes.
+def row_level(row, total, magnitudes, largest, work):
+    """Root less the largest entry, of a row or of its magnitudes.
 
     Parameters
     ----------
@@ -141,21 +166,54 @@ def row_level(row, total, magnitudes, work):
         Positive.
     magnitudes : bool
         Whether ``|row|`` takes the place of ``row``.
-    work : ndarray, (n,), the dtype of ``row``; overwritten
+    largest : float
+        From `survey`.
+    work : ndarray, (n + n // BLOCK + 1,), the dtype of ``row``
+        From `survey`; the first n places are overwritten.
 
     Returns
     -------
-    tuple of three floats
-        In double precision: subtract one after the other. The third makes up for the rounding of
-        the second, which a million entries would all share. The second is NaN if the row holds a
-        NaN or its largest entry is infinite.
+    tuple of two floats
+        In double precision: subtract ``largest``, and then one after the other. The second makes up
+        for the rounding of the first, which a million entries would all share. Both are NaN if the
+        row holds a NaN or its largest entry is infinite.
     """
-    largest = _largest(row, magnitudes)
     if not abs(largest) < np.inf:
-        return np.float64(largest), math.nan, math.nan
-    count = _in_play(row, magnitudes, largest, row.dtype.type(-total), work)
+        return math.nan, math.nan
+    blocks = (len(row) + BLOCK - 1) // BLOCK
+    for b in range(blocks):
+        work[b] = work[len(row) + b] - largest
+    bound, _ = level(work, blocks, np.float64(total))  # of some of the entries: a lower one
+    bound = min(row.dtype.type(bound), -np.finfo(row.dtype).tiny)  # the largest entry is above it
+    count = _in_play(row, magnitudes, largest, row.dtype.type(bound), work)
     theta, above = level(work, count, np.float64(total))
     if above == 0:
         above = _in_play(row, magnitudes, largest, row.dtype.type(theta), work)
     rest = (_excess(work[:above], theta) - total) / above
-    return np.float64(largest), theta, rest
+    return theta, rest
+
+
+@jit
+def lower_to(row, magnitudes, largest, theta, rest, work, out):
+    """``out <- max(row - level, 0)``, or the same of the magnitudes with the signs of the row.
+
+    Blocks that are out of play are filled with zeros unread. ``out`` may be ``row``.
+    """
+    real, n = row.dtype.type, len(row)
+    wide, zeros = np.float64(largest), 0  # the blocks before this one that are to be zeros
+    for b in range((n + BLOCK - 1) // BLOCK):
+        start, stop = b * BLOCK, min((b + 1) * BLOCK, n)
+        if work[n + b] - largest <= theta:
+            zeros += 1
+            continue
+        out[start - zeros * BLOCK : start] = real(0)
+        zeros = 0
+        block, result = row[start:stop], out[start:stop]
+        for j in range(len(block)):
+            x = load(block, j)
+            # in double precision: thousands of equal roundings would add up in the sum
+            left = ((np.float64(abs(x) if magnitudes else x) - wide) - theta) - rest
+            left = 0.0 if left < 0 else left
+            store(result, j, real(-left if (x < 0) & magnitudes else left))
+    if zeros:
+        out[(n + BLOCK - 1) // BLOCK * BLOCK - zeros * BLOCK :] = real(0)

@@ -33,6 +33,8 @@ s : array_like
     Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
 out : ndarray, optional
     Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+threads : int
+    How many may share the work; the result is the same for any number.
 
 Returns
 -------
@@ -49,12 +51,12 @@ _FOUR_WALKS = _PLAIN | {"cost": "four Newton walks per entry, an exponential a s
 _LEAKY = _PLAIN | {"parameter": "slope : float\n    Slope of f below zero, non-negative.\n"}
 
 
-def _prox(kernel, m, s, parameters, w1, w2, out):
+def _prox(kernel, m, s, parameters, w1, w2, out, threads):
     m = real_array("m", m)
     s = companion("s", s, m)
     w1 = coefficient("w1", w1, m, positive=True)
     w2 = coefficient("w2", w2, m)
-    return elementwise(kernel, m, (s, *parameters, w1, w2), out)
+    return elementwise(kernel, m, (s, *parameters, w1, w2), out, threads)
 
 
 @jit(inline=True)
@@ -97,14 +99,20 @@ def _prox_identity_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENT
 @compiled_as(_prox_identity_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_identity_activation(
-    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+    m: ArrayLike,
+    s: ArrayLike,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the identity, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - a)^2``: the weighted mean.
 
     In compiled code ``prox_identity_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_identity_activation, m, s, (), w1, w2, out)
+    return _prox(_prox_identity_activation, m, s, (), w1, w2, out, threads)
 
 
 @jit(reassociate=True)
@@ -143,7 +151,9 @@ def prox_leaky_relu_activation(
     slope: float = 0.01,
     w1: ArrayLike = 1.0,
     w2: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the leaky ReLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -152,7 +162,9 @@ def prox_leaky_relu_activation(
     In compiled code ``prox_leaky_relu_activation(m, s, slope, w1, w2, out)``, arrays C-contiguous
     or 1-D. It returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_leaky_relu_activation, m, s, (number("slope", slope, 0),), w1, w2, out)
+    return _prox(
+        _prox_leaky_relu_activation, m, s, (number("slope", slope, 0),), w1, w2, out, threads
+    )
 
 
 @jit
@@ -163,7 +175,13 @@ def _prox_relu_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 @compiled_as(_prox_relu_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_relu_activation(
-    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+    m: ArrayLike,
+    s: ArrayLike,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the ReLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - max(a, 0))^2``.
 
@@ -172,7 +190,7 @@ def prox_relu_activation(
     In compiled code ``prox_relu_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_relu_activation, m, s, (), w1, w2, out)
+    return _prox(_prox_relu_activation, m, s, (), w1, w2, out, threads)
 
 
 @jit(reassociate=True)
@@ -206,7 +224,13 @@ def _prox_hard_tanh_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_EN
 @compiled_as(_prox_hard_tanh_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_hard_tanh_activation(
-    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+    m: ArrayLike,
+    s: ArrayLike,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the hard tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - clip(a, -1, 1))^2``.
 
@@ -215,7 +239,7 @@ def prox_hard_tanh_activation(
     In compiled code ``prox_hard_tanh_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D.
     It returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_hard_tanh_activation, m, s, (), w1, w2, out)
+    return _prox(_prox_hard_tanh_activation, m, s, (), w1, w2, out, threads)
 
 
 @jit
@@ -229,7 +253,13 @@ def _prox_hard_sigmoid_activation(
 @compiled_as(_prox_hard_sigmoid_activation)
 @sharing(_PROX.format(**_PLAIN))
 def prox_hard_sigmoid_activation(
-    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+    m: ArrayLike,
+    s: ArrayLike,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the hard sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -238,7 +268,7 @@ def prox_hard_sigmoid_activation(
     In compiled code ``prox_hard_sigmoid_activation(m, s, w1, w2, out)``, arrays C-contiguous or
     1-D. It returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_hard_sigmoid_activation, m, s, (), w1, w2, out)
+    return _prox(_prox_hard_sigmoid_activation, m, s, (), w1, w2, out, threads)
 
 
 @jit
@@ -249,7 +279,13 @@ def _prox_tanh_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 @compiled_as(_prox_tanh_activation)
 @sharing(_PROX.format(**_TWO_WALKS))
 def prox_tanh_activation(
-    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+    m: ArrayLike,
+    s: ArrayLike,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the tanh, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -258,7 +294,7 @@ def prox_tanh_activation(
     In compiled code ``prox_tanh_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_tanh_activation, m, s, (), w1, w2, out)
+    return _prox(_prox_tanh_activation, m, s, (), w1, w2, out, threads)
 
 
 @jit
@@ -269,7 +305,13 @@ def _prox_sigmoid_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTR
 @compiled_as(_prox_sigmoid_activation)
 @sharing(_PROX.format(**_TWO_WALKS))
 def prox_sigmoid_activation(
-    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+    m: ArrayLike,
+    s: ArrayLike,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the sigmoid, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -278,7 +320,7 @@ def prox_sigmoid_activation(
     In compiled code ``prox_sigmoid_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_sigmoid_activation, m, s, (), w1, w2, out)
+    return _prox(_prox_sigmoid_activation, m, s, (), w1, w2, out, threads)
 
 
 @jit
@@ -289,7 +331,13 @@ def _prox_softplus_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENT
 @compiled_as(_prox_softplus_activation)
 @sharing(_PROX.format(**_TWO_WALKS))
 def prox_softplus_activation(
-    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+    m: ArrayLike,
+    s: ArrayLike,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the softplus, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -298,7 +346,7 @@ def prox_softplus_activation(
     In compiled code ``prox_softplus_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_softplus_activation, m, s, (), w1, w2, out)
+    return _prox(_prox_softplus_activation, m, s, (), w1, w2, out, threads)
 
 
 @jit
@@ -309,7 +357,13 @@ def _prox_silu_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 @compiled_as(_prox_silu_activation)
 @sharing(_PROX.format(**_FOUR_WALKS))
 def prox_silu_activation(
-    m: ArrayLike, s: ArrayLike, w1: ArrayLike = 1.0, w2: ArrayLike = 1.0, out: Reals | None = None
+    m: ArrayLike,
+    s: ArrayLike,
+    w1: ArrayLike = 1.0,
+    w2: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the SiLU, ``argmin_a w1/2 (a - m)^2 + w2/2 (s - f(a))^2``.
 
@@ -318,4 +372,4 @@ def prox_silu_activation(
     In compiled code ``prox_silu_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
     """
-    return _prox(_prox_silu_activation, m, s, (), w1, w2, out)
+    return _prox(_prox_silu_activation, m, s, (), w1, w2, out, threads)

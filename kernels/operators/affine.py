@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike
 
-from ..core.arguments import Reals, as_rows, real_array, rowwise
+from ..core.arguments import Reals, as_rows, real_array, rows, rowwise
 from ..core.blas import gemm
 from ..core.documented import ROW_RESULT_SECTIONS, ROW_VALUE_SECTIONS, sharing
 from ..core.jit import compiled_as, jit
@@ -96,7 +96,14 @@ def _project_affine(
 
 @compiled_as(_project_affine)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_FACTOR))
-def project_affine(v: ArrayLike, factor: AffineFactor, out: Reals | None = None) -> Reals:
+def project_affine(
+    v: ArrayLike,
+    factor: AffineFactor,
+    *,
+    axis: int = -1,
+    out: Reals | None = None,
+    threads: int = 1,
+) -> Reals:
     """Projection onto an affine set, ``argmin_x |x - v|_2^2`` over ``A x = b``, for every row.
 
     ``v - basisᵀ (basis v - offset)``: two matrix products.
@@ -106,11 +113,10 @@ def project_affine(v: ArrayLike, factor: AffineFactor, out: Reals | None = None)
 
     Cost: 4 m n flops per row (GEMM).
     """
-    v = real_array("v", v)
+    v = rows("v", v, axis)
     basis, offset = _factored(factor, "v", v)
-    rows = as_rows(v).shape[0]
-    work = np.empty((rows, len(offset)), v.dtype)
-    return rowwise(_project_affine, v, (basis, offset, work), out)
+    work = np.empty((as_rows(v).shape[0], len(offset)), v.dtype)
+    return rowwise(_project_affine, v, (basis, offset, work), out, axis, threads)
 
 
 @jit
@@ -149,9 +155,9 @@ def indicator_affine(x: ArrayLike, factor: AffineFactor, tolerance: float | None
     """
     x = real_array("x", x)
     basis, offset = _factored(factor, "x", x)
-    rows = as_rows(x)
-    work = np.empty((len(rows), len(offset)), x.dtype)
-    return _indicator_affine(rows, basis, offset, relative_tolerance(tolerance, x), work)
+    form = as_rows(x)
+    work = np.empty((len(form), len(offset)), x.dtype)
+    return _indicator_affine(form, basis, offset, relative_tolerance(tolerance, x), work)
 
 
 def _factored(factor, name, x):

@@ -12,7 +12,7 @@ from numba.core import types
 from numba.extending import overload
 from numpy.typing import ArrayLike
 
-from ..core.arguments import Reals, as_rows, per_row, real_array, rowwise
+from ..core.arguments import Reals, as_rows, given_array, per_row, real_array, rows, rowwise
 from ..core.coordinates import at, like
 from ..core.documented import sharing
 from ..core.elementary import exp, wright_omega
@@ -43,8 +43,12 @@ Raises
 TypeError, ValueError
     For another dtype or shape, a label or probability out of range, or a negative number.
 """
-_OUT = """out : ndarray, optional
+_OUT = """axis : int
+    The axis of ``{point}`` that holds the classes; one number per row has the other axes.
+out : ndarray, optional
     Array for the result, of the shape and dtype of ``{point}``; may be ``{point}`` itself.
+threads : int
+    How many may share the work; the result is the same for any number.
 
 Returns
 -------
@@ -217,16 +221,18 @@ def _prox_cross_entropy_loss(
     return total
 
 
-def _rows(name, z):
-    z = real_array(name, z)
+def _rows(name, z, axis=-1):
+    z = rows(name, z, axis)
     if z.ndim == 0 or z.shape[-1] == 0:
         raise ValueError(f"{name} has shape {z.shape}: expected (..., classes), classes at least 1")
     return z
 
 
-def _targets(y, z):
+def _targets(y, z, axis=-1):
     """Labels (rows,) as int64, or probabilities (rows, classes) in the dtype of z."""
-    y, classes = np.asarray(y), z.shape[-1]
+    y, classes = given_array("y", y), z.shape[-1]
+    if axis != -1 and y.ndim == z.ndim:  # probabilities
+        y = np.moveaxis(y, axis, -1)
     if y.dtype.kind in "iu" and y.shape == z.shape[:-1]:
         wrong = (y < 0) | (y >= classes)
         if wrong.any():
@@ -262,7 +268,13 @@ def cross_entropy_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> f
 @compiled_as(_grad_cross_entropy_loss)
 @sharing(_DATA.format(**_Z) + _OUT.format(**_Z) + _RAISES)
 def grad_cross_entropy_loss(
-    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+    z: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `cross_entropy_loss`, ``weight (softmax(z) - y)``; its kernel returns the loss.
 
@@ -271,8 +283,9 @@ def grad_cross_entropy_loss(
 
     Cost: two exponentials per entry.
     """
-    z = _rows("z", z)
-    return rowwise(_grad_cross_entropy_loss, z, (_targets(y, z), per_row("weight", weight, z)), out)
+    z = _rows("z", z, axis)
+    arguments = _targets(y, z, axis), per_row("weight", weight, z)
+    return rowwise(_grad_cross_entropy_loss, z, arguments, out, axis, threads)
 
 
 @compiled_as(_prox_cross_entropy_loss)
@@ -282,7 +295,10 @@ def prox_cross_entropy_loss(
     y: ArrayLike,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the softmax cross-entropy.
 
@@ -300,10 +316,10 @@ def prox_cross_entropy_loss(
 
     Cost: O(classes) per row and Newton step, a Wright omega function per entry.
     """
-    v = _rows("v", v)
+    v = _rows("v", v, axis)
     arguments = (
-        _targets(y, v),
+        _targets(y, v, axis),
         per_row("step", step, v, positive=True),
         per_row("weight", weight, v),
     )
-    return rowwise(_prox_cross_entropy_loss, v, arguments, out)
+    return rowwise(_prox_cross_entropy_loss, v, arguments, out, axis, threads)

@@ -9,7 +9,17 @@ result; sums are accumulated in double precision.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..core.arguments import Reals, as_rows, coefficient, companion, per_row, real_array, rowwise
+from ..core.arguments import (
+    Reals,
+    as_rows,
+    coefficient,
+    companion,
+    given_array,
+    per_row,
+    real_array,
+    rows,
+    rowwise,
+)
 from ..core.coordinates import at, like, load, store
 from ..core.documented import (
     ROW_RESULT_SECTIONS,
@@ -20,9 +30,9 @@ from ..core.documented import (
 )
 from ..core.jit import compiled_as, jit
 from ..core.kinds import INTEGERS, NUMBER, PER_ROW, read, written
-from ..core.norms import largest_magnitude, norm, sum_of_magnitudes
+from ..core.norms import largest_magnitude, norm
 from ..core.rows import any_row
-from ..core.thresholds import row_level
+from ..core.thresholds import SURVEYED, row_level, survey, surveyed
 from .penalties import soft
 
 _GROUPS = """groups : array_like of int, (number of groups + 1,)
@@ -109,7 +119,13 @@ def _prox_l2_norm(v: read("m", "n"), step: PER_ROW, weight: PER_ROW, out: writte
 @compiled_as(_prox_l2_norm)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + ROW_WEIGHT))
 def prox_l2_norm(
-    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+    v: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the l2 norm, ``argmin_x weight |x|_2 + 1/(2 step) |x - v|_2^2`` for every row.
 
@@ -120,9 +136,9 @@ def prox_l2_norm(
 
     Cost: two reads and one write of every entry.
     """
-    v = real_array("v", v)
+    v = rows("v", v, axis)
     arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
-    return rowwise(_prox_l2_norm, v, arguments, out)
+    return rowwise(_prox_l2_norm, v, arguments, out, axis, threads)
 
 
 @jit
@@ -156,23 +172,25 @@ def clip_row(row, bound, out):
 
 @jit
 def _prox_linf_norm(
-    v: read("m", "n"), step: PER_ROW, weight: PER_ROW, work: written("n"), out: written("m", "n")
+    v: read("m", "n"), step: PER_ROW, weight: PER_ROW, work: SURVEYED, out: written("m", "n")
 ):
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
+        row, result = any_row(v, i), any_row(out, i)
         tau = np.float64(at(step, i)) * at(weight, i)
-        if sum_of_magnitudes(any_row(v, i)) <= tau:
-            fill_row(any_row(out, i), v.dtype.type(0))
+        largest, size = survey(row, True, work)
+        if size <= tau:
+            fill_row(result, v.dtype.type(0))
         elif tau == 0:
-            copy_row(any_row(v, i), any_row(out, i))
-            total += np.float64(at(weight, i)) * largest_magnitude(any_row(v, i))
+            copy_row(row, result)
+            total += np.float64(at(weight, i)) * largest
         else:
-            largest, theta, rest = row_level(any_row(v, i), tau, True, work)
-            bound = largest + (theta + rest)
+            theta, rest = row_level(row, tau, True, largest, work)
+            bound = np.float64(largest) + (theta + rest)
             if bound == bound:
-                clip_row(any_row(v, i), bound, any_row(out, i))
+                clip_row(row, bound, result)
             else:
-                fill_row(any_row(out, i), v.dtype.type(bound))
+                fill_row(result, v.dtype.type(bound))
             total += at(weight, i) * bound
     return total
 
@@ -180,7 +198,13 @@ def _prox_linf_norm(
 @compiled_as(_prox_linf_norm)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + ROW_WEIGHT))
 def prox_linf_norm(
-    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+    v: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the linf norm, ``argmin_x weight |x|_inf + 1/(2 step) |x - v|_2^2`` for every row.
 
@@ -188,19 +212,18 @@ def prox_linf_norm(
     the l1 norm: ``sum_j max(|v_j| - b, 0) = tau``.
 
     In compiled code ``prox_linf_norm(v, step, weight, work, out)`` with v, out (m, n); step, weight
-    a number or (m,); work (n,). It returns the penalty at the result.
+    a number or (m,); work (n + n // 128 + 1,). It returns the penalty at the result.
 
     Cost: O(n) expected per row, no sort.
     """
-    v = real_array("v", v)
+    v = rows("v", v, axis)
     arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
-    work = np.empty(v.shape[-1] if v.ndim else 1, v.dtype)
-    return rowwise(_prox_linf_norm, v, (*arguments, work), out)
+    return rowwise(_prox_linf_norm, v, (*arguments, surveyed(v)), out, axis, threads)
 
 
 def _boundaries(groups, x):
     """Checked boundaries of the groups as int64."""
-    groups = np.asarray(groups)
+    groups = given_array("groups", groups)
     n = x.shape[-1] if x.ndim else 1
     if groups.ndim != 1 or groups.size == 0 or groups.dtype.kind not in "iu":
         raise TypeError(
@@ -273,7 +296,10 @@ def prox_group_lasso(
     groups: ArrayLike,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the group lasso.
 
@@ -286,11 +312,11 @@ def prox_group_lasso(
 
     Cost: two reads and one write of every entry.
     """
-    v = real_array("v", v)
+    v = rows("v", v, axis)
     groups = _boundaries(groups, v)
     step = _per_group("step", step, groups, v, positive=True)
     arguments = groups, step, _per_group("weight", weight, groups, v)
-    return rowwise(_prox_group_lasso, v, arguments, out)
+    return rowwise(_prox_group_lasso, v, arguments, out, axis, threads)
 
 
 @jit(reassociate=True)
@@ -365,7 +391,10 @@ def prox_sparse_group_lasso(
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
     group_weight: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the sparse group lasso.
 
@@ -378,9 +407,9 @@ def prox_sparse_group_lasso(
 
     Cost: a few passes over every group.
     """
-    v = real_array("v", v)
+    v = rows("v", v, axis)
     groups = _boundaries(groups, v)
     step = _per_group("step", step, groups, v, positive=True)
     group_weight = _per_group("group_weight", group_weight, groups, v)
     arguments = groups, step, _per_column("weight", weight, v), group_weight
-    return rowwise(_prox_sparse_group_lasso, v, arguments, out)
+    return rowwise(_prox_sparse_group_lasso, v, arguments, out, axis, threads)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from ..core.arguments import Reals, coefficient, companion, elementwise, labels, real_array
 from ..core.coordinates import at, like
 from ..core.documented import sharing
-from ..core.elementary import exp, log, log1p, sigmoid, softplus
+from ..core.elementary import exp, log, log1p, sigmoid, softplus, wright_omega
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 from .pointwise_losses import checked_delta, checked_quantile
@@ -43,6 +43,8 @@ y : array_like
     Step of the prox, positive, and weight of the loss, non-negative; one number, or one per entry.
 out : ndarray, optional
     Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+threads : int
+    How many may share the work; the result is the same for any number.
 
 Returns
 -------
@@ -60,12 +62,12 @@ _QUANTILE = _TARGETS | {"parameter": "quantile : float\n    Above 0 and below 1.
 _NEWTON = {"cost": "an exponential per entry and Newton step, and two logarithms per entry"}
 
 
-def _prox(kernel, v, y, parameters, step, weight, out):
+def _prox(kernel, v, y, parameters, step, weight, out, threads):
     v = real_array("v", v)
     y = companion("y", y, v)
     step = coefficient("step", step, v, positive=True)
     weight = coefficient("weight", weight, v)
-    return elementwise(kernel, v, (y, *parameters, step, weight), out)
+    return elementwise(kernel, v, (y, *parameters, step, weight), out, threads)
 
 
 @jit(inline=True)
@@ -100,7 +102,9 @@ def prox_squared_loss(
     y: ArrayLike,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the squared loss, ``argmin_x weight/2 (x - y)^2 + 1/(2 step) (x - v)^2``.
 
@@ -109,7 +113,7 @@ def prox_squared_loss(
     In compiled code ``prox_squared_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
     """
-    return _prox(_prox_squared_loss, v, y, (), step, weight, out)
+    return _prox(_prox_squared_loss, v, y, (), step, weight, out, threads)
 
 
 @jit(inline=True)
@@ -138,7 +142,9 @@ def prox_absolute_loss(
     y: ArrayLike,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the absolute loss, ``argmin_x weight |x - y| + 1/(2 step) (x - v)^2``.
 
@@ -147,7 +153,7 @@ def prox_absolute_loss(
     In compiled code ``prox_absolute_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
     """
-    return _prox(_prox_absolute_loss, v, y, (), step, weight, out)
+    return _prox(_prox_absolute_loss, v, y, (), step, weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -174,7 +180,9 @@ def prox_quantile_loss(
     quantile: float = 0.5,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the quantile loss.
 
@@ -184,7 +192,9 @@ def prox_quantile_loss(
     In compiled code ``prox_quantile_loss(v, y, quantile, step, weight, out)``, arrays C-contiguous
     or 1-D. It returns the loss at the result.
     """
-    return _prox(_prox_quantile_loss, v, y, (checked_quantile(quantile),), step, weight, out)
+    return _prox(
+        _prox_quantile_loss, v, y, (checked_quantile(quantile),), step, weight, out, threads
+    )
 
 
 @jit(reassociate=True)
@@ -215,7 +225,9 @@ def prox_huber_loss(
     delta: float = 1.0,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the Huber loss, ``argmin_x weight h(x - y) + 1/(2 step) (x - v)^2``.
 
@@ -226,7 +238,7 @@ def prox_huber_loss(
     In compiled code ``prox_huber_loss(v, y, delta, step, weight, out)``, arrays C-contiguous or
     1-D. It returns the loss at the result.
     """
-    return _prox(_prox_huber_loss, v, y, (checked_delta(delta),), step, weight, out)
+    return _prox(_prox_huber_loss, v, y, (checked_delta(delta),), step, weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -252,7 +264,9 @@ def prox_hinge_loss(
     y: ArrayLike,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the hinge loss, ``argmin_x weight max(0, 1 - y x) + 1/(2 step) (x - v)^2``.
 
@@ -261,7 +275,7 @@ def prox_hinge_loss(
     In compiled code ``prox_hinge_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
     """
-    return _prox(_prox_hinge_loss, v, labels("y", y), (), step, weight, out)
+    return _prox(_prox_hinge_loss, v, labels("y", y), (), step, weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -288,7 +302,9 @@ def prox_squared_hinge_loss(
     y: ArrayLike,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the squared hinge, ``argmin_x weight/2 max(0, 1 - y x)^2 + 1/(2 step) (x - v)^2``.
 
@@ -297,15 +313,14 @@ def prox_squared_hinge_loss(
     In compiled code ``prox_squared_hinge_loss(v, y, step, weight, out)``, arrays C-contiguous or
     1-D. It returns the loss at the result.
     """
-    return _prox(_prox_squared_hinge_loss, v, labels("y", y), (), step, weight, out)
+    return _prox(_prox_squared_hinge_loss, v, labels("y", y), (), step, weight, out, threads)
 
 
 @jit(inline=True)
 def _largest_tau(v):
     """What tau counts as at most: it leaves room for products with logarithms of its size.
 
-    There the term of the prox is lost in the rounding of the loss, or all that is left of tau is
-    its logarithm.
+    There the term of the prox is lost in the rounding of the loss.
     """
     return v.dtype.type(np.finfo(v.dtype).max / 1024)
 
@@ -345,6 +360,16 @@ def _logistic_block(t, tau, x):
             break
 
 
+@jit
+def _far_logistic(margin, log_tau):
+    """The root where tau is beyond all numbers: there ``tau / (1 + exp(x))`` is ``tau exp(-x)``.
+
+    With ``u = x - margin`` the equation is ``u + log(u) = log_tau - margin``.
+    """
+    u = wright_omega(log_tau - margin)
+    return log_tau - log(u) if u > 1 else margin + u
+
+
 @jit(reassociate=True)
 def _prox_logistic_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     step, weight = like(step, v), like(weight, v)
@@ -364,6 +389,9 @@ def _prox_logistic_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENT
         for i in range(size):
             j = start + i
             x[i] = -x[i] if y[j] * v[j] < -half * tau[i] else x[i]
+            if tau[i] == most and abs(v[j]) < most * np.finfo(v.dtype).eps:
+                # all that is left of tau is its logarithm
+                x[i] = _far_logistic(y[j] * v[j], log(at(step, j)) + log(at(weight, j)))
             out[j] = y[j] * x[i] if tau[i] > 0 else v[j]
         for i in range(size):
             total += at(weight, start + i) * softplus(-x[i])
@@ -377,7 +405,9 @@ def prox_logistic_loss(
     y: ArrayLike,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the logistic loss, ``argmin_x weight log(1 + exp(-y x)) + 1/(2 step) (x - v)^2``.
 
@@ -386,7 +416,7 @@ def prox_logistic_loss(
     In compiled code ``prox_logistic_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
     """
-    return _prox(_prox_logistic_loss, v, labels("y", y), (), step, weight, out)
+    return _prox(_prox_logistic_loss, v, labels("y", y), (), step, weight, out, threads)
 
 
 @jit
@@ -397,6 +427,7 @@ def _poisson_block(c, tau, log_tau, x):
     passing it, and one step from anywhere is on the right. ``x = c`` is an upper bound.
     """
     one, tolerance = x.dtype.type(1), x.dtype.type(8 * np.finfo(x.dtype).eps)
+    most = x.dtype.type(np.finfo(x.dtype).max)
     for i in range(len(x)):
         u = _omega_start(c[i] + log_tau[i], one)
         x[i] = c[i] - u if u < 1 else log(u) - log_tau[i]
@@ -405,10 +436,12 @@ def _poisson_block(c, tau, log_tau, x):
         for i in range(len(x)):
             far = x[i] > _FAR  # the product is moderate although exp(x) may overflow
             u = (one if far else tau[i]) * exp(x[i] + log_tau[i] if far else x[i])
+            u = most if u > most else u
             h = (x[i] - c[i]) + u
-            slope = one + u
-            certified = abs(h) <= tolerance * (abs(c[i]) + u + abs(x[i]) * slope)
-            moved = x[i] - h / slope
+            inverse = one / (one + u)  # products with it cannot overflow
+            allowed = abs(c[i]) * inverse + u * inverse + abs(x[i])
+            certified = abs(h) * inverse <= tolerance * allowed
+            moved = x[i] - h * inverse
             moved = c[i] if moved > c[i] else moved
             active += 1 if (not certified) & (moved != x[i]) & (h == h) else 0
             x[i] = moved if h == h else x[i]
@@ -421,6 +454,7 @@ def _prox_poisson_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTR
     step, weight = like(step, v), like(weight, v)
     c, tau, x = np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype), np.empty(BLOCK, v.dtype)
     log_tau, most, one = np.empty(BLOCK, v.dtype), _largest_tau(v), v.dtype.type(1)
+    top = v.dtype.type(np.finfo(v.dtype).max)
     total = 0.0
     for start in range(0, len(v), BLOCK):
         size = min(BLOCK, len(v) - start)
@@ -430,6 +464,7 @@ def _prox_poisson_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTR
             bound = most / (y[j] if y[j] > one else one)  # leaves tau y finite, too
             tau[i] = bound if tau[i] > bound else tau[i]
             c[i] = v[j] + tau[i] * y[j]
+            c[i] = top if c[i] > top else c[i]
             log_tau[i] = log(tau[i])
         _poisson_block(c[:size], tau[:size], log_tau[:size], x[:size])
         for i in range(size):
@@ -446,7 +481,9 @@ def prox_poisson_loss(
     y: ArrayLike,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the Poisson loss, ``argmin_x weight (exp(x) - y x) + 1/(2 step) (x - v)^2``.
 
@@ -455,4 +492,4 @@ def prox_poisson_loss(
     In compiled code ``prox_poisson_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
     """
-    return _prox(_prox_poisson_loss, v, y, (), step, weight, out)
+    return _prox(_prox_poisson_loss, v, y, (), step, weight, out, threads)

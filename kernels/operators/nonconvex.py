@@ -57,7 +57,12 @@ def _prox_l0(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 @compiled_as(_prox_l0)
 @sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_l0(
-    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+    v: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of l0, ``argmin_x sum_i weight_i [x_i != 0] + (x_i - v_i)^2 / (2 step_i)``.
 
@@ -66,7 +71,7 @@ def prox_l0(
     In compiled code ``prox_l0(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns the
     penalty at the result.
     """
-    return prox(_prox_l0, v, (), step, ("weight", weight), out=out)
+    return prox(_prox_l0, v, (), step, ("weight", weight), out=out, threads=threads)
 
 
 @jit(reassociate=True)
@@ -130,7 +135,12 @@ def _prox_l_half(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 @compiled_as(_prox_l_half)
 @sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_l_half(
-    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+    v: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of l1/2, ``argmin_x sum_i weight_i |x_i|^(1/2) + (x_i - v_i)^2 / (2 step_i)``.
 
@@ -141,7 +151,7 @@ def prox_l_half(
     In compiled code ``prox_l_half(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns
     the penalty at the result.
     """
-    return prox(_prox_l_half, v, (), step, ("weight", weight), out=out)
+    return prox(_prox_l_half, v, (), step, ("weight", weight), out=out, threads=threads)
 
 
 @jit(inline=True)
@@ -197,7 +207,9 @@ def prox_mcp(
     gamma: float = 3.0,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of `mcp`, ``argmin_x sum_i g(x_i; gamma, weight_i) + (x_i - v_i)^2 / (2 step_i)``.
 
@@ -210,7 +222,7 @@ def prox_mcp(
     returns the penalty at the result.
     """
     gamma = number("gamma", gamma, 0, above=True)
-    return prox(_prox_mcp, v, (gamma,), step, ("weight", weight), out=out)
+    return prox(_prox_mcp, v, (gamma,), step, ("weight", weight), out=out, threads=threads)
 
 
 @jit(inline=True)
@@ -272,7 +284,9 @@ def prox_scad(
     gamma: float = 3.7,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of `scad`, ``argmin_x sum_i g(x_i; gamma, weight_i) + (x_i - v_i)^2 / (2 step_i)``.
 
@@ -286,4 +300,4 @@ def prox_scad(
     returns the penalty at the result.
     """
     gamma = number("gamma", gamma, 1, above=True)
-    return prox(_prox_scad, v, (gamma,), step, ("weight", weight), out=out)
+    return prox(_prox_scad, v, (gamma,), step, ("weight", weight), out=out, threads=threads)

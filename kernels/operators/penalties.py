@@ -31,12 +31,13 @@ def value(kernel, x, parameters, *weights):
     return kernel(x.ravel(), *parameters, *coefficients)  # ravel is a view where x is contiguous
 
 
-def prox(kernel, v, parameters, step, *weights, out):
+def prox(kernel, v, parameters, step, *weights, out, threads):
     """Prox of a separable penalty; ``weights`` are pairs (name, value)."""
     v = real_array("v", v)
-    step = coefficient("step", step, v, positive=True)
-    coefficients = [coefficient(name, w, v) for name, w in weights]
-    return elementwise(kernel, v, (*parameters, step, *coefficients), out)
+    arguments = *parameters, coefficient("step", step, v, positive=True)
+    for name, weight in weights:
+        arguments += (coefficient(name, weight, v),)
+    return elementwise(kernel, v, arguments, out, threads)
 
 
 @jit(inline=True)
@@ -76,7 +77,12 @@ def _prox_l1(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 @compiled_as(_prox_l1)
 @sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_l1(
-    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+    v: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the l1 norm, ``argmin_x sum_i weight_i |x_i| + (x_i - v_i)^2 / (2 step_i)``.
 
@@ -85,7 +91,7 @@ def prox_l1(
     In compiled code ``prox_l1(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns the
     penalty at the result.
     """
-    return prox(_prox_l1, v, (), step, ("weight", weight), out=out)
+    return prox(_prox_l1, v, (), step, ("weight", weight), out=out, threads=threads)
 
 
 @jit(reassociate=True)
@@ -121,7 +127,12 @@ def _prox_squared_l2(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
 @compiled_as(_prox_squared_l2)
 @sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_squared_l2(
-    v: ArrayLike, step: ArrayLike = 1.0, weight: ArrayLike = 1.0, out: Reals | None = None
+    v: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of half the squared l2 norm.
 
@@ -131,7 +142,7 @@ def prox_squared_l2(
     In compiled code ``prox_squared_l2(v, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the penalty at the result.
     """
-    return prox(_prox_squared_l2, v, (), step, ("weight", weight), out=out)
+    return prox(_prox_squared_l2, v, (), step, ("weight", weight), out=out, threads=threads)
 
 
 @jit(reassociate=True)
@@ -175,7 +186,9 @@ def prox_elastic_net(
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
     ridge: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the elastic net.
 
@@ -185,7 +198,16 @@ def prox_elastic_net(
     In compiled code ``prox_elastic_net(v, step, weight, ridge, out)``, arrays C-contiguous or 1-D.
     It returns the penalty at the result.
     """
-    return prox(_prox_elastic_net, v, (), step, ("weight", weight), ("ridge", ridge), out=out)
+    return prox(
+        _prox_elastic_net,
+        v,
+        (),
+        step,
+        ("weight", weight),
+        ("ridge", ridge),
+        out=out,
+        threads=threads,
+    )
 
 
 @jit(inline=True)
@@ -236,7 +258,9 @@ def prox_huber(
     delta: float = 1.0,
     step: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Prox of the Huber penalty, ``argmin_x sum_i weight_i h(x_i) + (x_i - v_i)^2 / (2 step_i)``.
 
@@ -247,4 +271,4 @@ def prox_huber(
     returns the penalty at the result.
     """
     delta = number("delta", delta, 0, above=True)
-    return prox(_prox_huber, v, (delta,), step, ("weight", weight), out=out)
+    return prox(_prox_huber, v, (delta,), step, ("weight", weight), out=out, threads=threads)

@@ -43,6 +43,8 @@ _GRADIENT = _VALUE.replace(
     "\nReturns\n-------\nfloat",
     """out : ndarray, optional
     Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+threads : int
+    How many may share the work; the result is the same for any number.
 
 Returns
 -------
@@ -64,10 +66,10 @@ def _value(kernel, z, y, parameters, weight):
     return kernel(flat, y, *parameters, coefficient("weight", weight, z))
 
 
-def _gradient(kernel, z, y, parameters, weight, out):
+def _gradient(kernel, z, y, parameters, weight, out, threads):
     z = real_array("z", z)
     y = companion("y", y, z)
-    return elementwise(kernel, z, (y, *parameters, coefficient("weight", weight, z)), out)
+    return elementwise(kernel, z, (y, *parameters, coefficient("weight", weight, z)), out, threads)
 
 
 def checked_delta(delta):
@@ -117,14 +119,19 @@ def squared_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
 @compiled_as(_grad_squared_loss)
 @sharing(_GRADIENT.format(**_TARGETS))
 def grad_squared_loss(
-    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+    z: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `squared_loss`, ``weight (z - y)``.
 
     In compiled code ``grad_squared_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
     """
-    return _gradient(_grad_squared_loss, z, y, (), weight, out)
+    return _gradient(_grad_squared_loss, z, y, (), weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -160,7 +167,12 @@ def absolute_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
 @compiled_as(_grad_absolute_loss)
 @sharing(_GRADIENT.format(**_TARGETS))
 def grad_absolute_loss(
-    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+    z: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `absolute_loss`, ``weight sign(z - y)``.
 
@@ -169,7 +181,7 @@ def grad_absolute_loss(
     In compiled code ``grad_absolute_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
     """
-    return _gradient(_grad_absolute_loss, z, y, (), weight, out)
+    return _gradient(_grad_absolute_loss, z, y, (), weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -212,14 +224,16 @@ def grad_huber_loss(
     y: ArrayLike,
     delta: float = 1.0,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `huber_loss`, ``weight clip(z - y, -delta, delta)``.
 
     In compiled code ``grad_huber_loss(z, y, delta, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
     """
-    return _gradient(_grad_huber_loss, z, y, (checked_delta(delta),), weight, out)
+    return _gradient(_grad_huber_loss, z, y, (checked_delta(delta),), weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -264,7 +278,9 @@ def grad_quantile_loss(
     y: ArrayLike,
     quantile: float = 0.5,
     weight: ArrayLike = 1.0,
+    *,
     out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `quantile_loss`, ``weight (1 - q)`` above ``y``, ``-weight q`` below.
 
@@ -273,7 +289,7 @@ def grad_quantile_loss(
     In compiled code ``grad_quantile_loss(z, y, quantile, weight, out)``, arrays C-contiguous or
     1-D. It returns the loss.
     """
-    return _gradient(_grad_quantile_loss, z, y, (checked_quantile(quantile),), weight, out)
+    return _gradient(_grad_quantile_loss, z, y, (checked_quantile(quantile),), weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -308,14 +324,19 @@ def logistic_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
 @compiled_as(_grad_logistic_loss)
 @sharing(_GRADIENT.format(**_LOGISTIC))
 def grad_logistic_loss(
-    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+    z: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `logistic_loss`, ``-weight y / (1 + exp(y z))``.
 
     In compiled code ``grad_logistic_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
     """
-    return _gradient(_grad_logistic_loss, z, labels("y", y), (), weight, out)
+    return _gradient(_grad_logistic_loss, z, labels("y", y), (), weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -352,7 +373,12 @@ def hinge_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
 @compiled_as(_grad_hinge_loss)
 @sharing(_GRADIENT.format(**_LABELS))
 def grad_hinge_loss(
-    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+    z: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `hinge_loss`, ``-weight y`` where ``y z < 1``.
 
@@ -361,7 +387,7 @@ def grad_hinge_loss(
     In compiled code ``grad_hinge_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It returns
     the loss.
     """
-    return _gradient(_grad_hinge_loss, z, labels("y", y), (), weight, out)
+    return _gradient(_grad_hinge_loss, z, labels("y", y), (), weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -400,14 +426,19 @@ def squared_hinge_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> f
 @compiled_as(_grad_squared_hinge_loss)
 @sharing(_GRADIENT.format(**_LABELS))
 def grad_squared_hinge_loss(
-    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+    z: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `squared_hinge_loss`, ``-weight y max(0, 1 - y z)``.
 
     In compiled code ``grad_squared_hinge_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
     """
-    return _gradient(_grad_squared_hinge_loss, z, labels("y", y), (), weight, out)
+    return _gradient(_grad_squared_hinge_loss, z, labels("y", y), (), weight, out, threads)
 
 
 @jit(reassociate=True)
@@ -444,11 +475,16 @@ def poisson_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
 @compiled_as(_grad_poisson_loss)
 @sharing(_GRADIENT.format(**_POISSON))
 def grad_poisson_loss(
-    z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0, out: Reals | None = None
+    z: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
 ) -> Reals:
     """Gradient of `poisson_loss`, ``weight (exp(z) - y)``.
 
     In compiled code ``grad_poisson_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
     """
-    return _gradient(_grad_poisson_loss, z, y, (), weight, out)
+    return _gradient(_grad_poisson_loss, z, y, (), weight, out, threads)

@@ -14,7 +14,17 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..core.arguments import Reals, as_rows, companion, elementwise, per_row, real_array, rowwise
+from ..core.arguments import (
+    Reals,
+    as_rows,
+    companion,
+    elementwise,
+    number,
+    per_row,
+    real_array,
+    rows,
+    rowwise,
+)
 from ..core.coordinates import at, like, load, store
 from ..core.documented import (
     PASS,
@@ -28,7 +38,7 @@ from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, PER_ROW, RESULT, read, written
 from ..core.norms import largest_magnitude, norm, sum_of_magnitudes
 from ..core.rows import any_row
-from ..core.thresholds import row_level
+from ..core.thresholds import SURVEYED, lower_to, row_level, survey, surveyed
 from .groups import clip_row, copy_row, fill_row, scale_row
 
 TOLERANCE = 1000
@@ -58,21 +68,25 @@ def relative_tolerance(tolerance, x):
     """The tolerance after a check, or the default of the dtype for None."""
     if tolerance is None:
         return TOLERANCE * float(np.finfo(x.dtype).eps)
-    tolerance = float(tolerance)
-    if not 0 <= tolerance < np.inf:
-        raise ValueError(f"tolerance is {tolerance}: expected a non-negative number")
-    return tolerance
+    return number("tolerance", tolerance, 0)
 
 
 def _bounds(lower, upper, x):
+    if type(lower) is float and type(upper) is float and lower <= upper:
+        return lower, upper
     lower, upper = real_array("lower", lower), real_array("upper", upper)
-    both = np.broadcast_arrays(lower, upper)
+    try:
+        both = np.broadcast_arrays(lower, upper)
+    except ValueError:
+        raise ValueError(
+            f"lower has shape {lower.shape} and upper {upper.shape}: expected shapes that broadcast"
+        ) from None
     wrong = ~(both[0] <= both[1])  # a NaN is wrong
     if wrong.any():
         a, b = (bound[wrong].flat[0] for bound in both)
         raise ValueError(f"lower is {a} where upper is {b}: expected lower <= upper")
     return tuple(
-        x.dtype.type(bound) if bound.ndim == 0 else companion(name, bound, x)
+        float(bound) if bound.ndim == 0 else companion(name, bound, x)
         for name, bound in (("lower", lower), ("upper", upper))
     )
 
@@ -89,7 +103,7 @@ def _project_box(v: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, out: RESULT):
 @compiled_as(_project_box)
 @sharing(PROX_SECTIONS.format(parameters=_BOUNDS))
 def project_box(
-    v: ArrayLike, lower: ArrayLike, upper: ArrayLike, out: Reals | None = None
+    v: ArrayLike, lower: ArrayLike, upper: ArrayLike, *, out: Reals | None = None, threads: int = 1
 ) -> Reals:
     """Projection onto the box, ``argmin_x |x - v|^2`` over ``lower <= x <= upper``.
 
@@ -99,7 +113,7 @@ def project_box(
     0.
     """
     v = real_array("v", v)
-    return elementwise(_project_box, v, _bounds(lower, upper, v), out)
+    return elementwise(_project_box, v, _bounds(lower, upper, v), out, threads)
 
 
 @jit(reassociate=True)
@@ -137,12 +151,12 @@ def _project_nonnegative(v: ENTRIES, out: RESULT):
 
 @compiled_as(_project_nonnegative)
 @sharing(PROX_SECTIONS.format(parameters=""))
-def project_nonnegative(v: ArrayLike, out: Reals | None = None) -> Reals:
+def project_nonnegative(v: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Projection onto the nonnegative orthant, ``argmin_x |x - v|^2`` over ``x >= 0``.
 
     In compiled code ``project_nonnegative(v, out)``, arrays C-contiguous or 1-D. It returns 0.
     """
-    return elementwise(_project_nonnegative, real_array("v", v), (), out)
+    return elementwise(_project_nonnegative, real_array("v", v), (), out, threads)
 
 
 @jit(reassociate=True)
@@ -170,8 +184,8 @@ def _in_rows(kernel, x, name, size, tolerance, positive=False):
     return kernel(as_rows(x), size, relative_tolerance(tolerance, x))
 
 
-def _ball(kernel, v, radius, out, work=()):
-    return rowwise(kernel, v, (per_row("radius", radius, v), *work), out)
+def _ball(kernel, v, radius, out, axis, threads, work=()):
+    return rowwise(kernel, v, (per_row("radius", radius, v), *work), out, axis, threads)
 
 
 @jit
@@ -200,7 +214,14 @@ def _project_l2_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n"))
 
 @compiled_as(_project_l2_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
-def project_l2_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
+def project_l2_ball(
+    v: ArrayLike,
+    radius: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
+    out: Reals | None = None,
+    threads: int = 1,
+) -> Reals:
     """Projection onto the l2 ball, ``argmin_x |x - v|_2^2`` over ``|x|_2 <= radius``, per row.
 
     ``v min(1, radius / |v|_2)``.
@@ -210,7 +231,7 @@ def project_l2_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = N
 
     Cost: two reads and one write of every entry.
     """
-    return _ball(_project_l2_ball, real_array("v", v), radius, out)
+    return _ball(_project_l2_ball, rows("v", v, axis), radius, out, axis, threads)
 
 
 @jit
@@ -245,7 +266,14 @@ def _project_linf_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n"
 
 @compiled_as(_project_linf_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
-def project_linf_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
+def project_linf_ball(
+    v: ArrayLike,
+    radius: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
+    out: Reals | None = None,
+    threads: int = 1,
+) -> Reals:
     """Projection onto the linf ball, ``argmin_x |x - v|_2^2`` over ``|x_j| <= radius``, per row.
 
     In compiled code ``project_linf_ball(v, radius, out)`` with v, out (m, n); radius a number or
@@ -253,7 +281,7 @@ def project_linf_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None =
 
     Cost: one pass over memory.
     """
-    return _ball(_project_linf_ball, real_array("v", v), radius, out)
+    return _ball(_project_linf_ball, rows("v", v, axis), radius, out, axis, threads)
 
 
 @jit
@@ -279,48 +307,43 @@ def indicator_linf_ball(
 
 
 @jit
-def _shift_magnitudes(row, largest, theta, rest, out):
-    """Magnitudes less ``largest + theta + rest``, at least 0, with the signs of the row."""
-    real = row.dtype.type
-    for j in range(len(row)):
-        x = load(row, j)
-        # in double precision: thousands of equal roundings would add up in the l1 norm
-        left = ((np.float64(abs(x)) - largest) - theta) - rest
-        left = 0.0 if left < 0 else left
-        store(out, j, real(-left if x < 0 else left))
-
-
-@jit
-def _project_l1_ball(
-    v: read("m", "n"), radius: PER_ROW, work: written("n"), out: written("m", "n")
-):
+def _project_l1_ball(v: read("m", "n"), radius: PER_ROW, work: SURVEYED, out: written("m", "n")):
     radius = like(radius, v)
     for i in range(v.shape[0]):
-        if sum_of_magnitudes(any_row(v, i)) <= at(radius, i):
-            copy_row(any_row(v, i), any_row(out, i))
-        elif at(radius, i) == 0:
-            scale_row(any_row(v, i), 0.0, any_row(out, i))
+        row, result, bound = any_row(v, i), any_row(out, i), at(radius, i)
+        largest, size = survey(row, True, work)
+        if size <= bound:
+            copy_row(row, result)
+        elif bound == 0:
+            scale_row(row, 0.0, result)
         else:
-            largest, theta, rest = row_level(any_row(v, i), at(radius, i), True, work)
-            _shift_magnitudes(any_row(v, i), largest, theta, rest, any_row(out, i))
+            theta, rest = row_level(row, bound, True, largest, work)
+            lower_to(row, True, largest, theta, rest, work, result)
     return 0.0
 
 
 @compiled_as(_project_l1_ball)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
-def project_l1_ball(v: ArrayLike, radius: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
+def project_l1_ball(
+    v: ArrayLike,
+    radius: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
+    out: Reals | None = None,
+    threads: int = 1,
+) -> Reals:
     """Projection onto the l1 ball, ``argmin_x |x - v|_2^2`` over ``|x|_1 <= radius``, per row.
 
     ``sign(v) max(|v| - theta, 0)`` where ``|v|_1 > radius``, theta such that the sum is the
     radius.
 
     In compiled code ``project_l1_ball(v, radius, work, out)`` with v, out (m, n); radius a number
-    or (m,); work (n,). It returns 0.
+    or (m,); work (n + n // 128 + 1,). It returns 0.
 
     Cost: O(n) expected per row, no sort.
     """
-    v = real_array("v", v)
-    return _ball(_project_l1_ball, v, radius, out, (np.empty(v.shape[-1:] or 1, v.dtype),))
+    v = rows("v", v, axis)
+    return _ball(_project_l1_ball, v, radius, out, axis, threads, (surveyed(v),))
 
 
 @jit
@@ -346,37 +369,43 @@ def indicator_l1_ball(
 
 
 @jit
-def _project_simplex(v: read("m", "n"), total: PER_ROW, work: written("n"), out: written("m", "n")):
-    total, real = like(total, v), v.dtype.type
+def _project_simplex(v: read("m", "n"), total: PER_ROW, work: SURVEYED, out: written("m", "n")):
+    total = like(total, v)
     for i in range(v.shape[0]):
         row, result = any_row(v, i), any_row(out, i)
-        largest, theta, rest = row_level(row, at(total, i), False, work)
-        for j in range(len(row)):
-            left = ((np.float64(load(row, j)) - largest) - theta) - rest
-            store(result, j, real(0.0 if left < 0 else left))
+        largest, _ = survey(row, False, work)
+        theta, rest = row_level(row, at(total, i), False, largest, work)
+        lower_to(row, False, largest, theta, rest, work, result)
     return 0.0
 
 
 @compiled_as(_project_simplex)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=_TOTAL))
-def project_simplex(v: ArrayLike, total: ArrayLike = 1.0, out: Reals | None = None) -> Reals:
+def project_simplex(
+    v: ArrayLike,
+    total: ArrayLike = 1.0,
+    *,
+    axis: int = -1,
+    out: Reals | None = None,
+    threads: int = 1,
+) -> Reals:
     """Projection onto the simplex, per row.
 
     ``argmin_x |x - v|_2^2`` over ``x >= 0, sum_j x_j = total``:
     ``max(v - theta, 0)`` with theta such that the sum is the total.
 
-    A row must not be empty. The kernel's workspace: (n,), the dtype of ``v``.
+    A row must not be empty.
 
     In compiled code ``project_simplex(v, total, work, out)`` with v, out (m, n); total a number or
-    (m,); work (n,). It returns 0.
+    (m,); work (n + n // 128 + 1,). It returns 0.
 
     Cost: O(n) expected per row, no sort.
     """
-    v = real_array("v", v)
+    v = rows("v", v, axis)
     if v.ndim and v.shape[-1] == 0:
         raise ValueError(f"v has shape {v.shape}: expected rows of at least one entry")
-    total, work = per_row("total", total, v, positive=True), np.empty(v.shape[-1:] or 1, v.dtype)
-    return rowwise(_project_simplex, v, (total, work), out)
+    arguments = per_row("total", total, v, positive=True), surveyed(v)
+    return rowwise(_project_simplex, v, arguments, out, axis, threads)
 
 
 @jit(reassociate=True)
@@ -428,7 +457,9 @@ def _project_second_order_cone(v: read("m", "n"), out: written("m", "n")):
 
 @compiled_as(_project_second_order_cone)
 @sharing(ROW_RESULT_SECTIONS.format(parameters=""))
-def project_second_order_cone(v: ArrayLike, out: Reals | None = None) -> Reals:
+def project_second_order_cone(
+    v: ArrayLike, *, axis: int = -1, out: Reals | None = None, threads: int = 1
+) -> Reals:
     """Projection onto the second-order cone, ``argmin_x |x - v|_2^2`` over the cone, per row.
 
     The first entry of a row is t and the others are z; the cone is ``|z|_2 <= t``. In the cone v
@@ -438,7 +469,7 @@ def project_second_order_cone(v: ArrayLike, out: Reals | None = None) -> Reals:
 
     Cost: two reads and one write of every entry.
     """
-    return rowwise(_project_second_order_cone, _cone_rows("v", v), (), out)
+    return rowwise(_project_second_order_cone, _cone_rows("v", v, axis), (), out, axis, threads)
 
 
 @jit
@@ -464,8 +495,8 @@ def indicator_second_order_cone(x: ArrayLike, tolerance: float | None = None) ->
     return _indicator_second_order_cone(as_rows(x), relative_tolerance(tolerance, x))
 
 
-def _cone_rows(name, x):
-    x = real_array(name, x)
+def _cone_rows(name, x, axis=-1):
+    x = rows(name, x, axis)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"{name} has shape {x.shape}: expected rows (t, z...), at least t")
     return x

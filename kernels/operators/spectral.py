@@ -108,7 +108,7 @@ def _prox_nuclear_norm(
 
 @compiled_as(_prox_nuclear_norm)
 def prox_nuclear_norm(
-    v: ArrayLike, step: float = 1.0, weight: float = 1.0, out: Reals | None = None
+    v: ArrayLike, step: float = 1.0, weight: float = 1.0, *, out: Reals | None = None
 ) -> Reals:
     """Prox of the nuclear norm, ``argmin_x weight |x|_* + 1/(2 step) |x - v|_F^2``.
 
@@ -185,7 +185,7 @@ def _project_positive_semidefinite(v: read("n", "n"), out: packed_written("n", "
 
 
 @compiled_as(_project_positive_semidefinite)
-def project_positive_semidefinite(v: ArrayLike, out: Reals | None = None) -> Reals:
+def project_positive_semidefinite(v: ArrayLike, *, out: Reals | None = None) -> Reals:
     """Projection onto the positive semidefinite cone, ``argmin_x |x - v|_F^2`` over ``x >= 0``.
 
     Of the symmetric part of ``v`` only the eigenvalues above zero are left.

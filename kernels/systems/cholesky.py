@@ -186,7 +186,7 @@ def _downdate_cholesky(
 
 
 @compiled_as(_factor_cholesky)
-def factor_cholesky(matrix: ArrayLike, delta: float = 0.0, out: Reals | None = None) -> Reals:
+def factor_cholesky(matrix: ArrayLike, delta: float = 0.0, *, out: Reals | None = None) -> Reals:
     """Lower triangular L with ``L Lᵀ = matrix + delta I``.
 
     NaN in the matrix spreads through the factor.
@@ -228,7 +228,7 @@ def factor_cholesky(matrix: ArrayLike, delta: float = 0.0, out: Reals | None = N
 
 
 @compiled_as(_solve_cholesky)
-def solve_cholesky(factor: ArrayLike, rhs: ArrayLike, out: Reals | None = None) -> Reals:
+def solve_cholesky(factor: ArrayLike, rhs: ArrayLike, *, out: Reals | None = None) -> Reals:
     """Solve ``L Lᵀ x = r`` for every row r of ``rhs``.
 
     In compiled code ``solve_cholesky(factor, rhs, out)`` with factor (n, n); rhs, out (m, n).
@@ -274,7 +274,7 @@ def _changed(kernel, factor, rows, out):
 
 
 @compiled_as(_update_cholesky)
-def update_cholesky(factor: ArrayLike, rows: ArrayLike, out: Reals | None = None) -> Reals:
+def update_cholesky(factor: ArrayLike, rows: ArrayLike, *, out: Reals | None = None) -> Reals:
     """Factor of ``L Lᵀ + Vᵀ V``, for the rows V that come.
 
     By Givens rotations (LINPACK's dchud); a new factor is cheaper beyond about n / 15 rows.
@@ -307,7 +307,7 @@ def update_cholesky(factor: ArrayLike, rows: ArrayLike, out: Reals | None = None
 
 
 @compiled_as(_downdate_cholesky)
-def downdate_cholesky(factor: ArrayLike, rows: ArrayLike, out: Reals | None = None) -> Reals:
+def downdate_cholesky(factor: ArrayLike, rows: ArrayLike, *, out: Reals | None = None) -> Reals:
     """Factor of ``L Lᵀ - Vᵀ V``, for the rows V that go.
 
     By hyperbolic rotations (LINPACK's dchdd, in Chambers' stable order). Where the difference is

@@ -199,7 +199,7 @@ def cross_gram(
 
 
 @compiled_as(_mirror_lower)
-def mirror_lower(matrix: ArrayLike, out: Reals | None = None) -> Reals:
+def mirror_lower(matrix: ArrayLike, *, out: Reals | None = None) -> Reals:
     """The symmetric matrix whose lower triangle is that of ``matrix``.
 
     In compiled code ``mirror_lower(matrix, out)`` with matrix, out (n, n).

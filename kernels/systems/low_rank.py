@@ -142,7 +142,7 @@ def factor_low_rank(diagonal: ArrayLike, rows: ArrayLike, sign: int = 1) -> LowR
 
 
 @compiled_as(_solve_low_rank)
-def solve_low_rank(system: LowRankFactor, rhs: ArrayLike, out: Reals | None = None) -> Reals:
+def solve_low_rank(system: LowRankFactor, rhs: ArrayLike, *, out: Reals | None = None) -> Reals:
     """Solve ``(diag(d) + sign VᵀV) x = r`` for every row r of ``rhs``.
 
     In compiled code ``solve_low_rank(diagonal, scaled, sign, factor, rhs, work, out)`` with

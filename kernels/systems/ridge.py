@@ -182,7 +182,7 @@ def factor_ridge(rows: ArrayLike, delta: float) -> RidgeFactor:
 
 
 @compiled_as(_solve_ridge)
-def solve_ridge(system: RidgeFactor, rhs: ArrayLike, out: Reals | None = None) -> Reals:
+def solve_ridge(system: RidgeFactor, rhs: ArrayLike, *, out: Reals | None = None) -> Reals:
     """Solve ``(AᵀA + delta I) x = r`` for every row r of ``rhs``.
 
     In compiled code ``solve_ridge(rows, delta, factor, rhs, work, out)`` with rows (m, n); factor
@@ -218,7 +218,7 @@ def solve_ridge(system: RidgeFactor, rhs: ArrayLike, out: Reals | None = None) -
 
 @compiled_as(_ridge_regression)
 def ridge_regression(
-    rows: ArrayLike, targets: ArrayLike, delta: float, out: Reals | None = None
+    rows: ArrayLike, targets: ArrayLike, delta: float, *, out: Reals | None = None
 ) -> Reals:
     """``argmin_X 1/2 |A Xᵀ - Y|_F^2 + delta/2 |X|_F^2``, by the smaller of the two Grams.
 

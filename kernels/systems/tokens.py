@@ -382,7 +382,7 @@ def factor_token_gram(system: TokenGram, delta: float) -> TokenFactor:
 
 
 @compiled_as(_solve_tokens)
-def solve_tokens(system: TokenFactor, rhs: ArrayLike, out: Reals | None = None) -> Reals:
+def solve_tokens(system: TokenFactor, rhs: ArrayLike, *, out: Reals | None = None) -> Reals:
     """Solve ``(XᵀX + delta I) x = r`` for every row r of ``rhs``.
 
     In compiled code ``solve_tokens(diagonal, means, factor, rhs, out)`` with diagonal (d,); means

@@ -236,7 +236,9 @@ def factor_tridiagonal(diagonal: ArrayLike, below: ArrayLike) -> TridiagonalFact
 
 
 @compiled_as(_solve_tridiagonal)
-def solve_tridiagonal(system: TridiagonalFactor, rhs: ArrayLike, out: Reals | None = None) -> Reals:
+def solve_tridiagonal(
+    system: TridiagonalFactor, rhs: ArrayLike, *, out: Reals | None = None
+) -> Reals:
     """Solve the tridiagonal system for every row of ``rhs``.
 
     In compiled code ``solve_tridiagonal(pivots, multipliers, rhs, work, out)`` with pivots (n,);
@@ -309,7 +311,7 @@ def factor_block_tridiagonal(diagonal: ArrayLike, below: ArrayLike) -> BlockTrid
 
 @compiled_as(_solve_block_tridiagonal)
 def solve_block_tridiagonal(
-    system: BlockTridiagonalFactor, rhs: ArrayLike, out: Reals | None = None
+    system: BlockTridiagonalFactor, rhs: ArrayLike, *, out: Reals | None = None
 ) -> Reals:
     """Solve the block-tridiagonal system for every row of ``rhs``.
 

@@ -65,9 +65,9 @@ class Case:
         n = v.shape[-1]
         arguments = self._as_arrays(v, self.prox_arguments(n, step))
         if self.name == "total_variation":
-            return (*arguments, np.zeros((3, 2 * n)), np.zeros(n, v.dtype))
+            return (*arguments, np.zeros((4, n + 2)))
         if self.name in ("linf_norm", "l1_ball", "simplex"):
-            return (*arguments, np.zeros(n, v.dtype))
+            return (*arguments, np.zeros(n + n // 128 + 1, v.dtype))
         if self.name == "affine":
             return (*arguments, self._residuals(v, arguments))
         return arguments

@@ -238,12 +238,16 @@ def test_prox_has_its_limits_where_products_overflow(name, real):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", ["logistic", "poisson"])
 def test_prox_by_newton_clamps_what_overflows(name, real):
-    """tau counts as at most the largest number / 1024, for Poisson divided by y."""
+    """tau counts as at most the largest number / 1024, for Poisson divided by y.
+
+    For logistic only far out, where what it counts as makes no difference.
+    """
     largest = np.longdouble(np.finfo(real).max) / 1024
     for v, y, step, weight in _limits(name, real):
         given = [np.array([number], real) for number in (v, y)]
         x = _of("prox_", name)(*given, step=real(step), weight=real(weight))
-        tau = min(step * weight, largest / y)
+        far = name == "poisson" or abs(v) > np.finfo(real).eps * largest
+        tau = min(step * weight, largest / y) if far else step * weight
         if tau == 0:  # x is v, which the twin's bisection cannot bracket
             assert x == v
             continue
@@ -251,3 +255,32 @@ def test_prox_by_newton_clamps_what_overflows(name, real):
         allowed = np.abs(expected) + abs(v) + (abs(np.log(tau)) if tau else 0)
         error = np.abs(x - expected)
         assert error <= 8 * np.finfo(real).eps * allowed + 1e-60, (v, y, step, weight)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_finite_argument_gives_anything_but_a_number(name, real):
+    """The largest and smallest numbers of the dtype, in all combinations."""
+    most, tiny = np.finfo(real).max, np.finfo(real).tiny
+    ends = np.array([0, 1, -1, most, -most, tiny, 10 * np.sqrt(most)], real)
+    v, y, step, weight = (
+        part.ravel() for part in np.meshgrid(ends, ends, ends[ends > 0], ends[ends >= 0])
+    )
+    if name in LABELLED:
+        y = np.where(y >= 0, 1, -1).astype(real)
+    if name == "poisson":
+        y = abs(y)
+    wide = ((float(most / 4),),) if name == "huber" else ()
+    for parameters in (PARAMETERS.get(name, ()), *wide):
+        assert np.isfinite(_of("prox_", name)(v, y, *parameters, step, weight)).all()
+
+
+def test_a_tau_beyond_all_numbers_leaves_its_logarithm():
+    """Where ``step weight`` overflows: far from zero ``x = log(tau) - log(x - v)``."""
+    for real, size in ((np.float32, 1e20), (np.float64, 1e200)):
+        v = np.array([0.5, -3.0, 1e10], real)
+        x = kernels.prox_logistic_loss(v, np.ones(3), size, size).astype(float)
+        np.testing.assert_allclose(
+            x[:2] + np.log(x[:2] - v[:2]), 2 * np.log(size), rtol=4 * np.finfo(real).eps
+        )
+        assert x[2] == real(1e10)

@@ -408,7 +408,7 @@ def test_errors_name_the_argument():
         kernels.prox_l2_norm(v, step=0.0)
     with raises(ValueError, match=r"ridge is nan"):
         kernels.elastic_net(v, ridge=np.nan)
-    with raises(ValueError, match=r"delta is 0.0: expected a finite number above 0"):
+    with raises(ValueError, match=r"delta is 0.0: expected a positive number, finite"):
         kernels.prox_huber(v, delta=0)
     with raises(ValueError, match=r"gamma is 1.0: expected a finite number above 1"):
         kernels.scad(v, gamma=1.0)
