@@ -1,6 +1,7 @@
 # make demo         train on scikit-learn's digits, with progress, result and pictures
 # make test         run the test suite
 # make lint         check style, format and types
+# make docs         the documentation as a site, in build/site
 # make bench        microbenchmarks of the kernels and their peers, stored in bench/results
 # make test-peers   the tests beside pyproximal, cvxpy and torch, which make test leaves out
 # make test-lowest  a slice of the suite on the lowest versions that pyproject.toml names
@@ -11,7 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench clean test-peers test-lowest
+.PHONY: demo test lint docs bench clean test-peers test-lowest
 
 demo: .venv/.demo
 	@$(BIN)/fastadmm train digits --out demo
@@ -26,6 +27,9 @@ lint: .venv/.dev
 	@rm -rf build/rooms && mkdir -p build/rooms/fastadmm
 	@ln -s $(CURDIR)/fastadmm/* $(CURDIR)/kernels $(CURDIR)/mpi build/rooms/fastadmm
 	@$(BIN)/pyright
+
+docs: .venv/.dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # A part of the benchmarks, chosen by ARGS, leaves the stored results alone.
 bench: .venv/.peers

@@ -1,6 +1,7 @@
 """The pages: tables come from results and docstrings, snippets run, commands exist."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import typer
 
 from bench import tables
-from fastadmm import __version__, cli, kernels
+from fastadmm import __version__, cli, config, kernels
 from fastadmm.solvers import SOLVERS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -55,17 +56,31 @@ def test_misses_are_marked(monkeypatch, tmp_path):
     assert tables.kernel_tables.system_times()[-1].endswith("| 1100.000 | 1000.000 | 1.10 |")
 
 
-def test_snippets_on_kernels_print_what_they_say(tmp_path):
-    text = (REPOSITORY / "docs" / "kernels.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("page", "count"), [("kernels", 2), ("index", 1), ("estimators", 2)])
+def test_snippets_print_what_they_say(page, count, tmp_path):
+    text = (REPOSITORY / "docs" / f"{page}.md").read_text(encoding="utf-8")
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     for i, snippet in enumerate(snippets):
         script = tmp_path / f"snippet_{i}.py"
         script.write_text(snippet)
         done = subprocess.run(
-            [sys.executable, "-W", "error", script], capture_output=True, text=True, check=True
+            [sys.executable, "-W", "error", script], capture_output=True, text=True, cwd=tmp_path
         )
+        assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == re.findall(r"^print.*# (.*)$", snippet, re.MULTILINE)
-    assert i == 1
+    assert len(snippets) == count
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=REPOSITORY, capture_output=True, text=True,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "Five minutes to a model" in (tmp_path / "index.html").read_text()
+    assert "early_stopping" in (tmp_path / "api.html").read_text()
+    assert (tmp_path / "results" / "roofline.png").is_file()
 
 
 def test_snippet_runs(tmp_path):
@@ -86,8 +101,9 @@ def shown_commands():
 
 
 @pytest.mark.parametrize("line", dict.fromkeys(shown_commands()))
-def test_commands_exist(line):
+def test_commands_exist(line, monkeypatch):
     """With these arguments, of these types; and the solver with these options."""
+    monkeypatch.setattr(config, "read", lambda path, names: {"task": "adding"})
     program, given = typer.main.get_command(cli.app), {}
     for command in program.commands.values():
         command.callback = lambda **arguments: given.update(arguments)
