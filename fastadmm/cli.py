@@ -19,6 +19,7 @@ import typer  # noqa: E402
 import typer.core  # noqa: E402
 
 from fastadmm import signals, tasks  # noqa: E402
+from fastadmm.cells import CELLS  # noqa: E402
 from fastadmm.files import finite_or_none, replacing  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
 from fastadmm.validation import one_of  # noqa: E402
@@ -68,6 +69,7 @@ MaxClasses = Annotated[
     int | None,
     typer.Option(help="Most classes, tokens or symbols that data may ask for; default 100000."),
 ]
+CellName = Annotated[str, typer.Option("--cell", help=", ".join(CELLS))]
 Model = Annotated[Path, typer.Argument(help="A model.safetensors written by train.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 
@@ -115,6 +117,7 @@ def train(
     data: Data = None,
     solver: Annotated[str, typer.Option(help="condensed, block, admmirnn")] = "condensed",
     hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
+    cell: CellName = "elman",
     activation: Annotated[str, typer.Option(help="tanh, relu, sigmoid, identity")] = "tanh",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     batch_size: Annotated[
@@ -190,14 +193,14 @@ def train(
     loaded = tasks.load(
         task, data, steps, pixels, seed, batch_size or 64, lazy=lazy, max_classes=max_classes
     )
-    net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype)
+    net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype, cell)
     net.task = {"name": loaded.name, **loaded.about}
     out = out or Path("runs") / Path(task).stem
     saves = checkpoint_every is not None or resume is not None
     saved = out / "checkpoint.safetensors" if saves else None
     with _folder(out, is_root) as folder:
         about = {
-            "task": task, "solver": solver, "cell": "elman", "hidden": hidden,
+            "task": task, "solver": solver, "cell": cell, "hidden": hidden,
             "activation": activation, "gain": gain, "seed": seed, "dtype": dtype,
             "parameters": net.parameters, "command": shlex.join(["fastadmm", *sys.argv[1:]]),
             "started": started.isoformat(timespec="seconds"), "host": platform.node(),
@@ -451,6 +454,7 @@ def plan(
     data: Data = None,
     solver: Annotated[str, typer.Option(help="condensed, block, admmirnn")] = "condensed",
     hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
+    cell: CellName = "elman",
     batch_size: Annotated[int | None, typer.Option(help="Sequences in a mini-batch.")] = None,
     steps: Steps = None,
     pixels: Pixels = False,
@@ -464,14 +468,16 @@ def plan(
     """Predict time, efficiency and memory on many ranks, before asking for them."""
     from fastadmm import plan as planning
     from fastadmm.mpi.machine import Machine, calibrate
-    from fastadmm.solvers import counts
+    from fastadmm.solvers import SOLVERS, counts
+    from fastadmm.solvers.base import check_trains
 
     defaults = tasks.defaults(task)
     batch_size = batch_size or defaults.batch_size
     assert batch_size is not None  # that of condensed is a number
     sizes = planning.parse_ranks(ranks)
     loaded = tasks.load(task, data, steps, pixels, batch_size=batch_size, lazy=True)
-    work = planning.work_of(loaded, hidden or defaults.hidden, batch_size, dtype)
+    work = planning.work_of(loaded, hidden or defaults.hidden, batch_size, dtype, cell)
+    check_trains(solver, SOLVERS[one_of(solver, SOLVERS, "solver")], {"cell": cell})
     counts(work, solver)  # a mistake shows before anything is measured
     if machine is not None:
         numbers = Machine.load(machine)
@@ -489,6 +495,7 @@ def warmup(
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
     solver: Annotated[str | None, typer.Option(help="One of them; default: all.")] = None,
+    cell: CellName = "elman",
 ) -> None:
     """Compile what training calls into the cache on disk."""
     from fastadmm import doctor
@@ -496,7 +503,7 @@ def warmup(
     from fastadmm.warmup import compile_all
 
     with launch.one_per_node_first(launch.world(), jit.CACHE_FOLDER is not None):
-        for name, seconds in compile_all(dtype, threads, *([(solver,)] if solver else [])):
+        for name, seconds in compile_all(dtype, threads, solver, cell):
             print(f"{name}: {seconds:.1f} s", flush=True)
     print(f"cache: {doctor.cache_state()}")
 

@@ -46,6 +46,7 @@ class _Estimator(BaseEstimator):
         self,
         hidden: int = 64,
         *,
+        cell: str = "elman",
         activation: str = "tanh",
         gain: float = 1.0,
         readout: str = "last",
@@ -64,6 +65,7 @@ class _Estimator(BaseEstimator):
         verbose: int = 0,
     ):
         self.hidden = hidden
+        self.cell = cell
         self.activation = activation
         self.gain = gain
         self.readout = readout
@@ -97,7 +99,14 @@ class _Estimator(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31))
         if not goes_on:
             self.network_ = RNN(
-                channels, self.hidden, outputs, self.activation, self.gain, seed, self.dtype
+                channels,
+                self.hidden,
+                outputs,
+                self.activation,
+                self.gain,
+                seed,
+                self.dtype,
+                self.cell,
             )
         stops = {"validation": float(self.validation_fraction),
                  "early_stopping": self.n_iter_no_change}  # fmt: skip
@@ -147,6 +156,7 @@ class RNNClassifier(ClassifierMixin, _Estimator):
     ----------
     hidden : int
         Units H of the state.
+    cell : {"elman", "gru", "lstm"}
     activation : {"tanh", "relu", "sigmoid", "identity"}
     gain : float
         Scale of the initial recurrent weights, see `fastadmm.RNN`.
@@ -201,6 +211,7 @@ class RNNClassifier(ClassifierMixin, _Estimator):
         self,
         hidden: int = 64,
         *,
+        cell: str = "elman",
         activation: str = "tanh",
         gain: float = 1.0,
         readout: str = "last",
@@ -220,7 +231,7 @@ class RNNClassifier(ClassifierMixin, _Estimator):
         verbose: int = 0,
     ):
         super().__init__(
-            hidden, activation=activation, gain=gain, readout=readout, solver=solver,
+            hidden, cell=cell, activation=activation, gain=gain, readout=readout, solver=solver,
             epochs=epochs, batch_size=batch_size, options=options, scale=scale,
             early_stopping=early_stopping, validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change, warm_start=warm_start, dtype=dtype,

@@ -1,27 +1,37 @@
-"""The network: weights of an Elman cell and its read-out, and what can be done with them."""
+"""The network: weights of its cell and its read-out, and what can be done with them."""
 
+import functools
 import math
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastadmm import sequences, tensors, validation
-from fastadmm.cells import READ_OUT, columns
+from fastadmm.cells import CELLS, READ_OUT, Cell, Columns, columns, start
 from fastadmm.files import StrPath, shortened
-
-if TYPE_CHECKING:
-    from fastadmm.kernels.recurrent.cells.elman import Elman
 
 ACTIVATIONS = ("identity", "tanh", "relu", "sigmoid")
 FORMAT, KEY = 2, "fastadmm"
 _BATCH, _STEPS = 512, 256  # sequences and steps simulated at a time: bounds the memory of predict
 
 
+class Layer(NamedTuple):
+    """A cell at its place in a network."""
+
+    suffix: str
+    """Of torch's names of its weights."""
+    inputs: int
+    """D, what it reads."""
+
+
 class RNN:
-    """Recurrent network ``s_t = f(U x_t + W s_{t-1} + b)``, ``o_t = V s_t + c``, with s_0 = 0.
+    """Recurrent network: a cell with states s_t, s_0 = 0, and outputs ``o_t = V s_t + c``.
+
+    Of the Elman cell ``s_t = f(U x_t + W s_{t-1} + b)``; the gated cells, ``"gru"`` and ``"lstm"``,
+    are torch's (`fastadmm.kernels.recurrent.cells` has their formulas).
 
     Parameters
     ----------
@@ -30,17 +40,23 @@ class RNN:
     hidden, outputs : int
         Units H and outputs C.
     activation : {"tanh", "relu", "sigmoid", "identity"}
+        Of the Elman cell; gated cells have tanh.
     gain : float
-        Scale of the initial recurrent weights, ``gain`` times a random orthogonal matrix.
+        Scale of the initial recurrent weights, ``gain`` times a random orthogonal matrix; a gated
+        cell has one for every gate.
     seed : int or numpy.random.Generator
     dtype : {"float32", "float64"}
+    cell : {"elman", "gru", "lstm"}
 
     Attributes
     ----------
-    theta : ndarray, (H, D + 1 + H)
-        Recurrent weights [U b W], which act on [x; 1; s].
+    weights : list of ndarray
+        Of all affine maps (units, n), the read-out last; ``names`` has their names. Maps act on
+        [x; 1; s], or on the neighbours in it that they read, see `fastadmm.cells.CELLS`.
     phi : ndarray, (C, 1 + H)
-        Read-out weights [c V], which act on [1; s].
+        The last of them: read-out weights [c V], which act on [1; s].
+    theta : ndarray, (H, D + 1 + H)
+        Of the Elman cell: recurrent weights [U b W], which act on [x; 1; s].
     columns : fastadmm.cells.Columns
         Which columns of ``theta`` are U, b and W.
     task : dict
@@ -48,8 +64,9 @@ class RNN:
 
     Notes
     -----
-    U and V start normal with variance 1/D and 1/H, b and c at zero: a start for inputs and targets
-    of mean 0 and size 1, to which `fastadmm.fit` brings data of any units.
+    U and V start normal with variance 1/D and 1/H, b and c at zero, but for the forget gates of an
+    LSTM, whose bias is one: a start for inputs and targets of mean 0 and size 1, to which
+    `fastadmm.fit` brings data of any units.
     """
 
     def __init__(
@@ -61,32 +78,47 @@ class RNN:
         gain: float = 1.0,
         seed: int | np.random.Generator = 0,
         dtype: str = "float32",
+        cell: str = "elman",
     ):
-        self._lay_out(inputs, hidden, outputs, activation, gain, dtype)
-        rng = np.random.default_rng(seed)
-        recurrent = self.gain * np.linalg.qr(rng.standard_normal((hidden, hidden)))[0]
-        drive = rng.standard_normal((hidden, inputs)) / inputs**0.5
-        read = rng.standard_normal((outputs, hidden)) / hidden**0.5
-        self.drive[:], self.recurrent[:], self.read[:] = drive, recurrent, read
+        self._lay_out(inputs, hidden, outputs, activation, gain, dtype, cell)
+        rng, state = np.random.default_rng(seed), {}
+        for layer in self.layers:
+            recurrent, drive, bias = start(self.kind, layer.inputs, hidden, self.gain, rng)
+            state[f"rnn.weight_ih{layer.suffix}"] = drive
+            state[f"rnn.weight_hh{layer.suffix}"] = recurrent
+            state[f"rnn.bias_ih{layer.suffix}"] = bias
+            state[f"rnn.bias_hh{layer.suffix}"] = np.zeros_like(bias)
+        state["readout.weight"] = rng.standard_normal((outputs, hidden)) / hidden**0.5
+        state["readout.bias"] = np.zeros(outputs)
+        self.load_state_dict(state)
         self._start = self._digest()
 
-    def _lay_out(self, inputs, hidden, outputs, activation, gain, dtype):
+    def _lay_out(self, inputs, hidden, outputs, activation, gain, dtype, cell="elman"):
         """Sizes and kinds, checked; weights of zero."""
         self.inputs = validation.positive_integer(inputs, "inputs")
         self.hidden = validation.positive_integer(hidden, "hidden")
         self.outputs = validation.positive_integer(outputs, "outputs")
+        self.cell = validation.one_of(cell, CELLS, "cell")
         self.activation = validation.one_of(activation, ACTIVATIONS, "activation")
+        if activation not in (self.kind.activations or ACTIVATIONS):
+            raise ValueError(
+                f"activation is {activation!r}: {'an' if cell == 'lstm' else 'a'} {cell} has 'tanh'"
+            )
         self.gain = validation.nonnegative(gain, "gain")
         self.dtype = np.dtype(validation.one_of(str(dtype), ("float32", "float64"), "dtype"))
         self.task: dict[str, Any] = {}
-        self.columns = columns(inputs)
-        self.theta = np.zeros((hidden, inputs + 1 + hidden), self.dtype)
-        self.phi = np.zeros((outputs, 1 + hidden), self.dtype)
+        self.layers = [Layer("_l0", inputs)]
+        self.weights = [
+            np.zeros((each.blocks * hidden, each.width(layer.inputs, hidden)), self.dtype)
+            for layer in self.layers
+            for each in self.kind.maps
+        ]
+        self.weights.append(np.zeros((outputs, 1 + hidden), self.dtype))
 
     def __repr__(self) -> str:
         return (
             f"RNN(inputs={self.inputs}, hidden={self.hidden}, outputs={self.outputs}, "
-            f"activation={self.activation!r}, dtype={self.dtype.name!r})"
+            f"activation={self.activation!r}, dtype={self.dtype.name!r}, cell={self.cell!r})"
         )
 
     @property
@@ -94,8 +126,56 @@ class RNN:
         """Sizes and kinds, as JSON values."""
         return {
             "inputs": self.inputs, "hidden": self.hidden, "outputs": self.outputs,
-            "activation": self.activation, "dtype": self.dtype.name,
+            "activation": self.activation, "dtype": self.dtype.name, "cell": self.cell,
         }  # fmt: skip
+
+    @property
+    def kind(self) -> Cell:
+        """The maps of the cell, and what else is known of it."""
+        return CELLS[self.cell]
+
+    @property
+    def compiled_cell(self) -> Any:
+        """The cell as compiled kernels know it."""
+        return self.kind.kind()(*self.kind.constants(self))
+
+    @property
+    def carried(self) -> int:
+        """Numbers that a time point hands on to the next."""
+        return self.hidden * self.kind.kind().CARRIED
+
+    @property
+    def names(self) -> list[str]:
+        """Of ``weights``."""
+        maps = [
+            each.name + layer.suffix.removeprefix("_l0")
+            for layer in self.layers
+            for each in self.kind.maps
+        ]
+        return [*maps, "phi"]
+
+    @property
+    def theta(self) -> NDArray[np.floating]:
+        """Weights of the one map of a cell that has no other."""
+        return self.weights[0]
+
+    @theta.setter
+    def theta(self, weights: NDArray[np.floating]) -> None:
+        self.weights[0] = weights
+
+    @property
+    def phi(self) -> NDArray[np.floating]:
+        """[c V], (C, 1 + H)."""
+        return self.weights[-1]
+
+    @phi.setter
+    def phi(self, weights: NDArray[np.floating]) -> None:
+        self.weights[-1] = weights
+
+    @property
+    def columns(self) -> Columns:
+        """Which columns of ``theta`` are U, b and W."""
+        return columns(self.inputs)
 
     @property
     def is_new(self) -> bool:
@@ -103,12 +183,12 @@ class RNN:
         return self._start == self._digest()
 
     def _digest(self):
-        return zlib.crc32(self.phi.tobytes(), zlib.crc32(self.theta.tobytes()))
+        return functools.reduce(lambda crc, w: zlib.crc32(w.tobytes(), crc), self.weights, 0)
 
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return self.theta.size + self.phi.size
+        return sum(each.size for each in self.weights)
 
     @property
     def drive(self) -> NDArray[np.floating]:
@@ -142,13 +222,6 @@ class RNN:
 
         return codes[self.activation]
 
-    @property
-    def cell(self) -> "Elman":
-        """The cell as compiled kernels know it."""
-        from fastadmm.kernels.recurrent.cells.elman import Elman
-
-        return Elman(self.activation_code)
-
     def simulate(
         self,
         X: ArrayLike,
@@ -164,15 +237,37 @@ class RNN:
             As of `fastadmm.fit`.
         threads : int, optional
         initial : ndarray, (n_cases, H), optional
-            State before the first time point, zero by default.
+            State before the first time point, zero by default; as `carry` returns it.
 
         Returns
         -------
         ndarray, (n_cases, n_timepoints, H), or a list of (n_timepoints_i, H) for a list
             Zero beyond the lengths that were given.
         """
-        states = lambda states: states  # noqa: E731
+        states = lambda window, t: window.states[t]  # noqa: E731
         return self._forward(X, lengths, threads, states, self.hidden, "all", initial)
+
+    def carry(
+        self,
+        X: ArrayLike,
+        threads: int | None = None,
+        initial: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> NDArray[np.floating] | Any:
+        """What the last time point of all sequences hands on to a next one.
+
+        Parameters
+        ----------
+        X, threads, initial, lengths
+            As of `simulate`.
+
+        Returns
+        -------
+        ndarray, (n_cases, H), of an LSTM (n_cases, 2 H)
+            Hidden states, and the memories of an LSTM beside them.
+        """
+        handed_on = lambda window, t: window.handed_on(t)  # noqa: E731
+        return self._forward(X, lengths, threads, handed_on, self.carried, "last", initial)
 
     def predict(
         self,
@@ -198,7 +293,8 @@ class RNN:
             The last one of all outputs for a list. Zero beyond the lengths that were given.
         """
         readout = self._readout(readout)
-        return self._forward(X, lengths, threads, self.read_out, self.outputs, readout)
+        outputs = lambda window, t: self.read_out(window.states[t])  # noqa: E731
+        return self._forward(X, lengths, threads, outputs, self.outputs, readout)
 
     def read_out(self, states: NDArray[np.floating]) -> NDArray[np.floating]:
         """Outputs ``V s + c`` of states (..., H)."""
@@ -261,7 +357,7 @@ class RNN:
         return validation.one_of(asked, ("last", "all"), "readout")
 
     def _forward(self, X, lengths, threads, function, width, readout, initial=None):
-        """``function`` of the states (steps, B, H), gathered batch-first."""
+        """``function(window, steps)`` at all time points or the last one, gathered batch-first."""
         from fastadmm.batches import Data
         from fastadmm.threads import check_threads, compute_threads
         from fastadmm.unfolded import Unfolded
@@ -271,42 +367,55 @@ class RNN:
         X = validation.inputs(self, X)
         data, threads = Data(X, lengths=lengths), check_threads(threads)
         n_cases, n_timepoints = X.shape[:2]
-        if initial is not None and np.shape(initial) != (n_cases, self.hidden):
+        if initial is not None and np.shape(initial) != (n_cases, self.carried):
             raise ValueError(
-                f"initial has shape {np.shape(initial)}: expected {(n_cases, self.hidden)}"
+                f"initial has shape {np.shape(initial)}: expected {(n_cases, self.carried)}"
             )
         steps, batch = min(_STEPS, n_timepoints), min(_BATCH, n_cases)
         unfolded = Unfolded(self, X.ndim == 2, steps, batch, threads)
         shape = (n_cases, n_timepoints, width) if readout == "all" else (n_cases, width)
         result = np.empty(shape, self.dtype)
         with compute_threads(threads):
-            for own, window in unfolded.windows(data, self.theta, steps, batch, initial):
+            for own, window in unfolded.windows(data, self.weights, steps, batch, initial):
                 stop = own.first + own.steps
                 if readout == "all":
-                    found = function(window.states[1:]).swapaxes(0, 1)
+                    found = function(window, slice(1, None)).swapaxes(0, 1)
                     result[own.cases, own.first : stop] = found
                 elif stop == n_timepoints:
-                    result[own.cases] = function(window.states[-1])
+                    result[own.cases] = function(window, own.steps)
         if lengths is None or readout == "last":
             return result
         return (sequences.parts if is_list else sequences.at_the_start)(result, lengths)
 
-    def state_dict(self) -> dict[str, NDArray[np.floating]]:
-        """Weights under torch's names: ``rnn`` is an ``nn.RNN``, ``readout`` an ``nn.Linear``.
+    def _maps(self):
+        """Weights of every map with its place: (weights, map, layer)."""
+        places = [(each, layer) for layer in self.layers for each in self.kind.maps]
+        return [(w, *place) for w, place in zip(self.weights, places, strict=False)]
 
-        torch has two biases where one acts; the second is zero.
+    def state_dict(self) -> dict[str, NDArray[np.floating]]:
+        """Weights under torch's names.
+
+        ``rnn`` is an ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, ``readout`` an ``nn.Linear``. Where one
+        bias acts and torch has two, the second is zero.
         """
-        return {
-            "rnn.weight_ih_l0": self.drive.copy(),
-            "rnn.weight_hh_l0": self.recurrent.copy(),
-            "rnn.bias_ih_l0": self.bias.copy(),
-            "rnn.bias_hh_l0": np.zeros(self.hidden, self.dtype),
-            "readout.weight": self.read.copy(),
-            "readout.bias": self.offset.copy(),
-        }
+        state, rows = {}, self.hidden * max(each.gates.stop for each in self.kind.maps)
+        for layer in self.layers:
+            for name, width in (("ih", layer.inputs), ("hh", self.hidden)):
+                state[f"rnn.weight_{name}{layer.suffix}"] = np.zeros((rows, width), self.dtype)
+            for name in ("ih", "hh"):
+                state[f"rnn.bias_{name}{layer.suffix}"] = np.zeros(rows, self.dtype)
+        for weights, each, layer in self._maps():
+            own, of = each.rows(self.hidden), each.columns(layer.inputs)
+            if each.driven:
+                state[f"rnn.weight_ih{layer.suffix}"][own] = weights[:, of.drive]
+            if each.recurrent:
+                state[f"rnn.weight_hh{layer.suffix}"][own] = weights[:, of.recurrent]
+            bias = "ih" if each.driven else "hh"
+            state[f"rnn.bias_{bias}{layer.suffix}"][own] = weights[:, of.bias]
+        return state | {"readout.weight": self.read.copy(), "readout.bias": self.offset.copy()}
 
     def load_state_dict(self, weights: Mapping[str, ArrayLike]) -> None:
-        """Take weights named and shaped as `state_dict` gives them (the two biases are summed).
+        """Take weights named and shaped as `state_dict` gives them; two biases are summed.
 
         Raises
         ------
@@ -321,15 +430,19 @@ class RNN:
                 raise ValueError(
                     f"{name} has shape {np.shape(weights[name])}: expected {own.shape}"
                 )
-        weights = {
+        arrays = {
             name: validation.finite(validation.asarray(each, name), self.dtype, name)
             for name, each in weights.items()
         }
-        self.drive[:] = weights["rnn.weight_ih_l0"]
-        self.recurrent[:] = weights["rnn.weight_hh_l0"]
-        self.bias[:] = weights["rnn.bias_ih_l0"] + weights["rnn.bias_hh_l0"]
-        self.read[:] = weights["readout.weight"]
-        self.offset[:] = weights["readout.bias"]
+        for matrix, each, layer in self._maps():
+            own, of = each.rows(self.hidden), each.columns(layer.inputs)
+            matrix[:, of.bias] = 0
+            parts = (each.driven, of.drive, "ih"), (each.recurrent, of.recurrent, "hh")
+            for reads, own_columns, name in parts:
+                if reads:
+                    matrix[:, own_columns] = arrays[f"rnn.weight_{name}{layer.suffix}"][own]
+                    matrix[:, of.bias] += arrays[f"rnn.bias_{name}{layer.suffix}"][own]
+        self.read[:], self.offset[:] = arrays["readout.weight"], arrays["readout.bias"]
 
     def save(self, path: StrPath) -> None:
         """Write the model as safetensors: `state_dict`, and a JSON header. Atomic."""

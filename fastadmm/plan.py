@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastadmm.batches import Batch, Data
+from fastadmm.cells import CELLS
 from fastadmm.datasets import Task
 from fastadmm.mpi import cost
 from fastadmm.mpi.machine import Machine
@@ -17,6 +18,7 @@ from fastadmm.solvers import counts
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import Units
+from fastadmm.validation import one_of
 
 ENOUGH = 0.5
 """Efficiency under which more ranks do not pay."""
@@ -43,7 +45,9 @@ def parse_ranks(text: str) -> list[int]:
     return sorted({first, last} | {n for n in between if first < n < last})
 
 
-def work_of(task: Task, hidden: int, batch_size: int, dtype: str = "float32") -> cost.Work:
+def work_of(
+    task: Task, hidden: int, batch_size: int, dtype: str = "float32", cell: str = "elman"
+) -> cost.Work:
     """`fastadmm.mpi.cost.Work` of training a loaded task."""
     n_cases, n_timepoints = task.X.shape[:2]
     return cost.Work(
@@ -57,6 +61,7 @@ def work_of(task: Task, hidden: int, batch_size: int, dtype: str = "float32") ->
         every=task.readout == "all",
         tokens=task.X.ndim == 2,
         itemsize=np.dtype(dtype).itemsize,
+        cell=CELLS[one_of(cell, CELLS, "cell")].sizes(),
     )
 
 
@@ -98,7 +103,10 @@ def rates(work: cost.Work, threads: int = 1) -> dict[str, Any]:
 def _cycles(work, steps, batch, threads):
     """Yields mean seconds of an iteration's passes, and of its weight step, over a cycle each."""
     rng = np.random.default_rng(0)
-    net = RNN(work.inputs, work.hidden, work.outputs, dtype=f"float{8 * work.itemsize}")
+    net = RNN(
+        work.inputs, work.hidden, work.outputs, dtype=f"float{8 * work.itemsize}",
+        cell=work.cell.name,
+    )  # fmt: skip
     readout = "all" if work.every else "last"
     problem = Problem("softmax_cross_entropy", readout, work.tokens, Units.raw(net, work.tokens))
     if work.tokens:

@@ -141,7 +141,7 @@ def score(net, problem, data, threads, steps=256, batch=512):
     steps, batch = min(steps, n_timepoints), min(batch, n_cases)
     unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
     kernel = getattr(losses, problem.loss)
-    for own, window in unfolded.windows(data, net.theta, steps, batch):
+    for own, window in unfolded.windows(data, net.weights, steps, batch):
         if not problem.every and own.first + own.steps < n_timepoints:
             continue
         rows, places = window.outputs(own, problem.outputs_of(own.steps))

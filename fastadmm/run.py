@@ -31,7 +31,7 @@ class Epoch:
     ----------
     generator : dict
         State of the generator before it.
-    judged : tuple of ndarray or None
+    judged : list of ndarray or None
         The weights that the loss of the epoch is of, where these are those before it.
     records : list
         Of the steps done.
@@ -44,7 +44,7 @@ class Epoch:
     """
 
     generator: dict
-    judged: tuple | None = None
+    judged: list | None = None
     records: list = field(default_factory=list)
     carried: np.ndarray | None = None
     cases: np.ndarray | None = None
@@ -66,7 +66,7 @@ class Epoch:
             "seconds": self.seconds, "done": self.done,
         }  # fmt: skip
         if self.judged is not None:
-            state |= {"judged_theta": self.judged[0], "judged_phi": self.judged[1]}
+            state |= {f"judged_{i:03}": each for i, each in enumerate(self.judged)}
         if self.carried is not None:
             owns = domain.time_index == 0
             pieces = domain.collect((self.cases, self.carried) if owns else None)
@@ -78,7 +78,7 @@ class Epoch:
     @classmethod
     def from_state(cls, state, record):
         """What `state` has saved, with records of a class."""
-        judged = (state["judged_theta"], state["judged_phi"]) if "judged_phi" in state else None
+        judged = [state[name] for name in sorted(state) if name.startswith("judged_")] or None
         records = [record(**entries) for entries in state["records"]]
         return cls(
             state["generator"], judged, records, state.get("carried"), state.get("cases"),
@@ -91,7 +91,7 @@ def _all_finite(weights):
 
 
 def _copies(weights):
-    return tuple(block.copy() for block in weights)
+    return [block.copy() for block in weights]
 
 
 class Run:
@@ -107,12 +107,12 @@ class Run:
         self.validation, self.threads, self.rng = validation, threads, rng
         self.result, self.saving, self.resumed = result, saving, None
         self.moving = copy.copy(net)
-        self.moving.theta, self.moving.phi = _copies((net.theta, net.phi))
+        self.moving.weights = _copies(net.weights)
         if not net.is_new:
             problem.units.enter(self.moving)
         self.raw = replace(problem, units=Units.raw(net, problem.tokens))
-        self.before = _copies((net.theta, net.phi))
-        self.best_loss, self.best = math.inf, _copies((self.moving.theta, self.moving.phi))
+        self.before = _copies(net.weights)
+        self.best_loss, self.best = math.inf, _copies(self.moving.weights)
         self.loss_of_zero = self.domain.largest(problem.loss_of_zero(data.y, net.outputs))
         self.limit, self.is_first_step, self.waited = None, True, 0.0
         self.seconds_before, self.lap_began = 0.0, 0.0
@@ -171,9 +171,10 @@ class Run:
         self.result.certificate = solver.certificate
         returns_best = self.result.status == "diverged" or self.patience
         self._hand_over(self.best if returns_best else solver.average)
-        if not _all_finite((self.net.theta, self.net.phi)):  # too large for raw data
+        if not _all_finite(self.net.weights):  # too large for raw data
             self.result.status = "diverged"
-            self.net.theta[:], self.net.phi[:] = self.before
+            for own, before in zip(self.net.weights, self.before, strict=True):
+                own[:] = before
         if self.result.status == "diverged":
             self.result.advice = solver.ADVICE
 
@@ -256,8 +257,7 @@ class Run:
             "solver": solver.state(self.plan.batches == 1),
             "epoch": now.state(self.domain),
             "best": {
-                "theta": self.best[0],
-                "phi": self.best[1],
+                **dict(zip(self.net.names, self.best, strict=True)),
                 "loss": self.best_loss,
                 "epoch": self.result.best_epoch,
             },
@@ -289,7 +289,7 @@ class Run:
         """Take up what was saved; returns the number of the epoch to go on with."""
         header, parts = saved.header, checkpoint.split(saved.header["parts"], saved.arrays)
         solver.restore(parts["solver"])
-        self.best = parts["best"]["theta"], parts["best"]["phi"]
+        self.best = [parts["best"][name] for name in self.net.names]
         self.best_loss, self.limit = parts["best"]["loss"], header["limit"]
         self.result.best_epoch = parts["best"]["epoch"]
         self.is_first_step = header["is_first_step"]
@@ -374,7 +374,7 @@ class Run:
 
     def _hand_over(self, weights):
         """Give the network weights of the solver's, for raw data."""
-        self.problem.units.leave(*weights, self.net)
+        self.problem.units.leave(weights, self.net)
 
     def _ages(self):
         """Entries of the history of a run whose ranks may lag behind."""

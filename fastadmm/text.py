@@ -35,13 +35,13 @@ def sample(
         raise ValueError(f"temperature is {temperature}: expected a number, at least 0")
     rng = np.random.default_rng(seed)
     ids = encode(prompt, alphabet, "prompt")[None]
-    state, drawn = net.simulate(ids)[:, -1], []
+    state, drawn = net.carry(ids), []
     for _ in range(length):
-        logits = net.read_out(state)[0].astype(np.float64)
+        logits = net.read_out(state[:, : net.hidden])[0].astype(np.float64)
         if temperature == 0:
             drawn.append(int(logits.argmax()))
         else:
             p = np.exp((logits - logits.max()) / temperature)
             drawn.append(int(rng.choice(len(p), p=p / p.sum())))
-        state = net.simulate(np.array([[drawn[-1]]]), initial=state)[:, -1]
+        state = net.carry(np.array([[drawn[-1]]]), initial=state)
     return "".join(alphabet[i] for i in drawn)

@@ -24,6 +24,7 @@ from fastadmm.report import usage
 from fastadmm.run import Run
 from fastadmm.saving import asked_for
 from fastadmm.solvers import SOLVERS
+from fastadmm.solvers.base import check_trains
 from fastadmm.solvers.certificate import Certificate
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import SCALES, Units
@@ -244,6 +245,7 @@ def fit(
     With the same seed, threads and machine, results are bitwise the same.
     """
     kind, settings = _solver(solver, options)
+    check_trains(solver, kind, net.facts)
     epochs = positive_integer(epochs, "epochs")
     callbacks = callables(callbacks, "callbacks")
     if early_stopping is not None:
@@ -262,7 +264,7 @@ def fit(
     work = Work(
         plan.n_cases, plan.n_timepoints, plan.batch_size, plan.steps,
         net.inputs, net.hidden, net.outputs, every=readout == "all",
-        tokens=whole.X.ndim == 2, itemsize=net.dtype.itemsize,
+        tokens=whole.X.ndim == 2, itemsize=net.dtype.itemsize, cell=net.kind.sizes(),
     )  # fmt: skip
     counts = kind.counts(work, settings)
     staleness = _staleness(staleness, comm, plan, settings)

@@ -90,22 +90,29 @@ class Units:
         """y' of some targets."""
         return (y - self.target_shift) * y.dtype.type(1 / self.target_scale)
 
+    @staticmethod
+    def _driven(net):
+        """Weights of the maps that read the data, with their columns."""
+        maps = zip(net.weights, net.kind.maps, strict=False)
+        return [(own, each.columns(net.inputs)) for own, each in maps if each.driven]
+
     def enter(self, net):
         """Turn weights for x and y into weights for x' and y', in place."""
-        width = len(self.input_shift)
-        drive = net.theta[:, :width].astype(float)
-        net.bias[:] += drive @ self.input_shift
-        net.theta[:, :width] = drive * self.input_scale
+        for weights, of in self._driven(net):
+            drive = weights[:, : len(self.input_shift)].astype(float)
+            weights[:, of.bias] += drive @ self.input_shift
+            weights[:, : len(self.input_shift)] = drive * self.input_scale
         net.offset[:] -= self.target_shift
         net.phi /= self.target_scale
 
-    def leave(self, theta, phi, net):
+    def leave(self, weights, net):
         """Write weights for x' and y' into a network that takes x and predicts y."""
-        width = len(self.input_shift)
-        drive = theta[:, :width] / self.input_scale.astype(float)
-        net.theta[:], net.phi[:] = theta, phi
-        net.theta[:, :width] = drive
-        net.bias[:] = net.bias - drive @ self.input_shift
+        for own, moved in zip(net.weights, weights, strict=True):
+            own[:] = moved
+        for own, of in self._driven(net):
+            drive = own[:, : len(self.input_shift)] / self.input_scale.astype(float)
+            own[:, : len(self.input_shift)] = drive
+            own[:, of.bias] = own[:, of.bias] - drive @ self.input_shift
         net.phi *= self.target_scale
         net.offset[:] += self.target_shift
 

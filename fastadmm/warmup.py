@@ -4,19 +4,21 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numba.core import event
 
 from fastadmm import signals, validation
 from fastadmm.batches import Batch, Data
+from fastadmm.cells import CELLS
 from fastadmm.kernels.core.jit import CACHE_FOLDER
 from fastadmm.mpi.launch import one_per_node_first
 from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
 from fastadmm.problem import evaluate, make_problem
 from fastadmm.solvers import SOLVERS
+from fastadmm.solvers.base import check_trains
 from fastadmm.threads import check_threads, compute_threads
 
 COMPILING = "compiling kernels (once, about 30 s)"
@@ -94,7 +96,7 @@ def warm_up(kind, options, net, problem, data, threads, domain):
     domain : Serial or InPasses
         Takes the passes over time at once, or one by one.
     """
-    small = RNN(net.inputs, 2, net.outputs, net.activation, dtype=net.dtype.name)
+    small = RNN(net.inputs, 2, net.outputs, net.activation, dtype=net.dtype.name, cell=net.cell)
     few = Data(
         _alike(data.X, 2, 2), _alike(data.y, 2, 2 if problem.every else None),
         None if data.lengths is None else np.array([2, 1]),
@@ -115,17 +117,28 @@ def _alike(array, n_cases, n_timepoints):
 
 
 def compile_all(
-    dtype: str = "float32", threads: int | None = None, solvers: Sequence[str] = tuple(SOLVERS)
+    dtype: str = "float32",
+    threads: int | None = None,
+    solver: str | None = None,
+    cell: str = "elman",
 ) -> Iterator[tuple[str, float]]:
-    """Compile what solvers call, for classification, regression and token streams.
+    """Compile what a solver calls, for classification, regression and token streams.
 
-    On one process and on a grid of ranks.
+    On one process and on a grid of ranks; by default what all solvers call that train the cell.
 
     Yields
     ------
     name : str
     seconds : float
     """
+    validation.one_of(cell, CELLS, "cell")
+    if solver is not None:
+        check_trains(solver, SOLVERS[validation.one_of(solver, SOLVERS, "solver")], {"cell": cell})
+    chosen = {
+        name: kind
+        for name, kind in SOLVERS.items()
+        if solver in (None, name) and cell in kind.trains.get("cell", CELLS)
+    }
     threads = check_threads(threads)
     rng = np.random.default_rng(0)
     dense, tokens = rng.random((2, 2, 2)), rng.integers(0, 3, (2, 2))
@@ -135,10 +148,9 @@ def compile_all(
         "token streams": (3, tokens, tokens, "all"),
     }
     with compute_threads(threads):
-        for solver in solvers:
-            kind = SOLVERS[validation.one_of(solver, SOLVERS, "solver")]
+        for solver, kind in chosen.items():
             for name, (inputs, X, y, readout) in cases.items():
-                net = RNN(inputs, 2, 3, dtype=dtype)
+                net = RNN(inputs, 2, 3, dtype=dtype, cell=cell)
                 started = time.perf_counter()
                 for domain in (Serial(), InPasses()):
                     problem = make_problem(net, X, y, readout=readout)

@@ -8,6 +8,7 @@ machine.
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .machine import TYPICAL, Machine
 
@@ -16,6 +17,26 @@ ELEMENTWISE = 20
 
 PROX = 200
 """Flops that the exact update of one pre-activation in `block` counts as (Newton's method)."""
+
+
+class Cell(NamedTuple):
+    """Sizes of a cell, in units of H."""
+
+    name: str = "elman"
+    maps: tuple[tuple[int, bool, bool], ...] = ((1, True, True),)
+    """Of every affine map its units, and whether it reads the inputs, and the states."""
+    kept: int = 0
+    """Numbers that a step keeps for the way back."""
+    carried: int = 1
+    """Numbers that a step hands on."""
+
+    @property
+    def gates(self) -> int:
+        """Pre-activations of a step."""
+        return sum(units for units, _, _ in self.maps)
+
+
+ELMAN = Cell()
 
 
 @dataclass(frozen=True)
@@ -35,6 +56,7 @@ class Work:
         Inputs are token ids.
     itemsize : int
         Bytes of a number.
+    cell : Cell
     """
 
     n_cases: int
@@ -47,6 +69,7 @@ class Work:
     every: bool = False
     tokens: bool = False
     itemsize: int = 4
+    cell: Cell = ELMAN
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -66,8 +89,17 @@ class Work:
 
     @property
     def dense(self) -> int:
-        """Columns of Θ that are multiplied: all but those of tokens, which are looked up."""
+        """Columns of rows [x; 1; s] that are multiplied: all but those of tokens, looked up."""
         return self.hidden + 1 if self.tokens else self.columns
+
+    @property
+    def maps(self) -> list[tuple[int, int, int]]:
+        """Of the cell's maps units, columns that are multiplied, and how many of them are s."""
+        drive = self.dense - self.hidden - 1
+        return [
+            (units * self.hidden, drive * driven + 1 + self.hidden * reads, self.hidden * reads)
+            for units, driven, reads in self.cell.maps
+        ]
 
 
 @dataclass(frozen=True)
@@ -194,7 +226,7 @@ def predict(work: Work, cost: Counts, layout: Layout, machine: Machine = TYPICAL
     here = steps if work.every else 1  # those of the rank that has most
     sweep = steps * cost.sweep + here * cost.sweep_output
     rows = steps * cost.rows + here * cost.rows_output
-    edge = work.hidden * work.itemsize
+    edge = work.cell.carried * work.hidden * work.itemsize
     if cost.pipelined:
         passes = m + min(layout.time, work.steps) - 1
         sweeps = passes * (machine.overhead + (micro + machine.half_batch) * sweep / machine.flops)

@@ -1,10 +1,34 @@
 """What a solver is: made for a run, it takes the mini-batches one by one."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from fastadmm.mpi.serial import Serial
 from fastadmm.solvers.certificate import Certificate
 from fastadmm.unfolded import Unfolded
+
+
+def check_trains(name: str, kind: "type[Solver]", facts: dict[str, Any]) -> None:
+    """Refuse what a solver does not train.
+
+    Parameters
+    ----------
+    name : str
+        Of the solver.
+    kind : type
+    facts : dict
+        Of the network and the run, by the names of arguments.
+
+    Raises
+    ------
+    ValueError
+    """
+    for argument, allowed in kind.trains.items():
+        if argument in facts and facts[argument] not in allowed:
+            expected = " or ".join(map(repr, allowed))
+            raise ValueError(
+                f"{argument} is {facts[argument]!r}: solver {name!r} trains {expected} alone; "
+                "'condensed' trains it"
+            )
 
 
 class Solver:
@@ -31,6 +55,9 @@ class Solver:
 
     Attributes
     ----------
+    trains : dict
+        Of facts about networks and runs the values that the solver takes, where it does not take
+        all: see `check_trains`.
     unfolded : fastadmm.unfolded.Unfolded
     certificate : fastadmm.solvers.certificate.Certificate or None
     ADVICE : str
@@ -40,6 +67,7 @@ class Solver:
         epoch counts for the weights that it ends with.
     """
 
+    trains: ClassVar[dict[str, tuple]] = {}
     Options: Any = None
     Record: Any = None
     ADVICE: str
@@ -68,7 +96,7 @@ class Solver:
 
     @property
     def average(self):
-        """The weights (theta, phi) that training returns."""
+        """The weights that training returns, as in ``RNN.weights``."""
         raise NotImplementedError
 
     def step(self, batch):
@@ -89,9 +117,8 @@ class Solver:
         raise NotImplementedError
 
     def final_state(self, batch):
-        """State after the last step's window, (B, H), to carry into the next one."""
-        window = self.unfolded.window(batch.steps, len(batch.cases))
-        return window.states[-1].copy()
+        """State after the last step's window, (B, CARRIED H), to carry into the next one."""
+        return self.unfolded.window(batch.steps, len(batch.cases)).handed_on(batch.steps)
 
     def state(self, with_window):
         """All that the next step depends on, beside its mini-batch.

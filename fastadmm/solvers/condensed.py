@@ -173,15 +173,15 @@ def seen(window, batch, backward):
 class Condensed(Solver):
     """Solver state over a run; parameters as of `fastadmm.solvers.base.Solver`.
 
-    The step length falls to zero over the run. For tokens the network's Θ stays, and `weights` has
-    the moving ones.
+    The step length falls to zero over the run. For tokens the network's weights of the cell stay,
+    and `weights` has the moving ones.
 
     Attributes
     ----------
     maps : fastadmm.kernels.recurrent.maps.Maps
-        Of Θ (of tokens without their columns) and Φ, with all that their steps remember.
+        Of the cell (of tokens without their columns) and Φ, with all that their steps remember.
     tokens : TokenBlock or None
-        The tokens' columns of Θ.
+        The tokens' columns.
     """
 
     Options = CondensedOptions
@@ -190,73 +190,86 @@ class Condensed(Solver):
 
     @staticmethod
     def counts(work, options):
-        h, c, d = work.hidden, work.outputs, work.dense
+        h, c, d, cell = work.hidden, work.outputs, work.dense, work.cell
         gram, factor = 1 / options.gram_every, 1 / options.refactor_every
         grams = (d * (d + 1) + (h + 1) * (h + 2)) / 2
         entries = min(work.inputs, work.batch * work.steps) if work.tokens else 0
-        solves = 2 * (1 + factor) * (h * d**2 + c * (h + 1) ** 2)
-        held = 4 * (d * d + (h + 1) ** 2) + 7 * (h * d + c * (h + 1))
+        driven = h * sum(units for units, reads, _ in cell.maps if reads) if work.tokens else 0
+        weights = sum(units * columns for units, columns, _ in work.maps)
+        systems = {columns for _, columns, _ in work.maps}  # maps of as many read the same
+        solves = sum(units * columns**2 for units, columns, _ in work.maps) + c * (h + 1) ** 2
+        held = 2 * (d * d + sum(n * n for n in systems)) + 4 * (h + 1) ** 2
         return Counts(
-            sweep=2 * h * d + 2 * h * h + ELEMENTWISE * h,
-            rows=2 * h * d + d * d * gram,
+            sweep=2 * weights + 2 * sum(units * reads for units, _, reads in work.maps)
+            + ELEMENTWISE * cell.gates * h,
+            rows=2 * weights + d * d * gram,
             sweep_output=4 * c * (h + 1) + ELEMENTWISE * c,
             rows_output=2 * c * (h + 1) + (h + 1) ** 2 * gram,
-            weights=(d**3 + (h + 1) ** 3) * factor + solves + 10 * entries * h,
-            reduced=h * d + c * (h + 1) + entries * (h + 1) + grams * gram,
-            kept=2 * h if work.tokens else h,  # multipliers, and their sums by token
-            held=held + (3 * work.inputs * h if work.tokens else 0),
+            weights=(sum(n**3 for n in systems) + (h + 1) ** 3) * factor
+            + 2 * (1 + factor) * solves + 10 * entries * driven,
+            reduced=weights + c * (h + 1) + entries * (driven + 1) + grams * gram,
+            kept=(cell.gates + cell.kept) * h + driven,  # the latter: sums by token
+            held=held + 7 * (weights + c * (h + 1)) + 3 * work.inputs * driven,
             pipelined=True,
-        )
+        )  # fmt: skip
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         super().__init__(net, problem, options, batch, steps, total, threads, domain)
         self.k, self.measured, self._averaged, self._begun = 0, 0, 0, 0
         real, hidden = net.dtype, net.hidden
-        self.unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
-        self.maps, self._parts = maps.make_maps((self._dense_columns(), net.phi), threads)
-        self._views = {}
-        self._statuses = np.zeros(len(self.maps.sizes), np.int64)
-        theta, net.phi = self.of_maps("values")
-        if not problem.tokens:
-            net.theta = theta
-        self._now = recurrence.Weights(
-            theta, self.unfolded.theta_t, net.phi, np.empty((1 + hidden, net.outputs), real)
+        unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units, keeps=True)
+        unfolded.take(net.weights)
+        self.unfolded, self._views = unfolded, {}
+        self.maps, self._parts = maps.make_maps(
+            unfolded.dense(net.weights), unfolded.affine, unfolded.widths, threads
         )
-        self._lambda = np.empty(steps * batch * hidden, real)
+        self._statuses = np.zeros(len(self.maps.systems), np.int64)
+        unfolded.weights = unfolded.weights._replace(values=self.maps.values)
+        *moving, net.phi = self.of_maps("values")
+        if not problem.tokens:
+            net.weights = [*moving, net.phi]
+        self._read = recurrence.ReadOut(net.phi, np.empty((1 + hidden, net.outputs), real))
+        self._lambda = np.empty(steps * batch * unfolded.gates, real)
         self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
-        self._carried, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
-        self._edge, self._totals = np.empty((batch, hidden), real), np.zeros((threads, 4))
+        self._carried = np.empty((batch, unfolded.carried), real)
+        self._own, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
+        self._edges = np.empty((2, batch, unfolded.carried + 1), real)
+        self._totals = np.zeros((threads, 4))
         self.tokens = None
         if problem.tokens:
-            values = self.unfolded.theta_t[: net.inputs]
-            values[:] = net.drive.T
-            self.tokens = TokenBlock(values, steps * batch, threads, self.domain)
-
-    def _dense_columns(self):
-        """Columns of Θ that are multiplied: of tokens the others, (H, 1 + H)."""
-        if not self.problem.tokens:
-            return self.net.theta
-        return self.net.theta[:, self.net.inputs :].copy()
+            self.tokens = TokenBlock(unfolded.weights.table, steps * batch, threads, self.domain)
 
     def of_maps(self, name):
-        """A field of the maps: views for Θ and Φ."""
-        view = maps.square if name.endswith(("gram", "inverse")) else maps.matrix
-        return tuple(view(self.maps.sizes, i, getattr(self.maps, name)) for i in range(2))
+        """A field of the maps: a view for each of them, of Grams one for each source."""
+        field, tables = getattr(self.maps, name), {"inverse": self.maps.systems}
+        if not name.endswith(("gram", "inverse")):
+            return [maps.matrix(self.maps.sizes, i, field) for i in range(len(self.maps.sizes))]
+        table = tables.get(name, self.maps.sources)
+        return [maps.square(table, i, field) for i in range(len(table))]
+
+    def _whole(self, dense, rows):
+        """Weights of all maps, from the dense columns and the rows of tokens."""
+        whole, first = list(dense), 0
+        for i, each in enumerate(self.net.kind.maps):
+            if each.driven:
+                own = rows[:, first : first + len(dense[i])].T
+                whole[i] = np.hstack([own, dense[i]])
+            first += len(dense[i])
+        return whole
 
     @property
     def weights(self):
-        """The moving iterate (theta, phi)."""
+        """The moving iterate, as in ``RNN.weights``."""
         if self.tokens is None:
-            return self.net.theta, self.net.phi
-        return np.hstack([self.tokens.rows.values.T, self._now.theta]), self.net.phi
+            return self.net.weights
+        return self._whole(self.of_maps("values"), self.tokens.rows.values)
 
     @property
     def average(self):
-        """The averaged iterate (theta, phi): the weights that training returns."""
+        """The averaged iterate: the weights that training returns."""
         if self.tokens is None:
             return self.of_maps("average")
-        theta, phi = self.of_maps("average")
-        return np.hstack([self.tokens.average().T, theta]), phi
+        return self._whole(self.of_maps("average"), self.tokens.average())
 
     def state(self, with_window):
         arrays = {n: a for n, a in self.maps._asdict().items() if n not in maps.FLEETING}
@@ -331,45 +344,48 @@ class Condensed(Solver):
 
     def _backward(self, batch):
         """What the way back through a window writes: views of the buffers."""
-        net, steps, cases = self.net, batch.steps, len(batch.cases)
+        width, gates = self.net.outputs, self.unfolded.gates
+        steps, cases = batch.steps, len(batch.cases)
         outputs = self.problem.outputs_of(steps, batch.part.is_last)
         return recurrence.Backward(
-            self._delta[: outputs * cases * net.outputs].reshape(outputs, cases, net.outputs),
-            self._lambda[: steps * cases * net.hidden].reshape(steps, cases, net.hidden),
-            self._carried, self._squares, self._totals,
+            self._delta[: outputs * cases * width].reshape(outputs, cases, width),
+            self._lambda[: steps * cases * gates].reshape(steps, cases, gates),
+            self._carried, self._own, self._squares, self._totals,
         )  # fmt: skip
 
     def _sweep(self, window, batch, targets, backward):
         """States, outputs and multipliers in one call; returns the sums of the record."""
         recurrence.sweep(
-            self.unfolded.cell, window.z, window.tokens, self._now, targets, self.options.safeguard,
-            backward, batch.active, window.sequence_bounds,
+            self.unfolded.cell, window.unrolled, self.unfolded.weights, self._read, targets,
+            self.options.safeguard, backward, batch.active, window.sequence_bounds,
         )  # fmt: skip
         return np.add.reduce(backward.totals)
 
     def _sweep_in_passes(self, window, batch, targets, backward):
         """The same pass by pass, with messages between them."""
-        net, domain, weights, totals = self.net, self.domain, self._now, backward.totals
+        unfolded, domain, read, totals = self.unfolded, self.domain, self._read, backward.totals
         part = batch.part._replace(may_age=batch.again)
-        self.unfolded.simulate(window, weights.theta, part, batch.active, domain)
-        weights.phi_t[:] = weights.phi.T
+        recurrence.transpose_maps(unfolded.weights)
+        unfolded.simulate(window, part, batch.active, domain)
+        read.phi_t[:] = read.phi.T
         totals[:] = 0
         recurrence.read_out(
-            window.z, weights.phi_t, targets, backward.delta, batch.active, totals,
+            window.z, read.phi_t, targets, backward.delta, batch.active, totals,
             window.sequence_bounds,
         )  # fmt: skip
         sums = np.add.reduce(totals)
-        edge = self._edge[: 0 if part.is_last else len(batch.cases)]
+        cases = len(batch.cases)
+        edges = self._edges[0, : 0 if part.is_last else cases], self._edges[1, :cases]
         for cut in pipeline(window, domain):
             own = slice(cut[0], cut[-1])
-            domain.receive_right(part, edge[own])
+            domain.receive_right(part, edges[0][own])
             recurrence.multipliers(
-                net.cell, window.z, edge, weights, self.options.safeguard, backward, batch.active,
-                cut,
+                unfolded.cell, window.unrolled, edges, unfolded.weights, read.phi,
+                self.options.safeguard, backward, batch.active, cut,
             )  # fmt: skip
             sums[1:] += np.add.reduce(totals)[1:]
             if batch.steps:
-                domain.send_left(part, backward.lambda_[0, own])
+                domain.send_left(part, edges[1][own])
         return sums
 
     def move(self, record):
@@ -397,9 +413,7 @@ class Condensed(Solver):
             is_due(self.k, options.refactor_every),
             float(options.damping), 1 - record.shrinkage,
         )  # fmt: skip
-        found = maps.move(
-            self.maps, settings, self.unfolded.left + 1, self.threads, *tokens, self._statuses
-        )
+        found = maps.move(self.maps, settings, self.threads, *tokens, self._statuses)
         record.step_length, record.rho_min, record.rho_max = found
 
     def _complete(self, record, sums):

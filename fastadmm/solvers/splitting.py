@@ -15,7 +15,7 @@ therefore that of the simulated network, and only where both agree can it be sol
 
 import math
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -96,6 +96,7 @@ class Splitting(Solver):
     Parameters as of `fastadmm.solvers.base.Solver`.
     """
 
+    trains: ClassVar = {"cell": ("elman",)}
     Record = SplittingRecord
     judges_before = True
     WORK: int
@@ -111,6 +112,7 @@ class Splitting(Solver):
         self._work = np.empty(self.WORK * batch * hidden, real)
         self._output_work = np.empty(2 * outputs * batch * classes, real)
         self._edge = np.empty((batch, hidden), real)
+        self._handed = np.empty((2, batch, hidden + 1), real)
         self._squares, self._totals = np.empty((2, batch)), np.zeros((threads, 4))
         self._kept = np.empty((steps + 1) * batch * hidden, real)
         self.theta_t = np.empty((net.theta.shape[1], hidden), real)
@@ -304,23 +306,31 @@ class Splitting(Solver):
         states = self.window.z[self.steps + 1 - len(self.o) :, :, self.window.left :]
         return self.blank(states @ phi.T)
 
+    def _edges(self):
+        """What multipliers take from the steps after the window, and hand to those before."""
+        arriving, leaving = self._handed[:, : self.window.z.shape[1]]
+        return arriving[: 0 if self.part.is_last else None], leaving
+
     def _pull_back(self, theta, phi, safeguard, delta, lambda_):
         """Simulated states; gradients of the loss at outputs and pre-activations; own losses."""
-        net, window = self.net, self.window
-        self.unfolded.simulate(window, theta, self.part, self.active, self.domain)
+        window = self.window
+        self.unfolded.take([theta])
+        self.unfolded.simulate(window, self.part, self.active, self.domain)
         self._totals[:] = 0
         phi_t = np.ascontiguousarray(phi.T)
         recurrence.read_out(
             window.z, phi_t, self.goal, delta, self.active, self._totals, window.sequence_bounds
         )
-        self.domain.receive_right(self.part, self.edge)
-        weights = recurrence.Weights(theta, self.theta_t, phi, phi_t)
-        backward = recurrence.Backward(delta, lambda_, self.work[0], self._squares, self._totals)
+        arriving, leaving = self._edges()
+        self.domain.receive_right(self.part, arriving)
+        backward = recurrence.Backward(
+            delta, lambda_, self.work[0][:0], self.work[0], self._squares, self._totals
+        )
         recurrence.multipliers(
-            net.cell, window.z, self.edge, weights, safeguard, backward, self.active,
-            window.sequence_bounds,
+            self.unfolded.cell, window.unrolled, (arriving, leaving), self.unfolded.weights, phi,
+            safeguard, backward, self.active, window.sequence_bounds,
         )  # fmt: skip
-        self.domain.send_left(self.part, lambda_[:1])
+        self.domain.send_left(self.part, leaving)
         return self._totals[:, 0].sum()
 
     def _start(self):
@@ -337,7 +347,7 @@ class Splitting(Solver):
         self.lambda3 *= -1
         W = net.recurrent
         np.matmul(self.lambda1[1:], W, out=self.lambda2[:-1])
-        self.lambda2[-1:] = 0 if self.part.is_last else -self.edge @ W
+        self.lambda2[-1:] = 0 if self.part.is_last else -self._edges()[0][:, :-1]
         self.lambda2[self.steps - len(self.o) :] += self.lambda3 @ net.read
         self.blank(self.lambda2)
 
@@ -359,7 +369,8 @@ class Splitting(Solver):
         """
         theta, phi = self.average
         with self._states_kept():
-            self.unfolded.simulate(self.window, theta, self.part, self.active, self.domain)
+            self.unfolded.take([theta])
+            self.unfolded.simulate(self.window, self.part, self.active, self.domain)
             outputs = self.outputs_with(phi)
         squares = [np.square(x, dtype=float).sum() for x in (self.o - outputs, self.o, outputs)]
         loss = self.loss_at(outputs, outputs)

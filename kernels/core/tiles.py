@@ -217,7 +217,13 @@ def multiply(a, b, c):
     c : ndarray, (m, n); overwritten
         All float32 or float64, row-major with unit stride along the last axis.
     """
-    _multiply(_block(a), _block(b), _block(c))
+    _multiply(_block(a), _block(b), _block(c), np.bool_(False))
+
+
+@jit
+def multiply_add(a, b, c):
+    """``c <- c + a b``; arguments as of `multiply`."""
+    _multiply(_block(a), _block(b), _block(c), np.bool_(True))
 
 
 @jit(internal=True)
@@ -227,7 +233,7 @@ def _block(matrix):
 
 
 @jit(internal=True)
-def _multiply(a, b, c):
+def _multiply(a, b, c, accumulate):
     never_inline()
     m, n = c.shape
     width = lanes(c)
@@ -238,7 +244,7 @@ def _multiply(a, b, c):
             rows = _tile_rows(m - i)
             _tile(
                 rows, vectors, last, len(b), a, i * _stride(a), _stride(a), 1,
-                b, j, _stride(b), c, i * _stride(c) + j, _stride(c), False,
+                b, j, _stride(b), c, i * _stride(c) + j, _stride(c), accumulate,
             )  # fmt: skip
             i += rows
 
@@ -292,4 +298,4 @@ def _sum_products(a, b, c, lower):
 
 
 if config.DISABLE_JIT:
-    from .uncompiled import gram, multiply, multiply_transposed  # noqa: F401
+    from .uncompiled import gram, multiply, multiply_add, multiply_transposed  # noqa: F401

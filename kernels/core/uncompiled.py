@@ -66,6 +66,10 @@ def multiply(a, b, c):
     np.copyto(c, a @ b)
 
 
+def multiply_add(a, b, c):
+    np.copyto(c, c + a @ b)
+
+
 def multiply_transposed(a, b, c):
     np.copyto(c, a.T @ b)
 

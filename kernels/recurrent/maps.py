@@ -14,30 +14,43 @@ from numba import prange
 from ..core.blas import potrf, potri
 from ..core.jit import jit
 from ..core.rows import dot, row
-from ..core.tiles import multiply
+from ..core.tiles import gram as gram_of
+from ..core.tiles import multiply, multiply_transposed
 from . import token_weights
-from .sums import sum_part
+from .layout import (
+    BEGIN,
+    COLUMNS,
+    FIRST,
+    OFFSET,
+    RECURRENT,
+    SOURCE,
+    START,
+    SYSTEM,
+    UNITS,
+    WIDTH,
+    lay_out,
+    matrix,
+    square,
+)  # fmt: skip
 from .token_weights import TINY_PENALTY
 
 RHO, CHANGE, OTHERS, V = range(4)
 """Rows of `Maps.of_units`."""
-UNITS, COLUMNS, WEIGHTS, GRAM, FIRST = range(5)
-"""Columns of `Maps.sizes`."""
-FLEETING = "g", "batch_gram", "solved"
+FLEETING = "sizes", "sources", "systems", "g", "batch_gram", "solved"
 """Fields of `Maps` that say nothing about the next step."""
 
 
 class Maps(NamedTuple):
     """Weights of all maps, the read-out last, and what their steps remember.
 
-    A field holds one array after the other, flat, since Numba takes no tuples of arrays into a
-    `prange`, and every array of a call takes time to hand over; `matrix` and `square` are views of
-    a map's own. The names are those of a solver's saved state.
+    A field holds one array after the other, flat: see `fastadmm.kernels.recurrent.layout`, whose
+    `matrix` and `square` are views of a map's own. The names are those of a solver's saved state.
     """
 
     sizes: np.ndarray
-    """(maps, 5), int64: units and columns n of a map; where its weights, its Gram and its units
-    begin."""
+    sources: np.ndarray
+    systems: np.ndarray
+    """Of `fastadmm.kernels.recurrent.layout.Layout`."""
     values: np.ndarray
     """Θ, (units, n): the moving weights."""
     average: np.ndarray
@@ -51,11 +64,11 @@ class Maps(NamedTuple):
     solved_m: np.ndarray
     """(units, n): ``m R̃⁻¹``, kept from step to step."""
     batch_gram: np.ndarray
-    """(n, n): the mini-batch's Gram; its lower triangle counts."""
+    """(n, n) of every source: the mini-batch's Gram; its lower triangle counts."""
     gram: np.ndarray
-    """(n, n): its average."""
+    """(n, n) of every source: its average."""
     inverse: np.ndarray
-    """(n, n): R̃⁻¹ of the damped average."""
+    """(n, n) of every system: R̃⁻¹ of the damped average."""
     of_units: np.ndarray
     """(4, units), float64: penalties ρ of the last move; the squared rms change of each unit's
     pre-activation; what other columns of the same units, with a metric of their own and without
@@ -72,16 +85,16 @@ class Parts(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the recurrent map and the read-out have seen in a window."""
+    """What the maps of a cell, and the read-out, have seen in a window."""
 
     rows: np.ndarray
-    """(r, n) or wider, of which the last columns count."""
+    """(r, n)."""
     lambda_: np.ndarray
-    """(r, units): multipliers of the rows' pre-activations."""
+    """(r, units of all maps): multipliers of the rows' pre-activations."""
     bounds: np.ndarray
     """(chunks + 1,), int64: cut of the rows."""
     output_rows: np.ndarray
-    """(L B, n) or wider."""
+    """(L B, n) or wider, of which the last columns count."""
     delta: np.ndarray
     """(L B, C): multipliers of the outputs."""
     output_bounds: np.ndarray
@@ -111,13 +124,17 @@ class Settings(NamedTuple):
     """The growth guard's factor of the recurrent weights."""
 
 
-def make_maps(weights, chunks):
+def make_maps(weights, affine, widths, chunks):
     """Maps of these weights, with nothing to remember yet, and the workspace of their sums.
 
     Parameters
     ----------
     weights : sequence of ndarray
         (units, n) each; copied.
+    affine : sequence of fastadmm.kernels.recurrent.layout.Affine
+        The map of each of them; the read-out comes last, and has a source of its own.
+    widths : sequence of int
+        Columns of every source.
     chunks : int
 
     Returns
@@ -125,43 +142,33 @@ def make_maps(weights, chunks):
     Maps, Parts
     """
     real = weights[0].dtype
-    shapes = np.array([each.shape for each in weights], np.int64)
-    units, columns = shapes.T
-    counts = np.stack([units * columns, columns**2, units], axis=1)
-    sizes = np.hstack([shapes, np.cumsum(counts, axis=0) - counts])
-    n_weights, n_grams, n_units = counts.sum(axis=0)
+    layout = lay_out(affine, widths)
     values = np.concatenate([each.ravel() for each in weights])
-    g, m, solved, solved_m = np.zeros((4, n_weights), real)
-    batch_gram, gram, inverse = np.zeros((3, n_grams), real)
+    n_grams, n_inverses = (int(np.square(of[:, WIDTH]).sum()) for of in layout[1:])
+    g, m, solved, solved_m = np.zeros((4, len(values)), real)
+    batch_gram, gram = np.zeros((2, n_grams), real)
     maps = Maps(
-        sizes, values, values.copy(), g, m, solved, solved_m, batch_gram, gram, inverse,
-        np.zeros((4, n_units)),
+        *layout, values, values.copy(), g, m, solved, solved_m, batch_gram, gram,
+        np.zeros(n_inverses, real), np.zeros((4, sum(each.units for each in affine))),
     )  # fmt: skip
-    return maps, Parts(np.empty((chunks, n_weights), real), np.zeros((chunks, n_grams), real))
-
-
-@jit
-def matrix(sizes, i, flat):
-    """The weights of map i in a field of them, (units, n): a view."""
-    units, columns, start = sizes[i, UNITS], sizes[i, COLUMNS], sizes[i, WEIGHTS]
-    return flat[start : start + units * columns].reshape(units, columns)
-
-
-@jit
-def square(sizes, i, flat):
-    """The Gram of map i in a field of them, (n, n): a view."""
-    columns, start = sizes[i, COLUMNS], sizes[i, GRAM]
-    return flat[start : start + columns * columns].reshape(columns, columns)
+    return maps, Parts(np.empty((chunks, len(values)), real), np.zeros((chunks, n_grams), real))
 
 
 # Stores are in functions of their own: Numba drops those to a NamedTuple's arrays that stand in a
 # prange directly.
 @jit(internal=True)
-def _sum_part(rows, lambda_, bounds, i, chunk, with_gram, sizes, parts):
-    """What a chunk of the rows contributes to the sums of map i."""
-    own = slice(bounds[chunk], bounds[chunk + 1])
-    g, gram = matrix(sizes, i, parts.g[chunk]), square(sizes, i, parts.gram[chunk])
-    sum_part(rows[own], lambda_[own], with_gram, g, gram)
+def _sum_part(rows, lambda_, bounds, first, last, chunk, with_gram, maps, parts):
+    """What a chunk of the rows of a source contributes to the sums of its maps, first:last."""
+    sizes, own = maps.sizes, slice(bounds[chunk], bounds[chunk + 1])
+    source = maps.systems[sizes[first, SYSTEM], SOURCE]
+    z = rows[own, rows.shape[1] - maps.sources[source, WIDTH] :]
+    for i in range(first, last):
+        unit = sizes[i, FIRST] - sizes[first, FIRST]
+        columns = slice(sizes[i, OFFSET], sizes[i, OFFSET] + sizes[i, COLUMNS])
+        g = matrix(sizes, i, parts.g[chunk])
+        multiply_transposed(lambda_[own, unit : unit + sizes[i, UNITS]], z[:, columns], g)
+    if with_gram:
+        gram_of(z, square(maps.sources, source, parts.gram[chunk]))
 
 
 @jit(internal=True)
@@ -182,7 +189,7 @@ def _add_sums(seen, chunk, chunks, with_gram, maps, parts):
     """A chunk's share of the sums of all maps."""
     _add_parts(parts.g, 1.0, maps.g, chunk, chunks)
     if with_gram:
-        split = maps.sizes[1, GRAM]
+        split = maps.sources[len(maps.sources) - 1, START]
         scale, output_scale = 1 / max(len(seen.rows), 1), 1 / max(len(seen.output_rows), 1)
         _add_parts(parts.gram[:, :split], scale, maps.batch_gram[:split], chunk, chunks)
         _add_parts(parts.gram[:, split:], output_scale, maps.batch_gram[split:], chunk, chunks)
@@ -190,9 +197,10 @@ def _add_sums(seen, chunk, chunks, with_gram, maps, parts):
 
 @jit(parallel=True)
 def window_sums(seen, tokens, occurrences, with_gram, maps, parts, token_sums):
-    """Multiplier sums and Grams of both maps over a window.
+    """Multiplier sums and Grams of all maps over a window.
 
-    Limited by flops: rows (2 units n + n^2) of both, the second term with the Gram only.
+    Limited by flops: rows (2 units n + n^2) of cell and read-out, the second term with the Gram
+    only.
 
     Parameters
     ----------
@@ -213,16 +221,17 @@ def window_sums(seen, tokens, occurrences, with_gram, maps, parts, token_sums):
     int
         The number of distinct tokens.
     """
-    chunks, distinct, sizes = len(seen.bounds) - 1, 0, maps.sizes
+    chunks, distinct, last = len(seen.bounds) - 1, 0, len(maps.sizes) - 1
     if token_sums is not None:
         distinct = token_weights.group(tokens.reshape(tokens.size), occurrences, token_sums)
     for chunk in prange(chunks):
-        _sum_part(seen.rows, seen.lambda_, seen.bounds, 0, chunk, with_gram, sizes, parts)
+        _sum_part(seen.rows, seen.lambda_, seen.bounds, 0, last, chunk, with_gram, maps, parts)
         if token_sums is not None:
             token_weights.sum_groups(seen.lambda_, distinct, token_sums, chunk, chunks)
         _sum_part(
-            seen.output_rows, seen.delta, seen.output_bounds, 1, chunk, with_gram, sizes, parts
-        )
+            seen.output_rows, seen.delta, seen.output_bounds, last, last + 1, chunk, with_gram,
+            maps, parts,
+        )  # fmt: skip
     for chunk in prange(chunks):
         _add_sums(seen, chunk, chunks, with_gram, maps, parts)
     return distinct
@@ -332,7 +341,8 @@ def step_units(maps, i, settings, start, stop):
     weights, average = matrix(sizes, i, maps.values), matrix(sizes, i, maps.average)
     g, m = matrix(sizes, i, maps.g), matrix(sizes, i, maps.m)
     solved, solved_m = matrix(sizes, i, maps.solved), matrix(sizes, i, maps.solved_m)
-    inverse, of_units = square(sizes, i, maps.inverse), _units(maps, i)
+    inverse = square(maps.systems, sizes[i, SYSTEM], maps.inverse)
+    of_units = _units(maps, i)
     rho, change, others, v = of_units[RHO], of_units[CHANGE], of_units[OTHERS], of_units[V]
     momentum, beta2 = settings.momentum, settings.penalty_memory
     momentum_left, beta2_left = 1 - momentum**settings.k, 1 - beta2**settings.k
@@ -371,34 +381,44 @@ def _summary(of_units):
 
 @jit(internal=True)
 def _average_grams(maps, memory):
-    for i in range(len(maps.sizes)):
-        gram, batch = square(maps.sizes, i, maps.gram), square(maps.sizes, i, maps.batch_gram)
+    for i in range(len(maps.sources)):
+        gram, batch = square(maps.sources, i, maps.gram), square(maps.sources, i, maps.batch_gram)
         average_gram(gram, batch, memory)
 
 
 @jit(internal=True)
 def _renew(maps, i, damping, statuses):
-    gram, inverse = square(maps.sizes, i, maps.gram), square(maps.sizes, i, maps.inverse)
-    statuses[i] = invert_damped(gram, damping, inverse)
+    source, first, n = maps.systems[i, SOURCE], maps.systems[i, BEGIN], maps.systems[i, WIDTH]
+    gram = square(maps.sources, source, maps.gram)[first : first + n, first : first + n]
+    statuses[i] = invert_damped(gram, damping, square(maps.systems, i, maps.inverse))
+
+
+@jit(internal=True)
+def _shrink(maps, kept):
+    """The growth guard: scale the recurrent weights of all maps."""
+    for i in range(len(maps.sizes)):
+        _scale(matrix(maps.sizes, i, maps.values)[:, maps.sizes[i, RECURRENT] :], kept)
 
 
 @jit(internal=True)
 def _step_chunk(maps, settings, chunk, chunks, token_rows, token_sums, distinct):
     """A chunk's share of the units of all maps."""
-    of_units, units = _units(maps, 0), maps.sizes[0, UNITS]
-    start, stop = chunk * units // chunks, (chunk + 1) * units // chunks
-    if token_rows is not None:
-        token_weights.add_squares(token_sums, distinct, of_units[OTHERS], start, stop)
+    others, rho = maps.of_units[OTHERS], maps.of_units[RHO]
+    driven = 0 if token_rows is None else token_rows.values.shape[1]
     for i in range(len(maps.sizes)):
-        units = maps.sizes[i, UNITS]
-        step_units(maps, i, settings, chunk * units // chunks, (chunk + 1) * units // chunks)
-    if token_rows is not None:
-        rho, alpha = of_units[RHO], settings.alpha
-        token_weights.step(token_rows, token_sums, distinct, alpha, rho, start, stop)
+        units, first = maps.sizes[i, UNITS], maps.sizes[i, FIRST]
+        start, stop = chunk * units // chunks, (chunk + 1) * units // chunks
+        if token_rows is not None and first < driven:
+            token_weights.add_squares(token_sums, distinct, others, first + start, first + stop)
+        step_units(maps, i, settings, start, stop)
+        if token_rows is not None and first < driven:
+            token_weights.step(
+                token_rows, token_sums, distinct, settings.alpha, rho, first + start, first + stop
+            )
 
 
 @jit(parallel=True)
-def move(maps, settings, recurrent, chunks, token_rows, token_sums, visits, statuses):
+def move(maps, settings, chunks, token_rows, token_sums, visits, statuses):
     """The proximal step of all maps, after the growth guard.
 
     Parameters
@@ -406,15 +426,13 @@ def move(maps, settings, recurrent, chunks, token_rows, token_sums, visits, stat
     maps : Maps
         All but ``g`` is updated.
     settings : Settings
-    recurrent : int
-        Columns of the first map's weights before the recurrent ones.
     chunks : int
         Into which the units are cut.
     token_rows, token_sums : TokenRows and TokenSums, or None for dense inputs
         The first is updated.
     visits : (int, float, float, float, float)
         Arguments of `token_weights.visit`: ``distinct, total, ridge, log_kept, log_alpha``.
-    statuses : ndarray, (maps,), int64
+    statuses : ndarray, (systems,), int64
         Overwritten as by `invert_damped` where the inverses are renewed.
 
     Returns
@@ -431,10 +449,10 @@ def move(maps, settings, recurrent, chunks, token_rows, token_sums, visits, stat
         if statuses.any():
             return math.nan, math.nan, math.nan
     if settings.kept < 1:
-        _scale(matrix(maps.sizes, 0, maps.values)[:, recurrent:], settings.kept)
+        _shrink(maps, settings.kept)
     distinct, total, ridge, log_kept, log_alpha = visits
     if token_rows is not None:
         token_weights.visit(token_rows, token_sums, distinct, total, ridge, log_kept, log_alpha)
     for chunk in prange(chunks):
         _step_chunk(maps, settings, chunk, chunks, token_rows, token_sums, distinct)
-    return _summary(_units(maps, 0))
+    return _summary(maps.of_units[:, : maps.sizes[len(maps.sizes) - 1, FIRST]])

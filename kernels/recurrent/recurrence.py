@@ -2,9 +2,9 @@
 
 One array ``z`` of shape (T + 1, B, n) holds everything that the weight systems need, so nothing is
 ever concatenated or transposed: ``z[t] = [x_{t+1}; 1; s_t]`` for t = 0..T (the input part of
-``z[T]`` is not used). The recurrent weights act on ``z[t]``, the read-out on its last H + 1
-columns. For token inputs the x part is absent: the tokens are looked up in the rows of
-``theta_t``, the transposed weights.
+``z[T]`` is not used). The affine maps of the cell act on neighbouring columns of ``z[t]``, the
+read-out on its last H + 1. For token inputs the x part is absent: the tokens are looked up in the
+rows of a table. What cells do between the products is in `fastadmm.kernels.recurrent.cells`.
 
 Sequences of unequal length end together and stand in order, the longest first: ``active[t]`` of
 them (T,) have step t, and the others their initial state until they begin.
@@ -22,21 +22,43 @@ from ..core.coordinates import some
 from ..core.elementary import log
 from ..core.jit import jit
 from ..core.rows import row, squared_norm, transpose
-from ..core.tiles import multiply
+from ..core.tiles import multiply, multiply_add
 from ..operators.losses import softmax_cross_entropy, squared
-from .cells.cell import advance, pull
+from .cells.cell import advance, enter, pull, widths
+from .layout import COLUMNS, FIRST, OFFSET, RECURRENT, UNITS, matrix
 
 SEQUENCES = 32
 """Sequences that run through time together: their states of one step stay in a near cache."""
 
 
-class Weights(NamedTuple):
-    """Weights of the recurrence and of the read-out, with their transposes."""
+class Unrolled(NamedTuple):
+    """A cell over the T steps of a window."""
 
-    theta: np.ndarray
-    """[U b W], (H, D + 1 + H); of tokens [b W], (H, 1 + H)."""
-    theta_t: np.ndarray
-    """(D + 1 + H, H), of tokens too."""
+    z: np.ndarray
+    """(T + 1, B, D + 1 + H), or (T + 1, B, 1 + H) for tokens: inputs, ones and states."""
+    tokens: np.ndarray
+    """(T, B), integers; (0, 0) for dense inputs."""
+    kept: np.ndarray
+    """(T + 1, B, KEPT H): what the step before keeps, in ``kept[0]`` that before the window; or of
+    fewer places, in turn, where nothing goes back."""
+
+
+class Weights(NamedTuple):
+    """Weights of the maps of a cell, and their transposes."""
+
+    sizes: np.ndarray
+    """(maps, 7), int64: rows of `fastadmm.kernels.recurrent.layout`, of the cell's maps alone."""
+    values: np.ndarray
+    """Flat: the weights (units, n) of all maps of the network; of tokens without their columns."""
+    transposed: np.ndarray
+    """(D + 1 + H, GATES H), of tokens (1 + H, GATES H): each map at its columns and units."""
+    table: np.ndarray
+    """(D, units): the tokens' rows, of the maps that are driven; (0, units) for dense inputs."""
+
+
+class ReadOut(NamedTuple):
+    """Weights of the read-out."""
+
     phi: np.ndarray
     """[c V], (C, 1 + H)."""
     phi_t: np.ndarray
@@ -61,14 +83,16 @@ class Backward(NamedTuple):
     delta: np.ndarray
     """(L, B, C): gradient of the loss at the last L outputs."""
     lambda_: np.ndarray
-    """(T, B, H): multipliers of the pre-activations; zero where a sequence has not begun."""
+    """(T, B, GATES H): multipliers of the pre-activations; zero where a sequence has not begun."""
     carried: np.ndarray
-    """(B, H): workspace."""
+    """(B, CARRIED H): workspace, adjoints of what a step hands on."""
+    own: np.ndarray
+    """(B, H): workspace, adjoints by way of a step's own output."""
     squares: np.ndarray
     """(2, B), float64: workspace."""
     totals: np.ndarray
-    """(chunks, 4), float64: sums of the losses; of ``log(|c_t| / |λ_{t+1}|)`` before rescaling, and
-    the number of its terms; of the squares of the multipliers."""
+    """(chunks, 4), float64: sums of the losses; of the logarithms of growth before rescaling, and
+    the number of its terms; of squared norms of the multipliers, or of the adjoints of states."""
 
 
 @jit(parallel=True)
@@ -117,33 +141,57 @@ def _add_looked_up(rows, tokens, table):
 
 
 @jit(internal=True)
-def _simulate(cell, z, tokens, theta_t, active, start, stop):
-    width, hidden = z.shape[2], theta_t.shape[1]
-    looked_up = len(theta_t) - width
+def _copy(source, target):
+    for i in range(len(source)):
+        values, old = row(target, i), row(source, i)
+        for j in range(len(values)):
+            values[j] = old[j]
+
+
+@jit(internal=True)
+def _map_rows(weights, rows, a):
+    """Pre-activations ``a`` (r, GATES H) of all maps, of rows z."""
+    sizes, first = weights.sizes, weights.sizes[0, FIRST]
+    for i in range(len(sizes)):
+        columns = slice(sizes[i, OFFSET], sizes[i, OFFSET] + sizes[i, COLUMNS])
+        units = slice(sizes[i, FIRST] - first, sizes[i, FIRST] - first + sizes[i, UNITS])
+        multiply(rows[:, columns], weights.transposed[columns, units], a[:, units])
+
+
+@jit(internal=True)
+def _simulate(cell, unrolled, weights, active, start, stop):
+    z, kept, tokens = unrolled.z, unrolled.kept, unrolled.tokens
+    gates, keeps, carried = widths(cell)
+    hidden, places = cell.hidden, len(kept)
+    left, memory = z.shape[2] - hidden, (keeps - carried + 1) * hidden
     for t in range(z.shape[0] - 1):
         here = max(start, min(stop, active[t]))
-        states = z[t + 1, start:here, width - hidden :]
-        multiply(z[t, start:here], theta_t[looked_up:], states)
-        if looked_up > 0:
-            _add_looked_up(states, tokens[t, start:here], theta_t)
-        advance(cell, states)
-        z[t + 1, here:stop, width - hidden :] = z[t, here:stop, width - hidden :]
+        rows, after = z[t, start:here], z[t + 1, start:here, left:]
+        old, new = kept[t % places], kept[(t + 1) % places]
+        a = after if keeps == 0 else new[start:here, : gates * hidden]
+        _map_rows(weights, rows, a)
+        if len(weights.table) > 0:
+            _add_looked_up(a, tokens[t, start:here], weights.table)
+        advance(cell, rows[:, left:], old[start:here], after, new[start:here])
+        _copy(z[t, here:stop, left:], z[t + 1, here:stop, left:])
+        if keeps > 0:
+            _copy(old[here:stop, memory:], new[here:stop, memory:])
 
 
 @jit(parallel=True)
-def simulate(cell, z, tokens, theta_t, active, bounds):
-    """States forward in time, ``s_t = f(U x_t + W s_{t-1} + b)``, written into ``z``.
+def simulate(cell, unrolled, weights, active, bounds):
+    """States forward in time, of the Elman cell ``s_t = f(U x_t + W s_{t-1} + b)``.
 
-    Limited by flops: 2 T B H (D + H + 1) in products of (chunk, n) by (n, H).
+    Limited by flops: 2 T B (weights of the maps), in products of (chunk, n) by (n, units).
 
     Parameters
     ----------
     cell : NamedTuple
         See `fastadmm.kernels.recurrent.cells`.
-    z : ndarray, (T + 1, B, D + 1 + H), or (T + 1, B, 1 + H) for tokens
-        Inputs, ones and s_0 are read, the states s_1..s_T written.
-    tokens : ndarray, (T, B), integers; (0, 0) for dense inputs
-    theta_t : ndarray, (D + 1 + H, H): [U b W] transposed
+    unrolled : Unrolled
+        Inputs, ones, s_0 and the first of ``kept`` are read, the rest written.
+    weights : Weights
+        Its ``transposed`` and ``table`` are read.
     active : ndarray, (T,), int64
     bounds : ndarray, (chunks + 1,), int64
         Cut of the B sequences.
@@ -151,7 +199,17 @@ def simulate(cell, z, tokens, theta_t, active, bounds):
     for chunk in prange(len(bounds) - 1):
         for start in range(bounds[chunk], bounds[chunk + 1], SEQUENCES):
             stop = min(start + SEQUENCES, bounds[chunk + 1])
-            _simulate(cell, z, tokens, theta_t, active, start, stop)
+            _simulate(cell, unrolled, weights, active, start, stop)
+
+
+@jit
+def transpose_maps(weights):
+    """Bring ``weights.transposed`` up to ``weights.values``."""
+    sizes, first = weights.sizes, weights.sizes[0, FIRST]
+    for i in range(len(sizes)):
+        columns = slice(sizes[i, OFFSET], sizes[i, OFFSET] + sizes[i, COLUMNS])
+        units = slice(sizes[i, FIRST] - first, sizes[i, FIRST] - first + sizes[i, UNITS])
+        transpose(matrix(sizes, i, weights.values), weights.transposed[columns, units])
 
 
 @jit(internal=True)
@@ -246,48 +304,107 @@ def _bound(carried, before, after, safeguard):
 
 @jit(internal=True)
 def _add_rows(total, addend, squares):
-    """``total <- total + addend``, and the squared norms of the sums."""
+    """Add to the first columns of ``total``, and take the squared norms of its rows."""
     for i in range(total.shape[0]):
         values, extra = row(total, i), row(addend, i)
-        for j in range(len(values)):
+        for j in range(len(extra)):
             values[j] += extra[j]
         squares[i] = squared_norm(values)
 
 
 @jit(internal=True)
-def _pull(cell, z, edge, weights, safeguard, backward, active, totals, start, stop):
-    delta, lambda_ = backward.delta, backward.lambda_
-    steps, _, hidden = lambda_.shape
-    left, recurrent = z.shape[2] - hidden, weights.theta[:, weights.theta.shape[1] - hidden :]
+def _bring_back(cell, weights, lambda_, carried):
+    """Adjoints of the states before a step, from its multipliers.
+
+    Added to what goes back beside the products, or in its place where nothing does.
+    """
+    _, keeps, _ = widths(cell)
+    sizes, first, adds = weights.sizes, weights.sizes[0, FIRST], keeps > 0
+    states = carried[:, : cell.hidden]
+    for i in range(len(sizes)):
+        left = sizes[i, RECURRENT]
+        if left < sizes[i, COLUMNS]:
+            own = lambda_[:, sizes[i, FIRST] - first : sizes[i, FIRST] - first + sizes[i, UNITS]]
+            recurrent = matrix(sizes, i, weights.values)[:, left:]
+            if adds:
+                multiply_add(own, recurrent, states)
+            else:
+                multiply(own, recurrent, states)
+            adds = True
+
+
+@jit(internal=True)
+def _take_edge(edge, carried, squares):
+    """What a window hands to the one before, see `multipliers`."""
+    width = edge.shape[1] - 1
+    for i in range(len(edge)):
+        values, source = row(carried, i), row(edge, i)
+        for j in range(width):
+            values[j] = source[j]
+        squares[i] = source[width]
+
+
+@jit(internal=True)
+def _leave_edge(cell, weights, lambda_, carried, squares, edge):
+    """What `_take_edge` takes, of some sequences whose last multipliers and adjoints these are."""
+    _, keeps, _ = widths(cell)
+    own, width = edge[:, : edge.shape[1] - 1], edge.shape[1] - 1
+    if keeps > 0:
+        _copy(carried, own)
+    _bring_back(cell, weights, lambda_, own)
+    for i in range(len(edge)):
+        edge[i, width] = squares[i]
+
+
+@jit(internal=True)
+def _pull(cell, unrolled, edges, weights, phi, safeguard, backward, active, totals, start, stop):
+    arriving, leaving = edges
+    z, kept, delta, lambda_ = unrolled.z, unrolled.kept, backward.delta, backward.lambda_
+    _, keeps, _ = widths(cell)
+    steps, left = len(lambda_), z.shape[2] - cell.hidden
     first_output = steps - len(delta)
     norms, workspace = backward.squares[0], backward.squares[1]
-    growth, counted, square = 0.0, 0, 0.0
-    if len(edge) > 0:
-        for i in range(start, stop):
-            norms[i] = squared_norm(edge[i])
+    growth, counted, square, later = 0.0, 0, 0.0, stop
     for t in range(steps - 1, -1, -1):
         here = max(start, min(stop, active[t]))
-        states = z[t + 1, start:here, left:]
-        current = lambda_[t, start:here]
-        arriving = current  # without an output of its own, a step has the carried part only
-        if t >= first_output:
-            multiply(delta[t - first_output, start:here], weights.phi[:, 1:], current)
-            pull(cell, current, states)
-            arriving = backward.carried[start:here]
-        if t == steps - 1 and len(edge) == 0:
-            for i in range(start, here):
-                norms[i] = squared_norm(lambda_[t, i])
+        after, old = z[t + 1, start:here, left:], z[t, start:here, left:]
+        # a cell that keeps nothing takes back λ itself, and has it in its place at once
+        current = lambda_[t, start:here] if keeps == 0 else backward.carried[start:here]
+        is_end = t == steps - 1 and len(arriving) == 0
+        if is_end:
+            current[:] = 0
+        elif t == steps - 1:
+            _take_edge(arriving[start:here], current, norms[start:here])
         else:
-            later = lambda_[t + 1, start:here] if t < steps - 1 else edge[start:here]
-            multiply(later, recurrent, arriving)
-            pull(cell, arriving, states)
-            g, n = _bound(arriving, norms[start:here], workspace[start:here], safeguard)
+            if len(leaving) > 0 and here < later:  # sequences that begin with the step after
+                gone = slice(here, later)
+                _leave_edge(
+                    cell, weights, lambda_[t + 1, gone], backward.carried[gone], norms[gone],
+                    leaving[gone],
+                )  # fmt: skip
+            _bring_back(cell, weights, lambda_[t + 1, start:here], current)
+        if not is_end:
+            enter(cell, current[:, : cell.hidden], after)
+            g, n = _bound(current, norms[start:here], workspace[start:here], safeguard)
             growth += g
             counted += n
-            if t >= first_output:
-                _add_rows(current, arriving, norms[start:here])
+        if t >= first_output:
+            own = backward.own[start:here]
+            multiply(delta[t - first_output, start:here], phi[:, 1:], own)
+            enter(cell, own, after)
+            _add_rows(current, own, norms[start:here])
+        pull(
+            cell, old, kept[t % len(kept), start:here], after,
+            kept[(t + 1) % len(kept), start:here], current, lambda_[t, start:here],
+        )  # fmt: skip
         square += norms[start:here].sum()
         lambda_[t, here:stop] = 0
+        later = here
+    if len(leaving) > 0 and steps > 0:
+        gone = slice(start, later)
+        _leave_edge(
+            cell, weights, lambda_[0, gone], backward.carried[gone], norms[gone], leaving[gone]
+        )
     totals[1] += growth
     totals[2] += counted
     totals[3] += square
@@ -296,33 +413,40 @@ def _pull(cell, z, edge, weights, safeguard, backward, active, totals, start, st
 # Loops over a chunk are functions of their own: Numba drops stores to a NamedTuple's arrays that
 # stand in a prange directly.
 @jit(internal=True)
-def _multipliers(cell, z, edge, weights, safeguard, backward, active, totals, first, last):
+def _multipliers(
+    cell, unrolled, edges, weights, phi, safeguard, backward, active, totals, first, last
+):
     totals[1:] = 0
     for start in range(first, last, SEQUENCES):
         stop = min(start + SEQUENCES, last)
-        _pull(cell, z, edge, weights, safeguard, backward, active, totals, start, stop)
+        _pull(cell, unrolled, edges, weights, phi, safeguard, backward, active, totals, start, stop)
 
 
 @jit(parallel=True)
-def multipliers(cell, z, edge, weights, safeguard, backward, active, bounds):
-    """Multipliers of ``a_t = Θ z_t``, backward in time.
+def multipliers(cell, unrolled, edges, weights, phi, safeguard, backward, active, bounds):
+    """Multipliers of the affine maps, backward in time: they make the Lagrangian stationary.
 
-    ``λ_t = f'(a_t) ⊙ (δ_t V) + c_t`` with ``c_t = f'(a_t) ⊙ (λ_{t+1} W)`` makes the Lagrangian
-    stationary. With the safeguard c_t is rescaled to |λ_{t+1}|, sequence by sequence, where it is
-    longer: the recurrence never expands, and where it would have, λ is bounded, not stationary.
+    Of the Elman cell, ``λ_t = f'(a_t) ⊙ (δ_t V) + c_t`` with ``c_t = f'(a_t) ⊙ (λ_{t+1} W)``. With
+    the safeguard c_t is rescaled to |λ_{t+1}|, sequence by sequence, where it is longer: the
+    recurrence never expands, and where it would have, λ is bounded, not stationary. Of other cells
+    the adjoints of what a step hands on are bounded like that, all together.
 
-    Limited by flops: 2 T B H^2, and 2 L B C H for the outputs.
+    Limited by flops: 2 T B (recurrent weights of the maps), and 2 L B C H for the outputs.
 
     Parameters
     ----------
     cell : NamedTuple
         See `fastadmm.kernels.recurrent.cells`.
-    z : ndarray, (T + 1, B, n)
-        As `simulate` left it.
-    edge : ndarray, (B, H), or (0, H) where the sequences end with this window
-        λ of the step after the window.
+    unrolled : Unrolled
+        As `simulate` left it, with T + 1 places of ``kept``.
+    edges : (ndarray, ndarray), (B, CARRIED H + 1) each
+        What the step after the window hands to its last one, (0, ...) where the sequences end with
+        this window; and, overwritten, what its first step hands on, (0, ...) where nobody asks.
+        That is the adjoint of what the step was handed, and the squared norm by which it is
+        bounded.
     weights : Weights
-        The transposes are not read.
+        Its ``values`` are read.
+    phi : ndarray, (C, 1 + H)
     safeguard : bool
     backward : Backward
         ``delta`` is read; all but the first column of ``totals`` are overwritten, and ``lambda_``.
@@ -333,24 +457,29 @@ def multipliers(cell, z, edge, weights, safeguard, backward, active, bounds):
     for chunk in prange(len(bounds) - 1):
         totals = backward.totals[chunk]
         _multipliers(
-            cell, z, edge, weights, safeguard, backward, active, totals, bounds[chunk],
-            bounds[chunk + 1],
+            cell, unrolled, edges, weights, phi, safeguard, backward, active, totals,
+            bounds[chunk], bounds[chunk + 1],
         )  # fmt: skip
 
 
 @jit(internal=True)
-def _sweep(cell, z, tokens, weights, targets, safeguard, backward, active, totals, first, last):
-    edge, theta_t = backward.carried[:0], weights.theta_t
+def _sweep(
+    cell, unrolled, weights, read, targets, safeguard, backward, active, totals, first, last
+):
+    edges = backward.carried[:0], backward.carried[:0]
     totals[:] = 0
     for start in range(first, last, SEQUENCES):
         stop = min(start + SEQUENCES, last)
-        _simulate(cell, z, tokens, theta_t, active, start, stop)
-        totals[0] += _read_out(z, weights.phi_t, targets, backward.delta, active, start, stop)
-        _pull(cell, z, edge, weights, safeguard, backward, active, totals, start, stop)
+        _simulate(cell, unrolled, weights, active, start, stop)
+        totals[0] += _read_out(unrolled.z, read.phi_t, targets, backward.delta, active, start, stop)
+        _pull(
+            cell, unrolled, edges, weights, read.phi, safeguard, backward, active, totals, start,
+            stop,
+        )  # fmt: skip
 
 
 @jit(parallel=True)
-def sweep(cell, z, tokens, weights, targets, safeguard, backward, active, bounds):
+def sweep(cell, unrolled, weights, read, targets, safeguard, backward, active, bounds):
     """`simulate`, `read_out` and `multipliers` at once, for sequences that end with the window.
 
     A few sequences go forward and back again before the next ones, while what they have written is
@@ -358,10 +487,12 @@ def sweep(cell, z, tokens, weights, targets, safeguard, backward, active, bounds
 
     Parameters
     ----------
-    cell, z, tokens
+    cell, unrolled
         As of `simulate`.
     weights : Weights
-        The transposes are overwritten.
+        Its ``transposed`` are overwritten.
+    read : ReadOut
+        Its ``phi_t`` is overwritten.
     targets : Targets
     safeguard : bool
     backward : Backward
@@ -370,11 +501,11 @@ def sweep(cell, z, tokens, weights, targets, safeguard, backward, active, bounds
     bounds : ndarray, (chunks + 1,), int64
         Cut of the B sequences.
     """
-    transpose(weights.theta, weights.theta_t[len(weights.theta_t) - weights.theta.shape[1] :])
-    transpose(weights.phi, weights.phi_t)
+    transpose_maps(weights)
+    transpose(read.phi, read.phi_t)
     for chunk in prange(len(bounds) - 1):
         totals = backward.totals[chunk]
         _sweep(
-            cell, z, tokens, weights, targets, safeguard, backward, active, totals, bounds[chunk],
-            bounds[chunk + 1],
+            cell, unrolled, weights, read, targets, safeguard, backward, active, totals,
+            bounds[chunk], bounds[chunk + 1],
         )  # fmt: skip

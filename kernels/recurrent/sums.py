@@ -13,7 +13,7 @@ from ..core.tiles import multiply_transposed
 
 
 @jit(internal=True)
-def sum_part(rows, lambda_, with_gram, g, gram):
+def _sum_part(rows, lambda_, with_gram, g, gram):
     """What some rows contribute to `dense_sums`."""
     z = rows[:, rows.shape[1] - g.shape[1] :]
     multiply_transposed(lambda_, z, g)
@@ -52,7 +52,7 @@ def dense_sums(rows, lambda_, with_gram, g_parts, gram_parts, bounds, g, gram):
     """
     for chunk in prange(len(bounds) - 1):
         own = slice(bounds[chunk], bounds[chunk + 1])
-        sum_part(rows[own], lambda_[own], with_gram, g_parts[chunk], gram_parts[chunk])
+        _sum_part(rows[own], lambda_[own], with_gram, g_parts[chunk], gram_parts[chunk])
     for chunk in prange(len(bounds) - 1):
         add_parts(rows, with_gram, g_parts, gram_parts, g, gram, chunk)
 

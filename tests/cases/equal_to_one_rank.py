@@ -40,29 +40,30 @@ def grids(size):
 
 
 def cases():
-    """Solver, kind of data, time points, sequences, mini-batch, window."""
+    """Solver, cell, kind of data, time points, sequences, mini-batch, window."""
     for solver in sys.argv[1:] or ("condensed", "block", "admmirnn"):
         for T in (1, 3, 7, 28):
-            yield solver, "last", T, 11, 4, None
-        yield solver, "last", 7, 6, None, None
-        yield solver, "values", 7, 9, 4, None
-        yield solver, "tokens", 8, 5, 5, 3
-        yield solver, "lists", 7, 9, 4, None
-        yield solver, "lists, all", 7, 6, None, None
-    yield "condensed", "words", 8, 5, 2, 3
+            yield solver, "elman", "last", T, 11, 4, None
+        yield solver, "elman", "last", 7, 6, None, None
+        for cell in ("elman", "gru", "lstm") if solver == "condensed" else ("elman",):
+            yield solver, cell, "values", 7, 9, 4, None
+            yield solver, cell, "tokens", 8, 5, 5, 3
+            yield solver, cell, "lists", 7, 9, 4, None
+            yield solver, cell, "lists, all", 7, 6, None, None
+    yield "condensed", "elman", "words", 8, 5, 2, 3
 
 
 def train(case, **distributed):
-    solver, kind, T, n, batch, window = case
+    solver, cell, kind, T, n, batch, window = case
     rng = np.random.default_rng(T)
     X, y = data(kind, T, n, rng)
-    net = RNN(ALPHABETS.get(kind, D), H, C, seed=1, dtype="float64")
+    net = RNN(ALPHABETS.get(kind, D), H, C, seed=1, dtype="float64", cell=cell)
     readout = "last" if kind in ("last", "lists") else "all"
     result = fit(
         net, X, y, solver=solver, readout=readout, epochs=EPOCHS[solver], batch_size=batch,
         steps=window, validation=(X, y), threads=1, seed=2, **distributed,
     )  # fmt: skip
-    return np.concatenate([net.theta.ravel(), net.phi.ravel()]), result
+    return np.concatenate([weights.ravel() for weights in net.weights]), result
 
 
 def main():

@@ -158,7 +158,7 @@ def test_units_enter_and_leave():
     theta, phi = net.theta.copy(), net.phi.copy()
     units.enter(net)
     assert np.abs(net.theta - theta).max() > 1
-    units.leave(net.theta.copy(), net.phi.copy(), net)
+    units.leave([w.copy() for w in net.weights], net)
     np.testing.assert_allclose(net.theta, theta, atol=1e-12)
     np.testing.assert_allclose(net.phi, phi, atol=1e-12)
 

@@ -4,23 +4,33 @@ from typing import NamedTuple
 
 from ...core.jit import jit
 from ...operators.activations import activate, times_derivative
-from .cell import advance, implements, pull
+from .cell import advance, enter, implements, pull
 
 
 class Elman(NamedTuple):
     """Constants of the cell."""
 
+    hidden: int
+    """H."""
     activation: int
     """Code of f in `fastadmm.kernels.operators.activations`."""
+
+    GATES, KEPT, CARRIED = 1, 0, 1  # pyright: ignore[reportGeneralTypeIssues]
 
 
 @implements(advance, Elman)
 @jit(internal=True)
-def _advance(cell, states):
-    activate(cell.activation, states)
+def _advance(cell, before, kept_before, after, kept):
+    activate(cell.activation, after)
+
+
+@implements(enter, Elman)
+@jit(internal=True)
+def _enter(cell, adjoints, after):
+    times_derivative(cell.activation, adjoints, after)
 
 
 @implements(pull, Elman)
 @jit(internal=True)
-def _pull(cell, adjoints, states):
-    times_derivative(cell.activation, adjoints, states)
+def _pull(cell, before, kept_before, after, kept, carried, lambda_):
+    pass
