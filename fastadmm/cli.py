@@ -144,7 +144,9 @@ def train(
     seed: Seed = 0,
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds of training.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds of training and validation.")
+    ] = None,
     checkpoint_every: Annotated[
         str | None,
         typer.Option(help="Epochs, or seconds as in 60s, between two of checkpoint.safetensors."),
@@ -517,7 +519,11 @@ def main() -> None:
     """
     try:
         with launch.together(MISTAKES):
-            app()
+            try:
+                app()
+            except SystemExit as end:  # with code 0 the command is done
+                if end.code:
+                    raise
     except MISTAKES as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
