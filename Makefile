@@ -6,13 +6,14 @@
 # make test-peers   the tests beside pyproximal, cvxpy and torch, which make test leaves out
 # make test-lowest  a slice of the suite on the lowest versions that pyproject.toml names
 # make test-3.13    the same on another interpreter, and the newest versions for it
+# make attack       the whole of tests/hostile, over 10,000 cases, stored in bench/results
 # Each sets itself up in .venv; PYTHON chooses the interpreter (3.11 or later).
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint docs bench clean test-peers test-lowest
+.PHONY: demo test lint docs bench attack clean test-peers test-lowest
 
 demo: .venv/.demo
 	@$(BIN)/fastadmm train digits --out demo
@@ -35,6 +36,10 @@ docs: .venv/.dev
 bench: .venv/.peers
 	@$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median \
 	    $(or $(ARGS),-q --benchmark-json=bench/results/kernels.json)
+
+# ARGS chooses areas, a part (--share 0.1) or another seed; only the whole is stored.
+attack: .venv/.dev
+	@OMP_WAIT_POLICY=passive PYTHONPATH=.:tests $(BIN)/python -m hostile.attack $(ARGS)
 
 test-peers: .venv/.peers
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m peers $(ARGS)

@@ -37,7 +37,7 @@ def kill_one(folder, delay, resume):
     """Kill a run; what it has left behind."""
     saved, model = folder / "checkpoint.safetensors", digest(folder / "model.safetensors")
     before = saved.stat().st_mtime_ns if saved.exists() else None
-    more = ["--resume", "auto"] if resume else []
+    more = ["--resume", "auto"] if resume else ["--overwrite"]
     with subprocess.Popen([*COMMAND, *WHOLE, *SAVING, *more, "--out", folder]) as process:
         while process.poll() is None:
             if saved.exists() and saved.stat().st_mtime_ns != before:

@@ -244,6 +244,27 @@ def stability_best():
     return lines
 
 
+AREAS = {
+    "models": "model files", "data": "data files", "cache": "cached kernels",
+    "numerics": "numbers and settings of `fit`", "kernels": "kernels, called from Python",
+    "commands": "the command line", "process": "threads, forks, signals",
+    "kills": "SIGKILL while training and writing", "ranks": "ranks that differ or fail",
+}  # fmt: skip
+
+
+def attack():
+    """Cases and faults of every area of tests/hostile."""
+    areas = machine.load("attack")["results"]["areas"]
+    kinds = list(next(iter(areas.values()))["counts"])
+    lines = [f"| area | cases | {' | '.join(kinds)} |", "|---" * (len(kinds) + 2) + "|"]
+    for name, found in areas.items():
+        counts = " | ".join(str(found["counts"][kind]) for kind in kinds)
+        lines.append(f"| {AREAS[name]} | {found['cases']:,} | {counts} |")
+    sums = " | ".join(str(sum(a["counts"][kind] for a in areas.values())) for kind in kinds)
+    lines.append(f"| all | {sum(a['cases'] for a in areas.values()):,} | {sums} |")
+    return lines
+
+
 PAGES = {
     "README.md": (accuracy, stability_best, time_to, step_range, step_race, startup),
     "docs/speed.md": (
@@ -256,6 +277,7 @@ PAGES = {
         vocabulary,
     ),
     "docs/solvers.md": (convergence, stability, text, text_says),
+    "docs/reliability.md": (attack,),
     "docs/parallel.md": (
         parallel_tables.scaling,
         parallel_tables.stream,

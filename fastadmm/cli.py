@@ -147,7 +147,9 @@ def train(
     seed: Seed = 0,
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
     threads: Threads = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds of training.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds of training and validation.")
+    ] = None,
     checkpoint_every: Annotated[
         str | None,
         typer.Option(help="Epochs, or seconds as in 60s, between two of checkpoint.safetensors."),
@@ -171,6 +173,9 @@ def train(
     ] = None,
     max_classes: MaxClasses = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/TASK.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier run, instead of keeping it.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
 ) -> None:
     """Train a network, and write summary, history, model and picture into a folder."""
@@ -198,7 +203,13 @@ def train(
     out = out or Path("runs") / Path(task).stem
     saves = checkpoint_every is not None or resume is not None
     saved = out / "checkpoint.safetensors" if saves else None
-    with _folder(out, is_root) as folder:
+    if saved is not None and resume is None and not overwrite and saved.is_file():
+        raise ValueError(
+            f"{saved} is there: --resume auto goes on from it, --overwrite begins anew"
+        )
+    goes_on = resume is not None and (resume != "auto" or (saved is not None and saved.is_file()))
+    size = net.parameters * net.dtype.itemsize
+    with _folder(out, is_root, goes_on=goes_on, overwrite=overwrite, size=size) as folder:
         about = {
             "task": task, "solver": solver, "cell": cell, "hidden": hidden,
             "activation": activation, "gain": gain, "seed": seed, "dtype": dtype,
@@ -241,11 +252,11 @@ def train(
 
 
 @contextlib.contextmanager
-def _folder(path, is_root):
+def _folder(path, is_root, **asked):
     """The folder to write, on rank 0; where nothing is written in the end, none is left behind."""
     from fastadmm import report
 
-    folder = report.Folder(path) if is_root else None
+    folder = report.Folder(path, **asked) if is_root else None
     try:
         yield folder
     finally:
@@ -256,7 +267,10 @@ def _folder(path, is_root):
 @signals.stop_requests(keyboard=True)  # what has been trained is written
 def _write_results(net, loaded, result, folder, about, options, quiet):
     """Summary, history, model and picture of a run; printed too. Returns what has failed."""
-    loss, accuracy = _score(net, loaded, result.threads)
+    import numpy as np
+
+    with np.errstate(all="ignore"):  # of weights that are finite, and large
+        loss, accuracy = _score(net, loaded, result.threads)
     settings = dict(result.settings)
     summary = {
         "task": about.pop("task"),
@@ -524,7 +538,11 @@ def main() -> None:
     """
     try:
         with launch.together(MISTAKES):
-            app()
+            try:
+                app()
+            except SystemExit as end:  # with code 0 the command is done
+                if end.code:
+                    raise
     except MISTAKES as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

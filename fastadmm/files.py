@@ -88,6 +88,27 @@ def replacing(path: StrPath) -> Iterator[IO[bytes]]:
         beside.unlink(missing_ok=True)
 
 
+def reserve(folder: Path, size: int) -> Path:
+    """A file that takes up so many bytes until it is removed, to make room for others.
+
+    Raises
+    ------
+    OSError
+        Where there is no room.
+    """
+    path = folder / "reserved"
+    _clear_dead(path)
+    path = path.with_name(_beside(path, os.getpid()))
+    try:
+        with open(path, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
 def _beside(path, process):
     return f".{path.name}.{platform.node()}.{process}"
 

@@ -1,6 +1,7 @@
 """The network: weights of its cell and its read-out, and what can be done with them."""
 
 import functools
+import inspect
 import math
 import zlib
 from collections.abc import Mapping
@@ -473,9 +474,19 @@ class RNN:
 
 def _compare(file, facts):
     """Refuse a header that does not tell the sizes of its tensors, before anything is allocated."""
+    expected = list(inspect.signature(RNN._lay_out).parameters)[1:]
+    sizes = ("inputs", "hidden", "outputs")
+    if (
+        not isinstance(facts, dict)
+        or set(facts) != set(expected)
+        or any(type(facts[name]) is not int for name in sizes)
+    ):
+        raise file.wrong(
+            f"network in its header is {shortened(facts)}: expected {', '.join(expected)}"
+        )
     if file.kinds() - {"F32", "F64"}:
         raise file.wrong(f"weights are {', '.join(sorted(file.kinds()))}: expected F32 or F64")
-    inputs, hidden, outputs = facts["inputs"], facts["hidden"], facts["outputs"]
+    inputs, hidden, outputs = (facts[name] for name in sizes)
     for name, least, columns_ in (
         ("rnn.weight_ih_l0", hidden, inputs),
         ("rnn.weight_hh_l0", hidden, hidden),

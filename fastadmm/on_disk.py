@@ -154,7 +154,10 @@ def _header(file, name):
     }.get(version)
     if read is None:
         raise FileError(f"{name} has version {version} of the .npy format: expected 1.0 or 2.0")
-    shape, fortran, dtype = read(file)
+    try:
+        shape, fortran, dtype = read(file)
+    except ValueError as error:  # in words of the parser
+        raise FileError(f"{name} has a header that is none of a .npy") from error
     if dtype.hasobject:
         raise FileError(f"{name} holds Python objects: expected an array of numbers or texts")
     if any(type(length) is not int or length < 0 for length in shape):

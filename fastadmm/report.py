@@ -8,12 +8,13 @@ import json
 import platform
 import resource
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastadmm import config
-from fastadmm.files import StrPath, write_atomically
+from fastadmm.files import StrPath, reserve, write_atomically
 from fastadmm.network import RNN
 
 
@@ -39,12 +40,27 @@ def usage(train_seconds: float, wait_seconds: float) -> dict[str, Any]:
     }
 
 
+LEFT = ("model.safetensors", "summary.json", "history.jsonl", "config.toml", "convergence.png")
+"""What a run leaves behind; the summary only where all else is there and belongs to it."""
+RESERVE = 1 << 20
+"""Bytes that a run needs beside its model."""
+
+
 class Folder:
-    """Where a run is written: created, and found to be writable, before any work.
+    """Where a run is written: created, and found to have room for it, before any work.
+
+    What an earlier run has left stays whole: while this one goes on, it writes into ``running/``,
+    and when it has written everything, the earlier one moves to ``earlier/1``, ``earlier/2``, ...
 
     Parameters
     ----------
     path : path
+    goes_on : bool
+        The run is that of before, which goes on: what that one has left is replaced.
+    overwrite : bool
+        An earlier run is replaced, too.
+    size : int
+        Bytes of the model.
 
     Raises
     ------
@@ -52,20 +68,30 @@ class Folder:
         Where it cannot be written.
     """
 
-    def __init__(self, path: StrPath):
+    def __init__(
+        self, path: StrPath, goes_on: bool = False, overwrite: bool = False, size: int = 0
+    ):
         self.path = Path(path)
         self._created = [p for p in (self.path, *self.path.parents) if not p.exists()]
-        self._history, self._lost = None, False
+        self._history, self._lost, self._keeps = None, False, not overwrite
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path / ".writable", b"")
-            (self.path / ".writable").unlink()
+            is_taken = any((self.path / name).exists() for name in ("model.safetensors", LEFT[1]))
+            self._place = self.path / "running" if is_taken and not goes_on else self.path
+            if self._place != self.path:
+                self._created.insert(0, self._place)
+                self._place.mkdir(exist_ok=True)
+                for name in LEFT:  # of a run that was killed
+                    (self._place / name).unlink(missing_ok=True)
+            self._reserved = reserve(self._place, size + RESERVE)
         except OSError as error:
             self.leave()
             raise ValueError(f"out is {path}: cannot be written ({error.strerror})") from error
 
     def leave(self) -> None:
         """Remove what was created and is still empty."""
+        with contextlib.suppress(AttributeError, OSError):
+            self._reserved.unlink()
         for path in self._created:
             try:
                 path.rmdir()
@@ -81,7 +107,7 @@ class Folder:
             return
         try:
             if self._history is None:
-                self._history = _history(self.path / "history.jsonl", record["epoch"])
+                self._history = _history(self._place / "history.jsonl", record["epoch"])
             self._history.write(json.dumps(record) + "\n")
             self._history.flush()
         except OSError as error:
@@ -95,33 +121,78 @@ class Folder:
         history: list[dict[str, Any]],
         options: dict[str, Any] | None = None,
     ) -> tuple[bool, list[str]]:
-        """Write model, summary, history, options and picture, each atomically; the model first.
+        """Write model, history, options, picture and summary, each atomically; the model first.
+
+        A model that finds no room here is written into a folder for temporary files.
 
         Returns
         -------
         picture : bool
-            Whether there is one: not without matplotlib.
+            Whether there is one: not without matplotlib, nor where it cannot be drawn.
         failures : list of str
             What could not be written, and why; all else is there.
         """
         if self._history is not None:
             with contextlib.suppress(OSError):  # what a full disk has not taken
                 self._history.close()
+        self._reserved.unlink(missing_ok=True)
+        (self._place / "summary.json").unlink(missing_ok=True)  # of before, where this goes on
         text = "".join(json.dumps(record) + "\n" for record in history)
         parts = {
             "model.safetensors": net.save,
-            "summary.json": partial(_write, json.dumps(summary, indent=2) + "\n"),
             "history.jsonl": partial(_write, text),
             "config.toml": partial(_write, config.text(options or {})),
-            "convergence.png": partial(draw_convergence, history, summary),
+            "summary.json": partial(_write, json.dumps(summary, indent=2) + "\n"),
         }
-        failures, done = [], {}
+        failures = []
         for name, write in parts.items():
             try:
-                done[name] = write(self.path / name)
+                write(self._place / name)
             except OSError as error:
-                failures.append(_failed(name, error))
-        return done.get("convergence.png") is not None, failures
+                rescued = _rescued(net) if name == "model.safetensors" else ""
+                failures.append(_failed(name, error) + rescued)
+        picture = self._draw(history, summary)
+        if not failures and self._place != self.path:
+            try:
+                self._move_earlier()
+            except OSError as error:
+                failures.append(f"what is in {self._place} cannot be moved ({error.strerror})")
+        return picture, failures
+
+    def _draw(self, history, summary):
+        """Whether there is a picture; one that cannot be drawn or written is a warning."""
+        try:
+            return draw_convergence(history, summary, self._place / LEFT[-1]) is not None
+        except Exception as error:
+            message = _failed(LEFT[-1], error)
+            print(f"warning: {message}", file=sys.stderr, flush=True)
+            return False
+
+    def _move_earlier(self):
+        """Put this run in the place of an earlier one, which is kept whole."""
+        if self._keeps:
+            earlier = self.path / "earlier"
+            earlier.mkdir(exist_ok=True)
+            numbers = [int(each.name) for each in earlier.iterdir() if each.name.isdigit()]
+            kept = earlier / str(max(numbers, default=0) + 1)
+            kept.mkdir()
+            for name in LEFT:
+                if (self.path / name).exists():
+                    (self.path / name).rename(kept / name)
+        (self.path / "summary.json").unlink(missing_ok=True)
+        for name in sorted(LEFT, key="summary.json".__eq__):  # the summary last
+            if (self._place / name).exists():
+                (self._place / name).replace(self.path / name)
+
+
+def _rescued(net):
+    """Where a model is that found no room in its folder."""
+    try:
+        path = Path(tempfile.mkdtemp(prefix="fastadmm-")) / "model.safetensors"
+        net.save(path)
+    except OSError:
+        return ""
+    return f": it is at {path}"
 
 
 def _history(path, epoch):
@@ -138,7 +209,7 @@ def _write(text, path):
 
 
 def _failed(name, error):
-    return f"{name} cannot be written ({error.strerror})"
+    return f"{name} cannot be written ({getattr(error, 'strerror', None) or error})"
 
 
 def draw_convergence(

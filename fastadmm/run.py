@@ -12,8 +12,10 @@ from functools import partial
 import numpy as np
 
 from fastadmm import checkpoint, signals
+from fastadmm.agreement import compare_weights
 from fastadmm.checkpoint import Checkpoint
 from fastadmm.files import finite_or_none
+from fastadmm.mpi.launch import alike
 from fastadmm.problem import score
 from fastadmm.units import Units
 
@@ -115,7 +117,7 @@ class Run:
         self.best_loss, self.best = math.inf, _copies(self.moving.weights)
         self.loss_of_zero = self.domain.largest(problem.loss_of_zero(data.y, net.outputs))
         self.limit, self.is_first_step, self.waited = None, True, 0.0
-        self.seconds_before, self.lap_began = 0.0, 0.0
+        self.began, self.lap_began = 0.0, 0.0
         self.status, self.last_iteration = None, math.inf
         self.patience: int | None = None
 
@@ -132,7 +134,7 @@ class Run:
         state : dict, optional
             Of a solver before, which this one goes on from.
         """
-        plan, first = self.plan, 1
+        plan, first, self.began = self.plan, 1, time.perf_counter()
         solver = kind(
             self.moving, self.problem, options, self.share.batch, self.share.steps,
             plan.epochs * plan.batches, self.threads, self.domain,
@@ -294,14 +296,14 @@ class Run:
         self.result.best_epoch = parts["best"]["epoch"]
         self.is_first_step = header["is_first_step"]
         self.result.history[:] = header["history"]
-        self.seconds_before = self.saving.last = self.result.train_seconds = header["train_seconds"]
+        self.saving.last = self.result.train_seconds = header["train_seconds"]
         self.resumed = Epoch.from_state(parts["epoch"], solver.Record)
         return header["epoch"]
 
     def _wishes(self, time_limit):
         """What this process wants: to stop for want of time, for which signal, a checkpoint."""
         wishes, requested = np.zeros(2 + len(SIGNALS)), signals.requested()
-        seconds = self.result.train_seconds - self.seconds_before
+        seconds = self.lap_began - self.began
         wishes[0] = time_limit is not None and seconds > time_limit
         wishes[1] = self.saving.is_late(self.result.train_seconds)
         if requested:
@@ -333,7 +335,9 @@ class Run:
 
     def _called_off(self, callbacks):
         """Whether a callback, called with the last record, wants training to end."""
-        return self.domain.any(any([c(self.result.history[-1]) for c in callbacks]))
+        with alike(self.domain.comm, (SystemExit,)):  # one that exits ends all ranks
+            wants = any([c(self.result.history[-1]) for c in callbacks])
+        return self.domain.any(wants)
 
     def _has_exploded(self, record):
         """Whether the loss is far above that of the first batch and of zero outputs."""
@@ -352,6 +356,8 @@ class Run:
         ``judged`` are the weights that the loss is of, where these are not the averaged iterate.
         """
         self._hand_over(solver.average)
+        if self.status != "diverged":
+            compare_weights(self.domain, self.net, epoch)
         loss, accuracy = None, None
         if self.validation is not None:
             sums = score(self.net, self.raw, self.validation, self.threads)

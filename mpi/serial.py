@@ -44,6 +44,9 @@ class Serial:
     def __init__(self):
         self.iteration = 0
 
+    def close(self) -> None:
+        """Give back what the domain has of the MPI library; it is of no use afterwards."""
+
     def cut(self, n_cases: int, n_steps: int, places: int) -> Part:
         """Own `Part` of a window of ``n_steps`` time steps of ``n_cases`` sequences.
 

@@ -163,7 +163,7 @@ def number(
     """A finite float, at least ``low``, or with ``above`` greater than it, and under ``below``."""
     if type(value) is float and low < value < below and value < math.inf:
         return value
-    given = np.asarray(value)
+    given = given_array(name, value)
     if given.ndim or given.dtype.kind not in "biuf":
         kind = f"{given.dtype} of shape {given.shape}" if given.ndim else type(value).__name__
         raise TypeError(f"{name} is {kind}: expected a number")

@@ -93,3 +93,68 @@ def test_usage():
     found = report.usage(3.0, 1.0)
     assert (found["work_seconds"], found["wait_seconds"]) == (2.0, 1.0)
     assert np.iinfo(np.int32).max * 2**10 > found["peak_bytes"] > 2**20
+
+
+def _left(folder):
+    return {name: (folder / name).read_bytes() for name in report.LEFT if (folder / name).exists()}
+
+
+def _run(path, seed, **asked):
+    folder = report.Folder(path, **asked)
+    folder.append(HISTORY[0])
+    assert folder.write(RNN(2, 4, 2, seed=seed), SUMMARY | {"seed": seed}, HISTORY)[1] == []
+    folder.leave()
+    return _left(path)
+
+
+def test_an_earlier_run_stays_whole_until_another_is_and_is_kept(tmp_path):
+    first = _run(tmp_path, 0)
+    assert set(report.LEFT) >= set(first) >= set(report.LEFT[:4])
+    folder = report.Folder(tmp_path)
+    folder.append(HISTORY[0])
+    assert (tmp_path / "running" / "history.jsonl").exists()
+    assert _left(tmp_path) == first  # and so it is where this one is killed
+    second = _run(tmp_path, 1)
+    assert _left(tmp_path / "earlier" / "1") == first
+    third = _run(tmp_path, 2, overwrite=True)
+    assert [each.name for each in (tmp_path / "earlier").iterdir()] == ["1"]
+    fourth = _run(tmp_path, 3, goes_on=True)
+    assert [each.name for each in (tmp_path / "earlier").iterdir()] == ["1"]
+    assert _run(tmp_path, 4) == _left(tmp_path)
+    assert _left(tmp_path / "earlier" / "2") == fourth
+    assert len({left["model.safetensors"] for left in (first, second, third, fourth)}) == 4
+    assert {each.name for each in tmp_path.iterdir()} == {*fourth, "earlier"}
+
+
+def test_a_disk_without_room_is_told_at_the_door(tmp_path, monkeypatch):
+    def full(descriptor, start, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ValueError, match=r"cannot be written \(No space left on device\)"):
+        report.Folder(tmp_path / "run", size=1000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_room_is_kept_elsewhere(tmp_path, monkeypatch):
+    folder = report.Folder(tmp_path / "run")
+    net = RNN(2, 4, 2)
+    save = net.save
+
+    def full(path):
+        if path.parent == tmp_path / "run":
+            raise OSError(28, "No space left on device")
+        save(path)
+
+    monkeypatch.setattr(net, "save", full)
+    monkeypatch.setattr(report.tempfile, "tempdir", str(tmp_path))
+    (failure,) = folder.write(net, SUMMARY, HISTORY)[1]
+    place = failure.partition("(No space left on device): it is at ")[2]
+    assert np.array_equal(RNN.load(place).theta, net.theta)
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "draw_convergence", lambda *_: 1 / 0)
+    assert report.Folder(tmp_path).write(RNN(2, 4, 2), SUMMARY, HISTORY) == (False, [])
+    said = "warning: convergence.png cannot be written (division by zero)\n"
+    assert capsys.readouterr().err == said

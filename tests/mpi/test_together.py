@@ -173,3 +173,48 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_step(program):
         os.kill(int(job.stdout.readline()), number)
         code, _, err, _ = finish(job, timeout=SOON)
         assert code == 128 + number, err
+
+
+def test_a_rank_that_leaves_with_exit_code_0_ends_the_job(program):
+    """It used to be waited for: bug 18 of a review."""
+    leave = "launch.LEAVING = 1.0\nif comm.rank == 1:\n    sys.exit(0)\n{}"
+    code, _, err, _ = mpirun(3, program(leave.format("comm.Barrier()")), timeout=SOON)
+    assert code == 1
+    assert own_lines(err, "rank 1 of 3: exit 0, without the others")
+    for others in ("sys.exit(0)", "pass"):
+        code, _, err, _ = mpirun(3, program(leave.format(others)), timeout=SOON)
+        assert code == 0, err
+
+
+def test_a_callback_that_exits_ends_all_ranks(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(
+        "import sys\n"
+        "import numpy as np\n"
+        "from mpi4py import MPI\n"
+        "from fastadmm import RNN, fit\n"
+        "comm = MPI.COMM_WORLD\n"
+        "leave = [lambda record: sys.exit(0)] if comm.rank == 1 else []\n"
+        "X, y = np.zeros((8, 4, 3)), np.arange(8) % 2\n"
+        "fit(RNN(3, 4, 2), X, y, epochs=2, threads=1, comm=comm, callbacks=leave)\n"
+        "print('not reached', flush=True)\n"
+    )
+    code, out, err, _ = mpirun(2, "-m", "mpi4py", path, timeout=100)
+    assert (code, out) == (0, ""), err
+
+
+def test_fit_refuses_what_is_no_communicator_of_the_launcher(monkeypatch):
+    import numpy as np
+    from fastadmm.mpi import launch
+
+    from fastadmm import RNN, fit
+
+    MPI = pytest.importorskip("mpi4py.MPI")
+    X, y = np.zeros((8, 4, 3)), np.arange(8) % 2
+    with pytest.raises(TypeError, match=r"comm is 5: expected an mpi4py\.MPI\.Intracomm"):
+        fit(RNN(3, 4, 2), X, y, comm=5)
+    for name in launch.RANK_OF_SIZE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PMI_SIZE", "3")
+    with pytest.raises(launch.LaunchError, match="the launcher started 3 processes"):
+        fit(RNN(3, 4, 2), X, y, comm=MPI.COMM_WORLD)
