@@ -50,6 +50,32 @@ def test_lasso_equals_coordinate_descent(folder):
         assert 3 <= int(re.search(r"(\d+) coefficients", line)[1]) <= 12
 
 
+def test_elastic_net_equals_coordinate_descent(folder):
+    (line,) = _run(folder, "elastic_net.py")
+    assert "status 0" in line
+    assert _difference(line) < 1e-8
+    assert 3 <= int(re.search(r"(\d+) coefficients", line)[1]) <= 12
+
+
+def test_trend_filtering_holds_its_certificate(folder):
+    (line,) = _run(folder, "trend_filtering.py")
+    assert "status 0" in line
+    assert float(re.search(r"at most (\S+)", line)[1]) < 1e-6
+    assert 2 <= int(re.search(r"(\d+) bends", line)[1]) <= 20
+
+
+def test_matrix_completion_finds_the_matrix(folder):
+    (line,) = _run(folder, "matrix_completion.py")
+    assert "status 0" in line
+    assert float(re.search(r"at most (\S+)", line)[1]) < 1e-6
+
+
+def test_nonnegative_factors_are_found(folder):
+    (line,) = _run(folder, "nonnegative_factors.py")
+    assert float(re.search(r"error (\S+)", line)[1]) < 1e-3
+    assert float(re.search(r"least entry ([^,]+)", line)[1]) >= 0
+
+
 @pytest.mark.parametrize("name", ["lasso_admm.py", "consensus_logistic.py"])
 def test_examples_run_without_a_compiler(folder, name):
     if name.startswith("consensus"):
