@@ -474,15 +474,16 @@ class RNN:
 
 def _compare(file, facts):
     """Refuse a header that does not tell the sizes of its tensors, before anything is allocated."""
-    expected = list(inspect.signature(RNN._lay_out).parameters)[1:]
+    known = dict(list(inspect.signature(RNN._lay_out).parameters.items())[1:])
+    needed = {name for name, each in known.items() if each.default is each.empty}
     sizes = ("inputs", "hidden", "outputs")
     if (
         not isinstance(facts, dict)
-        or set(facts) != set(expected)
+        or not needed <= set(facts) <= set(known)
         or any(type(facts[name]) is not int for name in sizes)
     ):
         raise file.wrong(
-            f"network in its header is {shortened(facts)}: expected {', '.join(expected)}"
+            f"network in its header is {shortened(facts)}: expected {', '.join(known)}"
         )
     if file.kinds() - {"F32", "F64"}:
         raise file.wrong(f"weights are {', '.join(sorted(file.kinds()))}: expected F32 or F64")

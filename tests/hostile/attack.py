@@ -188,6 +188,8 @@ def main():
     if sys.argv[1:2] == ["--worker"]:
         area, seed, count, skip = sys.argv[2:]
         return worker(area, int(seed), int(count), int(skip))
+    from bench import machine  # what is checked out now is what is attacked
+
     parser = argparse.ArgumentParser()
     parser.add_argument("areas", nargs="*", default=[*AREAS, "ranks"])
     parser.add_argument("--share", type=float, default=1.0)
@@ -196,8 +198,6 @@ def main():
     with ThreadPoolExecutor(2) as pool:
         results = dict(pool.map(lambda name: (name, _attacked(name, asked)), asked.areas))
     if set(asked.areas) == {*AREAS, "ranks"} and asked.share == 1:
-        from bench import machine
-
         machine.store("attack", {"seed": asked.seed, "areas": results})
     return sum(len(each["faults"]) for each in results.values())
 
