@@ -10,10 +10,12 @@ from bench import machine
 from fastadmm import kernels
 
 GROUPS = {
-    "Penalties": "operators penalties groups nonconvex variation spectral",
-    "Sets": "operators projections affine",
+    "Penalties": "operators penalties nonconvex groups bent_groups variation spectral",
+    "Sets": "operators projections affine spectral_sets",
+    "Of both": "operators entropy ordered capped",
     "Losses": "operators pointwise_losses loss_proxes cross_entropy",
     "Activations": "operators pointwise_activations activation_proxes",
+    "Derivatives of proxes": "operators curvatures jacobians",
     "Linear systems": "systems grams cholesky ridge low_rank tokens tridiagonal matrix_free",
 }
 """The room and its modules under the headings of the page."""

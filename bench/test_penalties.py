@@ -13,7 +13,8 @@ from fastadmm import kernels
 SIZES = [1_000, 100_000, 10_000_000]
 REALS = [np.float32, np.float64]
 STEP = 0.5
-LARGEST = {"nuclear_norm": 100_000, "positive_semidefinite": 100_000}
+SPECTRAL = ("nuclear_norm", "positive_semidefinite", "spectral_ball", "rank", "orthogonal")
+LARGEST = dict.fromkeys(SPECTRAL, 100_000)
 # pyproximal's total variation takes minutes at the largest size
 PEER_LARGEST = LARGEST | {"total_variation": 1_000}
 every = pytest.mark.parametrize
@@ -35,9 +36,11 @@ def _check(case, v, x, length):
         v, x = v[:500], x[:500]
     elif v.size > 1_000:
         return
-    if case.convex:
-        arguments = case.twin_parameters(length) + (() if case.is_set else (STEP, *case.weights))
-        table = twins.PROJECTION if case.is_set else twins.PROX
+    table = twins.PROJECTION if case.is_set else twins.PROX
+    if case.name in table:
+        arguments = case.twin_parameters(length) + (
+            () if case.is_set else (STEP, *case.weights_for(length))
+        )
         part = v[0] if case.shape == "row" else v
         expected = table[case.name](part.astype(np.float64), *arguments)
         np.testing.assert_allclose(x.reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)

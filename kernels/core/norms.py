@@ -67,3 +67,12 @@ def norm(row):
         scaled = np.float64(row[j]) / scale
         total += scaled * scaled
     return scale * math.sqrt(total)
+
+
+@jit
+def spread_of(row):
+    """Largest less smallest entry, in double precision; not finite if an entry is not."""
+    largest, smallest = row[0], row[0]
+    for j in range(len(row)):
+        largest, smallest = maximum(largest, row[j]), -maximum(-smallest, -row[j])
+    return np.float64(largest) - np.float64(smallest)

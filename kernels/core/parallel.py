@@ -17,6 +17,9 @@ from .kinds import Array, Either
 
 GRAIN = 1 << 15
 """Entries that are worth a thread of their own."""
+_WHOLE = 256
+"""Vectors are cut where a loop begins a round anew: its last entries run through other code, whose
+roundings are others."""
 
 
 @functools.cache
@@ -56,7 +59,8 @@ def in_parallel(kernel: Any, arguments: tuple, threads: int) -> None:
     """Run a kernel on up to ``threads`` parts of its arguments at a time."""
     x = arguments[0]
     parts = max(1, min(threads, len(x), x.size // GRAIN))
-    bounds = [len(x) * i // parts for i in range(parts + 1)]
+    unit = _WHOLE if x.ndim == 1 else 1
+    bounds = [len(x) * i // (parts * unit) * unit for i in range(parts)] + [len(x)]
     first, *others = _parts(kernel, arguments, itertools.pairwise(bounds))
     waiting = [_pool().submit(kernel, *part) for part in others]
     kernel(*first)

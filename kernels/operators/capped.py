@@ -1,7 +1,8 @@
-"""The capped simplex ``{x : 0 <= x <= cap, sum x = total}``, and the sum of the k largest entries.
+"""The capped simplex, and the prox of the sum of the k largest entries, for every row.
 
-A projection is ``clip(v - theta, 0, cap)``. The sum is piecewise linear in theta and falls: Newton's
-method inside a bracket, with a bisection in every third step, ends where no entry changes its piece.
+A projection onto ``{x : 0 <= x <= cap, sum x = total}`` is ``clip(v - theta, 0, cap)``. The sum is
+piecewise linear in theta and falls: Newton's method inside a bracket, with a bisection in every
+third step, ends where no entry changes its piece.
 """
 
 import math
@@ -27,7 +28,7 @@ from .groups import fill_row
 from .ordered import _K, checked_k
 from .projections import RELATIVE, relative_tolerance
 
-MAX_STEPS = 300
+MAX_STEPS = 1200  # as many as halve the range of double precision
 
 _CAPPED = """cap, total : float or array_like, (...)
     Positive, ``total <= n cap``; one number, or one per row.
@@ -209,5 +210,5 @@ def prox_sum_largest(
     Cost: a few passes over every row.
     """
     v = rows("v", v, axis)
-    arguments = checked_k(k, v), per_row("step", step, v, positive=True), per_row("weight", weight, v)
-    return rowwise(_prox_sum_largest, v, arguments, out, axis, threads)
+    step, weight = per_row("step", step, v, positive=True), per_row("weight", weight, v)
+    return rowwise(_prox_sum_largest, v, (checked_k(k, v), step, weight), out, axis, threads)

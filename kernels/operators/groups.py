@@ -79,7 +79,7 @@ def fill_row(out, number):
 
 
 @jit(inline=True)
-def _shrink(row, tau, out):
+def shrink(row, tau, out):
     """Prox of ``tau |x|_2`` into ``out``, which may be ``row``; return the norm of the result."""
     size = norm(row)
     gone = size <= tau
@@ -112,7 +112,7 @@ def _prox_l2_norm(v: read("m", "n"), step: PER_ROW, weight: PER_ROW, out: writte
     total, step, weight = 0.0, like(step, v), like(weight, v)
     for i in range(v.shape[0]):
         tau = np.float64(at(step, i)) * at(weight, i)
-        total += at(weight, i) * _shrink(any_row(v, i), tau, any_row(out, i))
+        total += at(weight, i) * shrink(any_row(v, i), tau, any_row(out, i))
     return total
 
 
@@ -221,7 +221,7 @@ def prox_linf_norm(
     return rowwise(_prox_linf_norm, v, (*arguments, surveyed(v)), out, axis, threads)
 
 
-def _boundaries(groups, x):
+def boundaries_of(groups, x):
     """Checked boundaries of the groups as int64."""
     groups = given_array("groups", groups)
     n = x.shape[-1] if x.ndim else 1
@@ -235,7 +235,7 @@ def _boundaries(groups, x):
     return groups
 
 
-def _per_group(name, value, groups, x, positive=False):
+def per_group(name, value, groups, x, positive=False):
     return coefficient(name, value, np.empty(len(groups) - 1, x.dtype), positive=positive)
 
 
@@ -268,8 +268,8 @@ def group_lasso(x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0) -> flo
     Cost: one pass over memory.
     """
     x = real_array("x", x)
-    groups = _boundaries(groups, x)
-    return _group_lasso(as_rows(x), groups, _per_group("weight", weight, groups, x))
+    groups = boundaries_of(groups, x)
+    return _group_lasso(as_rows(x), groups, per_group("weight", weight, groups, x))
 
 
 @jit
@@ -285,7 +285,7 @@ def _prox_group_lasso(
         for g in range(len(groups) - 1):
             part = slice(groups[g], groups[g + 1])
             tau = np.float64(at(step, g)) * at(weight, g)
-            total += at(weight, g) * _shrink(any_row(v, i)[part], tau, any_row(out, i)[part])
+            total += at(weight, g) * shrink(any_row(v, i)[part], tau, any_row(out, i)[part])
     return total
 
 
@@ -313,9 +313,9 @@ def prox_group_lasso(
     Cost: two reads and one write of every entry.
     """
     v = rows("v", v, axis)
-    groups = _boundaries(groups, v)
-    step = _per_group("step", step, groups, v, positive=True)
-    arguments = groups, step, _per_group("weight", weight, groups, v)
+    groups = boundaries_of(groups, v)
+    step = per_group("step", step, groups, v, positive=True)
+    arguments = groups, step, per_group("weight", weight, groups, v)
     return rowwise(_prox_group_lasso, v, arguments, out, axis, threads)
 
 
@@ -356,8 +356,8 @@ def sparse_group_lasso(
     Cost: two reads of every entry.
     """
     x = real_array("x", x)
-    groups = _boundaries(groups, x)
-    group_weight = _per_group("group_weight", group_weight, groups, x)
+    groups = boundaries_of(groups, x)
+    group_weight = per_group("group_weight", group_weight, groups, x)
     return _sparse_group_lasso(as_rows(x), groups, _per_column("weight", weight, x), group_weight)
 
 
@@ -378,7 +378,7 @@ def _prox_sparse_group_lasso(
             for j in range(len(row)):
                 store(result, j, soft(load(row, j), at(step, g) * load(lasso, j)))
             tau = np.float64(at(step, g)) * at(group_weight, g)
-            total += at(group_weight, g) * _shrink(result, tau, result)
+            total += at(group_weight, g) * shrink(result, tau, result)
             total += _weighted_l1(result, lasso)
     return total
 
@@ -408,8 +408,8 @@ def prox_sparse_group_lasso(
     Cost: a few passes over every group.
     """
     v = rows("v", v, axis)
-    groups = _boundaries(groups, v)
-    step = _per_group("step", step, groups, v, positive=True)
-    group_weight = _per_group("group_weight", group_weight, groups, v)
+    groups = boundaries_of(groups, v)
+    step = per_group("step", step, groups, v, positive=True)
+    group_weight = per_group("group_weight", group_weight, groups, v)
     arguments = groups, step, _per_column("weight", weight, v), group_weight
     return rowwise(_prox_sparse_group_lasso, v, arguments, out, axis, threads)

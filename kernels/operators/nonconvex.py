@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..core.arguments import Reals, number
 from ..core.coordinates import at, like, load, store
 from ..core.documented import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
+from ..core.elementary import exp, log, log1p
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 from .penalties import prox, soft, value
@@ -155,7 +156,7 @@ def prox_l_half(
 
 
 @jit(inline=True)
-def _mcp_of(size, gamma, weight, bend):
+def mcp_of(size, gamma, weight, bend):
     """One entry of `mcp`; ``bend`` is ``1 / (2 gamma)``."""
     inner = gamma * weight if size > gamma * weight else size
     return inner * (weight - bend * inner)
@@ -166,7 +167,7 @@ def _mcp(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
     total, weight, gamma = 0.0, like(weight, x), np.float64(gamma)
     bend = 0.5 / gamma
     for i in range(len(x)):
-        total += _mcp_of(np.float64(abs(x[i])), gamma, np.float64(at(weight, i)), bend)
+        total += mcp_of(np.float64(abs(x[i])), gamma, np.float64(at(weight, i)), bend)
     return total
 
 
@@ -183,19 +184,25 @@ def mcp(x: ArrayLike, gamma: float = 3.0, weight: ArrayLike = 1.0) -> float:
     return value(_mcp, x, (number("gamma", gamma, 0, above=True),), ("weight", weight))
 
 
+@jit(inline=True)
+def firm(vi, s, w, gamma, one):
+    """Prox of `mcp` for one entry."""
+    shrinks = s < gamma
+    jump = w * (np.sqrt(s) * np.sqrt(gamma))
+    low, high = (s * w, gamma * w) if shrinks else (jump, jump)
+    inner = soft(vi, s * w) / (one - s / gamma)
+    return one - one if abs(vi) <= low else (inner if abs(vi) <= high else vi)
+
+
 @jit(reassociate=True)
 def _prox_mcp(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     real, wide = v.dtype.type, np.float64(gamma)
     total, step, weight, gamma = 0.0, like(step, v), like(weight, v), real(gamma)
     bend = 0.5 / wide
     for i in range(len(v)):
-        vi, s, w = load(v, i), at(step, i), at(weight, i)
-        shrinks = s < gamma
-        jump = w * (np.sqrt(s) * np.sqrt(gamma))
-        low, high = (s * w, gamma * w) if shrinks else (jump, jump)
-        inner = soft(vi, s * w) / (real(1) - s / gamma)
-        x = real(0) if abs(vi) <= low else (inner if abs(vi) <= high else vi)
-        total += _mcp_of(np.float64(abs(x)), wide, np.float64(w), bend)
+        w = at(weight, i)
+        x = firm(load(v, i), at(step, i), w, gamma, real(1))
+        total += mcp_of(np.float64(abs(x)), wide, np.float64(w), bend)
         store(out, i, x)
     return total
 
@@ -226,7 +233,7 @@ def prox_mcp(
 
 
 @jit(inline=True)
-def _scad_of(size, gamma, weight, bend):
+def scad_of(size, gamma, weight, bend):
     """One entry of `scad`; ``bend`` is ``1 / (2 (gamma - 1))``."""
     linear = weight if size > weight else size
     rest = (gamma * weight if size > gamma * weight else size) - linear
@@ -238,7 +245,7 @@ def _scad(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
     total, weight, gamma = 0.0, like(weight, x), np.float64(gamma)
     bend = 0.5 / (gamma - 1.0)
     for i in range(len(x)):
-        total += _scad_of(np.float64(abs(x[i])), gamma, np.float64(at(weight, i)), bend)
+        total += scad_of(np.float64(abs(x[i])), gamma, np.float64(at(weight, i)), bend)
     return total
 
 
@@ -256,23 +263,30 @@ def scad(x: ArrayLike, gamma: float = 3.7, weight: ArrayLike = 1.0) -> float:
     return value(_scad, x, (number("gamma", gamma, 1, above=True),), ("weight", weight))
 
 
+@jit(inline=True)
+def clipped_deviation(vi, s, w, gamma, one):
+    """Prox of `scad` for one entry."""
+    convex = s < gamma - one
+    # where the soft threshold and v itself cost the same: it may have reached zero or not
+    even = (gamma + one + s) / (one + one)
+    jump = even if s <= gamma + one else np.sqrt(s) * np.sqrt(gamma + one)
+    low = w * (one + s if convex else jump)
+    high = gamma * w if convex else low
+    pull = -w if vi < 0 else w
+    # v plus a correction: no small difference of large numbers
+    middle = vi + s / (gamma - one - s) * (vi - gamma * pull)
+    return soft(vi, s * w) if abs(vi) <= low else (middle if abs(vi) <= high else vi)
+
+
 @jit(reassociate=True)
 def _prox_scad(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     real, wide = v.dtype.type, np.float64(gamma)
     total, step, weight, gamma = 0.0, like(step, v), like(weight, v), real(gamma)
-    one, half, bend = real(1), real(0.5), 0.5 / (wide - 1.0)
+    bend = 0.5 / (wide - 1.0)
     for i in range(len(v)):
-        vi, s, w = load(v, i), at(step, i), at(weight, i)
-        convex = s < gamma - one
-        # where the soft threshold and v itself cost the same: it may have reached zero or not
-        jump = half * (gamma + one + s) if s <= gamma + one else np.sqrt(s) * np.sqrt(gamma + one)
-        low = w * (one + s if convex else jump)
-        high = gamma * w if convex else low
-        pull = -w if vi < 0 else w
-        # v plus a correction: no small difference of large numbers
-        middle = vi + s / (gamma - one - s) * (vi - gamma * pull)
-        x = soft(vi, s * w) if abs(vi) <= low else (middle if abs(vi) <= high else vi)
-        total += _scad_of(np.float64(abs(x)), wide, np.float64(w), bend)
+        w = at(weight, i)
+        x = clipped_deviation(load(v, i), at(step, i), w, gamma, real(1))
+        total += scad_of(np.float64(abs(x)), wide, np.float64(w), bend)
         store(out, i, x)
     return total
 
@@ -301,3 +315,148 @@ def prox_scad(
     """
     gamma = number("gamma", gamma, 1, above=True)
     return prox(_prox_scad, v, (gamma,), step, ("weight", weight), out=out, threads=threads)
+
+
+@jit(inline=True)
+def _cube_root(x, real):
+    """Of a positive number; 0 of 0."""
+    root = exp(log(x) / real(3))
+    return root - (root - x / (root * root)) / real(3) if x > 0 else x
+
+
+@jit(reassociate=True)
+def _l_two_thirds(x: ENTRIES, weight: PER_ENTRY):
+    total, weight = 0.0, like(weight, x)
+    for i in range(len(x)):
+        root = _cube_root(np.float64(abs(x[i])), np.float64)
+        total += at(weight, i) * (root * root)
+    return total
+
+
+@compiled_as(_l_two_thirds)
+@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
+def l_two_thirds(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
+    """l2/3 penalty, ``sum_i weight_i |x_i|^(2/3)``.
+
+    In compiled code ``l_two_thirds(x, weight)``, arrays C-contiguous or 1-D.
+    """
+    return value(_l_two_thirds, x, (), ("weight", weight))
+
+
+_TIE_TWO_THIRDS = 2.0 ** (-4 / 3)
+"""At ``d = 2/3 tau |v|^(-4/3)`` of this size the points 0 and v / 2 are both minimisers of l2/3."""
+
+
+@jit(reassociate=True)
+def _prox_l_two_thirds(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
+    real = v.dtype.type
+    total, step, weight = 0.0, like(step, v), like(weight, v)
+    zero, one, three, four = real(0), real(1), real(3), real(4)
+    most = real(_TIE_TWO_THIRDS)
+    for i in range(len(v)):
+        vi, tau = load(v, i), at(step, i) * at(weight, i)
+        root = _cube_root(abs(vi), real)
+        d = (tau + tau) / three / root / abs(vi)
+        gone = (d >= most) | (vi == 0)
+        inner = most if d > most else d
+        # the largest root of t^4 - t + d: the quartic is convex, Newton's method descends to it
+        t = one - inner / three
+        for _ in range(5):
+            t = t - (t * (t * t * t - one) + inner) / (four * t * t * t - one)
+        t = t if tau > 0 else one
+        x = zero if gone & (tau > 0) else vi * (t * t * t)
+        size = np.float64(zero if gone & (tau > 0) else t * root)
+        total += at(weight, i) * (size * size)
+        store(out, i, x)
+    return total
+
+
+@compiled_as(_prox_l_two_thirds)
+@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
+def prox_l_two_thirds(
+    v: ArrayLike,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
+) -> Reals:
+    """Prox of l2/3, ``argmin_x sum_i weight_i |x_i|^(2/3) + (x_i - v_i)^2 / (2 step_i)``.
+
+    With ``tau = step weight``: 0 where ``|v| <= 2 (2/3 tau)^(3/4)`` (at the tie as well), else
+    ``v t^3`` with t the largest root of ``t^4 - t + 2/3 tau |v|^(-4/3)``, by Newton's method.
+
+    In compiled code ``prox_l_two_thirds(v, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the penalty at the result.
+    """
+    return prox(_prox_l_two_thirds, v, (), step, ("weight", weight), out=out, threads=threads)
+
+
+_SCALE = """scale : float
+    Positive; where the penalty has bent to half its slope.
+"""
+
+
+@jit(reassociate=True)
+def _log_sum(x: ENTRIES, scale: NUMBER, weight: PER_ENTRY):
+    total, weight, scale = 0.0, like(weight, x), np.float64(scale)
+    for i in range(len(x)):
+        total += at(weight, i) * log1p(np.float64(abs(x[i])) / scale)
+    return total
+
+
+@compiled_as(_log_sum)
+@sharing(VALUE_SECTIONS.format(parameters=_SCALE + WEIGHT))
+def log_sum(x: ArrayLike, scale: float = 1.0, weight: ArrayLike = 1.0) -> float:
+    """Log-sum penalty (Candes et al., 2008), ``sum_i weight_i log(1 + |x_i| / scale)``.
+
+    In compiled code ``log_sum(x, scale, weight)``, arrays C-contiguous or 1-D.
+    """
+    return value(_log_sum, x, (number("scale", scale, 0, above=True),), ("weight", weight))
+
+
+@jit(reassociate=True)
+def _prox_log_sum(v: ENTRIES, scale: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
+    real, wide = v.dtype.type, np.float64(scale)
+    total, step, weight, scale = 0.0, like(step, v), like(weight, v), real(scale)
+    zero, half, one = real(0), real(0.5), real(1)
+    for i in range(len(v)):
+        vi, tau = load(v, i), at(step, i) * at(weight, i)
+        size = abs(vi)
+        ratio = (tau / (size + scale)) / (size + scale)  # real roots where it is at most 1/4
+        spread = one - ratio * real(4)
+        # the larger root of (x - v) (x + scale) + tau, less v: no difference of close numbers
+        less = (size + scale) * (half - half * np.sqrt(spread if spread > 0 else zero))
+        x = size - less
+        x = zero if x < 0 else x
+        # of the two candidates the cheaper one
+        gain = x * (size - half * x) - tau * log1p(x / scale)
+        gone = (spread < 0) | (gain <= 0)
+        x = zero if gone else x
+        total += at(weight, i) * log1p(np.float64(x) / wide)
+        store(out, i, -x if vi < 0 else x)
+    return total
+
+
+@compiled_as(_prox_log_sum)
+@sharing(PROX_SECTIONS.format(parameters=_SCALE + STEP + WEIGHT))
+def prox_log_sum(
+    v: ArrayLike,
+    scale: float = 1.0,
+    step: ArrayLike = 1.0,
+    weight: ArrayLike = 1.0,
+    *,
+    out: Reals | None = None,
+    threads: int = 1,
+) -> Reals:
+    """Prox of `log_sum`.
+
+    ``argmin_x sum_i weight_i log(1 + |x_i| / scale) + (x_i - v_i)^2 / (2 step_i)``: the cheaper of
+    0 and, where it is real, the larger root of ``(x - |v|) (x + scale) + tau`` with
+    ``tau = step weight`` and the sign of v.
+
+    In compiled code ``prox_log_sum(v, scale, step, weight, out)``, arrays C-contiguous or 1-D. It
+    returns the penalty at the result.
+    """
+    scale = number("scale", scale, 0, above=True)
+    return prox(_prox_log_sum, v, (scale,), step, ("weight", weight), out=out, threads=threads)

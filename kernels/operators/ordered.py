@@ -1,9 +1,8 @@
 """Operators that order decides: value or indicator, and prox or projection, for every row.
 
-Isotonic regression, sorted l1 norms and projections onto a permutahedron are one pooling of adjacent
-violators (`fastadmm.kernels.core.order`), the latter two after a sort. The sum of the k largest
-entries needs no sort: by Moreau's decomposition its prox is what the projection onto a capped
-simplex leaves.
+Isotonic regression, the sorted l1 norm and a permutahedron take one pooling of adjacent violators
+(`fastadmm.kernels.core.order`), the latter two after a sort. The prox of the sum of the k largest
+entries needs no sort: it is in `fastadmm.kernels.operators.capped`.
 """
 
 import math
@@ -56,7 +55,7 @@ _K = """k : int
 def _weights_of_entries(weight, x):
     n = x.shape[-1] if x.ndim else 1
     weight = coefficient("weight", weight, np.empty(n, x.dtype), positive=True)
-    return np.full(n, weight) if isinstance(weight, float) else weight.astype(np.float64)
+    return np.broadcast_to(np.asarray(weight, np.float64), n).copy()
 
 
 @jit
@@ -262,13 +261,22 @@ def _project_permutahedron(
             continue
         _order(row, keys, places)
         for j in range(len(row)):
-            level[j], pools[0, j] = keys[0, j] - corner[j], keys[0, j]
-        for j in range(len(row)):
+            level[j] = keys[0, j] - corner[j]
             keys[0, j] = 1.0
         pool(level, keys[0], True, pools)
+        start = 0
+        while start < len(row):
+            # the means of a pool apart: their difference would lose the corner's digits
+            stop, mean, whole = start, 0.0, 0.0
+            while stop < len(row) and level[stop] == level[start]:
+                mean, whole = mean + np.float64(row[places[0, stop]]), whole + corner[stop]
+                stop += 1
+            mean, whole = mean / (stop - start), whole / (stop - start)
+            for j in range(start, stop):
+                keys[0, j] = (np.float64(row[places[0, j]]) - mean) + whole
+            start = stop
         for j in range(len(row)):
-            k = places[0, j]
-            result[k] = real(np.float64(row[k]) - level[j])
+            result[places[0, j]] = real(keys[0, j])
     return 0.0
 
 
@@ -369,7 +377,7 @@ def _project_sparse(
     zero = v.dtype.type(0)
     for i in range(v.shape[0]):
         row, result = any_row(v, i), any_row(out, i)
-        if len(row) and not spread_of(row) == spread_of(row):
+        if len(row) and spread_of(row) != spread_of(row):
             fill_row(result, v.dtype.type(math.nan))
             continue
         _order_magnitudes(row, keys, places)
@@ -427,7 +435,7 @@ def _sum_largest(x: read("m", "n"), k: NUMBER, weight: PER_ROW, keys: KEYS, plac
         largest = 0.0
         for j in range(x.shape[1]):
             # a NaN that the sort has left anywhere counts
-            largest += keys[0, j] if j < k or not keys[0, j] == keys[0, j] else 0.0
+            largest += keys[0, j] if j < k or keys[0, j] != keys[0, j] else 0.0
         total += at(weight, i) * largest
     return total
 

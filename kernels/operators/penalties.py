@@ -211,7 +211,7 @@ def prox_elastic_net(
 
 
 @jit(inline=True)
-def _huber_of(size, delta):
+def huber_of(size, delta):
     """Huber function of a magnitude: quadratic up to delta, linear beyond."""
     inner = delta if size > delta else size
     return inner * (size - 0.5 * inner)
@@ -221,7 +221,7 @@ def _huber_of(size, delta):
 def _huber(x: ENTRIES, delta: NUMBER, weight: PER_ENTRY):
     total, weight, delta = 0.0, like(weight, x), np.float64(delta)
     for i in range(len(x)):
-        total += at(weight, i) * _huber_of(np.float64(abs(x[i])), delta)
+        total += at(weight, i) * huber_of(np.float64(abs(x[i])), delta)
     return total
 
 
@@ -246,7 +246,7 @@ def _prox_huber(v: ENTRIES, delta: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, o
         inside = vi / (one + tau)
         outside = vi - (tau * knee if vi > 0 else -tau * knee)
         x = inside if abs(inside) <= knee else outside
-        total += at(weight, i) * _huber_of(np.float64(abs(x)), delta)
+        total += at(weight, i) * huber_of(np.float64(abs(x)), delta)
         store(out, i, x)
     return total
 

@@ -24,7 +24,7 @@ def _apply(kernel, v, arguments, out):
 
 
 @jit(reassociate=True)
-def _all_finite(x):
+def all_finite(x):
     total = 0.0
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -33,7 +33,7 @@ def _all_finite(x):
 
 
 @jit
-def _fill(out, number):
+def fill(out, number):
     for i in range(out.shape[0]):
         fill_row(out[i], out.dtype.type(number))
 
@@ -42,7 +42,7 @@ def _fill(out, number):
 def _nuclear_norm(x: read("m", "n"), weight: NUMBER):
     if x.size == 0:
         return 0.0
-    if not _all_finite(x):
+    if not all_finite(x):
         return math.nan
     _, values, _ = np.linalg.svd(x, False)
     total = 0.0
@@ -80,18 +80,24 @@ def nuclear_norm(x: ArrayLike, weight: float = 1.0) -> float:
 
 
 @jit
+def decomposed(v):
+    """Left singular vectors (k, m), values from the largest down, and right vectors (n, k)."""
+    left, values, right = np.linalg.svd(v, False)
+    # LAPACK wrote columns: these are contiguous as they come
+    return np.ascontiguousarray(left.T), values, np.ascontiguousarray(right.T)
+
+
+@jit
 def _prox_nuclear_norm(
     v: read("m", "n"), step: NUMBER, weight: NUMBER, out: packed_written("m", "n")
 ):
     if v.size == 0:
         return 0.0
-    if not _all_finite(v):
-        _fill(out, math.nan)
+    if not all_finite(v):
+        fill(out, math.nan)
         return math.nan
     tau, real = np.float64(step) * weight, v.dtype.type
-    left, values, right = np.linalg.svd(v, False)
-    # LAPACK wrote columns: left (k, m) and right (n, k) are contiguous as they come
-    left, right = np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)
+    left, values, right = decomposed(v)
     rank, total = 0, 0.0
     while rank < len(values) and values[rank] > tau:
         shrunk = values[rank] - tau
@@ -100,7 +106,7 @@ def _prox_nuclear_norm(
         total += shrunk
         rank += 1
     if rank == 0:
-        _fill(out, 0.0)
+        fill(out, 0.0)
     else:
         gemm(1.0, left[:rank], True, right[:, :rank], True, 0.0, out)
     return weight * total
@@ -158,8 +164,8 @@ def _symmetric_part(v, out):
 def _project_positive_semidefinite(v: read("n", "n"), out: packed_written("n", "n")):
     if v.size == 0:
         return 0.0
-    if not _all_finite(v):
-        _fill(out, math.nan)
+    if not all_finite(v):
+        fill(out, math.nan)
         return 0.0
     _symmetric_part(v, out)
     values, vectors = np.linalg.eigh(out)
@@ -179,7 +185,7 @@ def _project_positive_semidefinite(v: read("n", "n"), out: packed_written("n", "
     if stop > start:
         gemm(1.0, scaled, True, vectors[start:stop], False, beta, out)
     elif beta == 0:
-        _fill(out, 0.0)
+        fill(out, 0.0)
     _symmetric_part(out, out)
     return 0.0
 
@@ -218,7 +224,7 @@ def project_positive_semidefinite(v: ArrayLike, *, out: Reals | None = None) -> 
 def _indicator_positive_semidefinite(x: read("n", "n"), tolerance: NUMBER):
     if x.size == 0:
         return 0.0
-    if not _all_finite(x):
+    if not all_finite(x):
         return math.inf
     part = np.empty_like(x)
     _symmetric_part(x, part)

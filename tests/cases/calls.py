@@ -144,6 +144,31 @@ LINEAR = {
     ),
 }
 
+
+def _vjp(case):
+    v = case.sample(np.float64, 2 * N)
+    x, u = case.prox(v, *case.prox_arguments(2 * N, STEP)), _normal(*v.shape, seed=2)
+    given = (np.ones(2 * N),) if case.name == "isotonic" else ()
+    return v, x, u, *(given or case.arrays(v, case.prox_arguments(2 * N, STEP))), np.zeros_like(v)
+
+
+def _loss_vjp(name):
+    v, *arguments, out = _loss(name, "prox_")
+    return v, getattr(kernels, f"prox_{name}_loss")(v, *arguments), _normal(N), *arguments, out
+
+
+def _cross_entropy_vjp():
+    v, *arguments, out = _cross_entropy("prox_")
+    x = kernels.prox_cross_entropy_loss(v, *arguments)
+    return v, x, _normal(N, 3, seed=2), *arguments, out
+
+
+OTHER_SETS = {
+    "project_exponential_cone": lambda: (2 * _normal(5, 3), np.zeros((5, 3))),
+    "indicator_exponential_cone": lambda: (2 * _normal(5, 3), 1e-9),
+    "project_simplex_kl": lambda: (abs(_normal(3, N)), 1.5, np.zeros((3, N))),
+}
+
 LOSSES = (
     "squared", "absolute", "huber", "quantile", "logistic", "hinge", "squared_hinge", "poisson",
 )  # fmt: skip
@@ -155,9 +180,17 @@ PREFIXES = ("", "grad_", "prox_")
 
 CALLS = (
     LINEAR
+    | OTHER_SETS
     | {case.value.__name__: partial(_penalty, case, False) for case in CASES}
     | {case.prox.__name__: partial(_penalty, case, True) for case in CASES}
     | {f"{p}{name}_loss": partial(_loss, name, p) for name in LOSSES for p in PREFIXES}
+    | {
+        f"vjp_{case.prox.__name__}": partial(_vjp, case)
+        for case in CASES
+        if f"vjp_{case.prox.__name__}" in kernels.__all__
+    }
+    | {f"vjp_prox_{name}_loss": partial(_loss_vjp, name) for name in LOSSES}
+    | {"vjp_prox_cross_entropy_loss": _cross_entropy_vjp}
     | {f"{p}cross_entropy_loss": partial(_cross_entropy, p) for p in PREFIXES}
     | {
         f"{p}{name}_activation": partial(_activation, name, p)

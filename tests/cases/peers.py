@@ -1,6 +1,6 @@
 """Penalties, sets and losses as pyproximal and cvxpy spell them."""
 
-from .penalties import boundaries, equations
+from .penalties import boundaries, equations, tree
 
 
 def pyproximal_prox(case, n):
@@ -45,8 +45,8 @@ def cvxpy_prox(case, v, step):
 
     x = cp.Variable(v.shape)
     n = v.shape[-1]
-    weights = case.weights
-    groups = boundaries(n)
+    weights, groups = case.weights_for(n), boundaries(n)
+    parameters = case.twin_parameters(n)
 
     def group_norms():
         starts, stops = groups[:-1], groups[1:]
@@ -63,8 +63,22 @@ def cvxpy_prox(case, v, step):
         "sparse_group_lasso": lambda: weights[0] * cp.norm1(x) + weights[1] * group_norms(),
         "total_variation": lambda: weights[0] * cp.tv(x),
         "nuclear_norm": lambda: weights[0] * cp.normNuc(x),
+        "log_barrier": lambda: -weights[0] * cp.sum(cp.log(x)),
+        "entropy": lambda: -weights[0] * cp.sum(cp.entr(x)),
+        "huber_norm": lambda: weights[0] / 2 * cp.huber(cp.norm2(x), parameters[0]),
+        "tree_lasso": lambda: weights[0] * sum(cp.norm2(x[a:b]) for a, b in tree(n) if a < b),
+        "sorted_l1": lambda: cp.dotsort(cp.abs(x), weights[0]),
+        "sum_largest": lambda: weights[0] * cp.sum_largest(x, parameters[0]),
+        "fused_lasso": lambda: weights[0] * cp.norm1(x) + weights[1] * cp.tv(x),
     }
     sets = {
+        "capped_simplex": lambda: [x >= 0, x <= parameters[0], cp.sum(x) == parameters[1]],
+        "isotonic": lambda: [cp.diff(x) >= 0],
+        "permutahedron": lambda: [
+            *(cp.sum_largest(x, k) <= parameters[0][:k].sum() for k in range(1, n)),
+            cp.sum(x) == parameters[0].sum(),
+        ],
+        "spectral_ball": lambda: [cp.sigma_max(x) <= parameters[0]],
         "box": lambda: [x >= case.parameters[0], x <= case.parameters[1]],
         "nonnegative": lambda: [x >= 0],
         "l2_ball": lambda: [cp.norm2(x) <= case.parameters[0]],

@@ -37,8 +37,8 @@ def test_docstring_has_the_compiled_signature_and_every_shape(name):
                 assert re.search(part, compiled), (parameter.name, compiled)
 
 
-def test_index_has_every_name_and_fits_a_screen():
+def test_index_has_every_name_and_fits_two_screens():
     indented = re.findall(r"^    (.*)$", kernels.__doc__, re.MULTILINE)
     names = [name.strip() for line in indented for name in line.split(",") if name.strip()]
     assert sorted(names) == kernels.__all__
-    assert len(kernels.__doc__.splitlines()) <= 55
+    assert len(kernels.__doc__.splitlines()) <= 80

@@ -113,7 +113,7 @@ def test_what_is_taken_gives_the_right_result(name):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_integers_are_taken_only_where_they_count(name):
-    integers = ("y", "groups", "tokens")
+    integers = ("y", "groups", "tokens", "places")
     parameters = list(_door(name).signature.parameters)
     for i in _arrays(name):
         came_as_integers = CALLS[name]()[i].dtype.kind == "i"

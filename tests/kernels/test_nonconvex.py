@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases.penalties import NONCONVEX
+from cases.penalties import SEPARABLE_NONCONVEX
 from reference import penalties as twins
 
 from fastadmm import kernels
@@ -15,6 +15,8 @@ def _cost(name, x, v, parameters, step, weight):
     penalty = {
         "l0": lambda: weight * (x != 0),
         "l_half": lambda: weight * np.sqrt(np.abs(x)),
+        "l_two_thirds": lambda: weight * np.cbrt(x * x),
+        "log_sum": lambda: weight * np.log1p(np.abs(x) / parameters[0]),
         "mcp": lambda: twins.mcp(x, *parameters, weight),
         "scad": lambda: twins.scad(x, *parameters, weight),
     }[name]()
@@ -22,7 +24,7 @@ def _cost(name, x, v, parameters, step, weight):
 
 
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("case", NONCONVEX, ids=str)
+@pytest.mark.parametrize("case", SEPARABLE_NONCONVEX, ids=str)
 def test_prox_is_a_global_minimiser(case, real):
     """Steps below, at and above gamma and gamma +- 1, where the cases of MCP and SCAD change."""
     eps = np.finfo(real).eps
@@ -39,7 +41,7 @@ def test_prox_is_a_global_minimiser(case, real):
                 assert costs[-1] <= costs.min() + slack, (step, weight, vi)
 
 
-@pytest.mark.parametrize("case", NONCONVEX, ids=str)
+@pytest.mark.parametrize("case", SEPARABLE_NONCONVEX, ids=str)
 def test_prox_is_stationary_and_odd(case):
     """Between thresholds the minimiser is found to rounding, not to the spacing of a grid."""
     v = np.linspace(0.01, 12, 500)
@@ -51,6 +53,8 @@ def test_prox_is_stationary_and_odd(case):
         slope = {
             "l0": lambda x: 0 * x,
             "l_half": lambda x: 0.5 / np.sqrt(x),
+            "l_two_thirds": lambda x: 2 / 3 / np.cbrt(x),
+            "log_sum": lambda x: 1 / (case.parameters[0] + x),
             "mcp": lambda x: np.maximum(1 - x / case.parameters[0], 0),
             "scad": lambda x: np.clip((case.parameters[0] - x) / (case.parameters[0] - 1), 0, 1),
         }[case.name](x)
@@ -82,3 +86,17 @@ def test_l_half_is_accurate_over_its_whole_range(real):
         t = (2 * t**3 - d) / (3 * t * t - 1)
     x = kernels.prox_l_half(v)
     assert np.abs(x / (v * t * t) - 1).max() <= 8 * np.finfo(real).eps
+
+
+@pytest.mark.parametrize("name", ["mcp", "scad"])
+def test_groups_are_scaled_to_the_norm_that_the_scalar_prox_makes(name):
+    rng, groups, gamma = np.random.default_rng(0), np.array([0, 2, 2, 5, 9]), 3.75
+    for scale in (0.3, 1.0, 4.0):
+        v = scale * rng.normal(size=9)
+        for step in (0.5, 3.0, 6.0):
+            x = getattr(kernels, f"prox_group_{name}")(v, groups, gamma, step, 0.75)
+            for old, new in zip(twins.parts(v, groups), twins.parts(x, groups), strict=True):
+                size = getattr(kernels, f"prox_{name}")(np.linalg.norm(old), gamma, step, 0.75)
+                np.testing.assert_allclose(
+                    new, old * (size / max(np.linalg.norm(old), 1e-300)), rtol=1e-13
+                )

@@ -31,10 +31,11 @@ def test_an_axis_holds_the_rows(case):
 
 @pytest.mark.parametrize("case", SEVERAL, ids=str)
 def test_any_number_of_threads_gives_the_same_bits(case, monkeypatch):
-    """Seven rows, or 84 entries, are cut unevenly by two, three and five."""
+    """Seven rows, or 1,897 entries, are cut unevenly by two, three and five."""
     monkeypatch.setattr(parallel, "GRAIN", 1)
-    v = 2 * np.random.default_rng(0).normal(size=(7, 12))
-    arguments = case.prox_arguments(12, STEP)
+    n = 12 if case.shape == "row" else 271
+    v = 2 * np.random.default_rng(0).normal(size=(7, n))
+    arguments = case.prox_arguments(n, STEP)
     expected = case.prox(v, *arguments)
     for threads in (2, 3, 5, 100):
         np.testing.assert_array_equal(case.prox(v, *arguments, threads=threads), expected)
@@ -46,18 +47,18 @@ def test_threads_cut_what_belongs_to_a_row_or_an_entry(monkeypatch):
     monkeypatch.setattr(parallel, "GRAIN", 1)
     rng = np.random.default_rng(1)
     v, step = rng.normal(size=(7, 7)), rng.uniform(0.1, 2, 7)
-    entries = rng.uniform(0.1, 2, (7, 7))
+    wide, entries = rng.normal(size=(7, 271)), rng.uniform(0.1, 2, (7, 271))
     logits, labels = rng.normal(size=(7, 4)), rng.integers(0, 4, 7)
     for call in (
-        lambda threads: kernels.prox_l1(v, entries, 0.5, threads=threads),
+        lambda threads: kernels.prox_l1(wide, entries, 0.5, threads=threads),
         lambda threads: kernels.prox_l2_norm(v, step, 0.5, threads=threads),
-        lambda threads: kernels.project_box(v, -entries, entries, threads=threads),
+        lambda threads: kernels.project_box(wide, -entries, entries, threads=threads),
         # as many columns as rows: the weights of columns are not cut
         lambda threads: kernels.prox_total_variation(v, step, step[1:], threads=threads),
         lambda threads: kernels.prox_sparse_group_lasso(v, [0, 7], 1.0, step, threads=threads),
         lambda threads: kernels.prox_cross_entropy_loss(logits, labels, step, threads=threads),
-        lambda threads: kernels.prox_squared_loss(v, entries, 0.5, entries, threads=threads),
-        lambda threads: kernels.tanh_activation(v, threads=threads),
+        lambda threads: kernels.prox_squared_loss(wide, entries, 0.5, entries, threads=threads),
+        lambda threads: kernels.tanh_activation(wide, threads=threads),
     ):
         np.testing.assert_array_equal(call(3), call(1))
 

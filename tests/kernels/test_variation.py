@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fastadmm.kernels.operators import variation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,23 @@ SIGNALS = {
     "flat": lambda rng, n: np.full(n, 3.0),
     "integers": lambda rng, n: rng.integers(0, 4, n).astype(float),
 }
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_hulls_alone_give_what_the_scan_gives(name):
+    v = SIGNALS[name](np.random.default_rng(1), 500)
+    bound = np.random.default_rng(2).uniform(0.1, 2, 499)
+    expected = kernels.prox_total_variation(v, weight=bound)
+    x, hulls = np.zeros(500), np.zeros((4, 502))
+    variation.taut_string(v, 0, 0.0, 1.0, bound, 1e9, hulls, x)
+    np.testing.assert_allclose(x, expected, atol=1e-12 * np.abs(v).max())
+
+
+def test_data_on_which_the_scan_starts_anew_too_often():
+    """Each scan of a smooth curve goes far and fixes little: the hulls take over in the middle."""
+    v = -np.sqrt(np.arange(3000.0))
+    x = kernels.prox_total_variation(v, weight=200.0)
+    assert _violation(v, x, 200.0) <= 1e-8
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 5.0, 1e3])
