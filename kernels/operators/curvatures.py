@@ -54,13 +54,9 @@ v : array_like
     Where the Jacobian is taken: float32 or float64; integers become float64.
 u : array_like
     What it is multiplied with, of the shape of ``v``.
-*arguments : float or array_like
-    Those of `{of}` after ``v``, as there.
-{axis}out : ndarray, optional
+{arguments}out : ndarray, optional
     Array for the result, of the shape and dtype of ``v``.
-**keywords : float or array_like
-    The same by name.
-
+{keywords}
 Returns
 -------
 ndarray, of the shape and dtype of ``v``
@@ -70,6 +66,8 @@ Raises
 TypeError, ValueError
     As `{of}`, and for a ``u`` of another shape.
 """
+ARGUMENTS = "*arguments : float or array_like\n    Those of `{of}` after ``v``, as there.\n"
+KEYWORDS = "**keywords : float or array_like\n    The same by name.\n"
 KINKS = "; between two pieces of a prox it is that of one of them"
 
 
@@ -124,7 +122,8 @@ def _of_entries(of, kernel):
     vjp.__name__ = vjp.__qualname__ = f"vjp_{of.__name__}"
     parameters = ", ".join(inspect.signature(kernel.py_func).parameters)
     vjp.__doc__ = DOCUMENTED.format(
-        of=of.__name__, kinks=KINKS, axis="", signature=f"{vjp.__name__}({parameters})",
+        of=of.__name__, kinks=KINKS, keywords=KEYWORDS,
+        arguments=ARGUMENTS.format(of=of.__name__), signature=f"{vjp.__name__}({parameters})",
         shapes=", arrays C-contiguous or 1-D",
     )  # fmt: skip
     return compiled_as(kernel)(vjp)

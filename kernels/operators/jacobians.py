@@ -20,7 +20,7 @@ from ..core.rows import any_row
 from .bent_groups import prox_huber_norm
 from .capped import _room, project_capped_simplex, prox_sum_largest
 from .cross_entropy import _targets, prox_cross_entropy_loss
-from .curvatures import DOCUMENTED, KINKS, bound, like_v
+from .curvatures import ARGUMENTS, DOCUMENTED, KEYWORDS, KINKS, bound, like_v
 from .groups import (
     boundaries_of,
     copy_row,
@@ -377,7 +377,7 @@ def _of_rows(of, kernel):
     ) -> Reals:
         v = rows("v", v, axis)
         named = bound(of, v, arguments, keywords)
-        u = like_v(np.moveaxis(u, axis, -1) if np.ndim(u) == v.ndim > 0 else u, v)
+        u = like_v(rows("u", u, axis), v)
         if "y" in named:  # probabilities have the axis that v had
             named["y"] = _targets(named["y"], v, axis)
             named["y"] = named["y"].reshape(v.shape[: v.ndim - 1] + named["y"].shape[1:])
@@ -387,7 +387,8 @@ def _of_rows(of, kernel):
         others = np.ascontiguousarray(x).reshape(-1, n), np.ascontiguousarray(u).reshape(-1, n)
         return rowwise(kernel, v, (*others, *given), out, axis)
 
-    return _named(vjp, of, kernel, "axis : int\n    The axis that holds the entries of a row.\n")
+    arguments = ARGUMENTS.format(of=of.__name__) + _AXIS
+    return _named(vjp, of, kernel, arguments, KEYWORDS)
 
 
 def _of_matrix(of, kernel):
@@ -399,12 +400,7 @@ def _of_matrix(of, kernel):
         others = np.ascontiguousarray(of(v)), np.ascontiguousarray(like_v(u, v))
         return run(kernel, v, form, others, out)
 
-    function = _named(vjp, of, kernel, "")
-    for name in ("*arguments", "**keywords"):
-        start = function.__doc__.index(name)
-        stop = function.__doc__.index("\n", function.__doc__.index("\n", start) + 1) + 1
-        function.__doc__ = function.__doc__[:start] + function.__doc__[stop:]
-    return function
+    return _named(vjp, of, kernel)
 
 
 def _spelled(parameter):
@@ -416,7 +412,10 @@ def _spelled(parameter):
     return text.replace("boundaries", "number of groups + 1")
 
 
-def _named(vjp, of, kernel, axis):
+_AXIS = "axis : int\n    The axis that holds the entries of a row.\n"
+
+
+def _named(vjp, of, kernel, arguments="", keywords=""):
     """The function under the name of its prox, documented, with its kernel."""
     parameters = inspect.signature(kernel.py_func).parameters
     shapes = "; ".join(
@@ -426,7 +425,7 @@ def _named(vjp, of, kernel, axis):
     )
     vjp.__name__ = vjp.__qualname__ = f"vjp_{of.__name__}"
     vjp.__doc__ = DOCUMENTED.format(
-        of=of.__name__, kinks=KINKS, axis=axis,
+        of=of.__name__, kinks=KINKS, arguments=arguments, keywords=keywords,
         signature=f"{vjp.__name__}({', '.join(parameters)})", shapes=f" with {shapes}",
     )  # fmt: skip
     return compiled_as(kernel)(vjp)

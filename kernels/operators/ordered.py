@@ -55,7 +55,7 @@ _K = """k : int
 def _weights_of_entries(weight, x):
     n = x.shape[-1] if x.ndim else 1
     weight = coefficient("weight", weight, np.empty(n, x.dtype), positive=True)
-    return np.full(n, weight) if isinstance(weight, float) else weight.astype(np.float64)
+    return np.broadcast_to(np.asarray(weight, np.float64), n).copy()
 
 
 @jit
