@@ -6,15 +6,17 @@ the update is done.
 
 import numpy as np
 
+from fastadmm.cells import CELLS
 
-def condensed_step(X, y, size, hidden, classes, threads):
+
+def condensed_step(X, y, size, hidden, classes, threads, cell="elman"):
     """One step of the default solver, on mini-batches of up to ``size`` cases."""
     from fastadmm import RNN
     from fastadmm.batches import Batch
     from fastadmm.problem import make_problem
     from fastadmm.solvers.condensed import Condensed
 
-    net = RNN(X.shape[2], hidden, classes)
+    net = RNN(X.shape[2], hidden, classes, cell=cell)
     problem, data = make_problem(net, X, y)
     steps = X.shape[1]
     solver = Condensed(net, problem, Condensed.Options(), size, steps, 10**6, threads)
@@ -25,27 +27,28 @@ def condensed_step(X, y, size, hidden, classes, threads):
     return step
 
 
-def products_step(X, size, hidden):
+def products_step(X, size, hidden, gates=1):
     """The three matrix products of a step alone, by BLAS, free of their order in time.
 
     States, multipliers and their sums: back-propagation needs the same.
     """
-    rows, n = size * X.shape[1], X.shape[2] + hidden + 1
+    rows, n, units = size * X.shape[1], X.shape[2] + hidden + 1, gates * hidden
     rng = np.random.default_rng(0)
-    z, lambda_ = rng.random((rows, n), np.float32), rng.random((rows, hidden), np.float32)
-    theta, out = rng.random((hidden, n), np.float32), np.empty((rows, hidden), np.float32)
+    z, lambda_ = rng.random((rows, n), np.float32), rng.random((rows, units), np.float32)
+    theta, out = rng.random((units, n), np.float32), np.empty((rows, units), np.float32)
     recurrent, sums = np.ascontiguousarray(theta[:, -hidden:]), np.empty_like(theta)
+    back = np.empty((rows, hidden), np.float32)
 
     def step(cases):
         np.matmul(z, theta.T, out=out)
-        np.matmul(lambda_, recurrent, out=out)
+        np.matmul(lambda_, recurrent, out=back)
         np.matmul(lambda_.T, z, out=sums)
 
     return step
 
 
-def torch_step(X, y, hidden, classes, way="eager"):
-    """One step of Adam on ``nn.RNN`` and a linear read-out.
+def torch_step(X, y, hidden, classes, way="eager", cell="elman"):
+    """One step of Adam on ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, and a linear read-out.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def torch_step(X, y, hidden, classes, way="eager"):
     import torch
 
     X, y = torch.from_numpy(X), torch.from_numpy(y)
-    rnn = torch.nn.RNN(X.shape[2], hidden, batch_first=True)
+    rnn = getattr(torch.nn, CELLS[cell].torch)(X.shape[2], hidden, batch_first=True)
     linear = torch.nn.Linear(hidden, classes)
     parameters = [*rnn.parameters(), *linear.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=2e-3, fused=way == "eager")
@@ -85,7 +88,7 @@ def torch_step(X, y, hidden, classes, way="eager"):
     return step
 
 
-def jax_step(X, y, hidden, classes, unroll=1):
+def jax_step(X, y, hidden, classes, unroll=1, cell="elman"):
     """One step of optax's Adam on ``lax.scan``, jitted as a whole.
 
     ``unroll`` time steps are one iteration of the compiled loop.
@@ -96,10 +99,13 @@ def jax_step(X, y, hidden, classes, unroll=1):
 
     rng = np.random.default_rng(0)
     inputs = X.shape[2]
+    gates = {"elman": 1, "gru": 3, "lstm": 4}[cell]
+    square = [np.linalg.qr(rng.standard_normal((hidden, hidden)))[0] for _ in range(gates)]
     weights = {
-        "U": rng.standard_normal((inputs, hidden)) / inputs**0.5,
-        "W": np.linalg.qr(rng.standard_normal((hidden, hidden)))[0],
-        "b": np.zeros(hidden),
+        "U": rng.standard_normal((inputs, gates * hidden)) / inputs**0.5,
+        "W": np.concatenate(square, axis=1),
+        "b": np.zeros(gates * hidden),
+        "past": np.zeros(hidden),
         "V": rng.standard_normal((hidden, classes)) / hidden**0.5,
         "c": np.zeros(classes),
     }
@@ -110,11 +116,26 @@ def jax_step(X, y, hidden, classes, unroll=1):
     def loss(w, x, labels):
         driven = jnp.swapaxes(x, 0, 1) @ w["U"] + w["b"]
 
-        def advance(s, a):
-            return jnp.tanh(a + s @ w["W"]), None
+        def elman(carried, a):
+            return (jnp.tanh(a + carried[0] @ w["W"]),), None
 
+        def gru(carried, a):
+            (s,) = carried
+            recurrent = s @ w["W"]
+            r, u = jnp.split(jax.nn.sigmoid(a + recurrent)[:, : 2 * hidden], 2, axis=1)
+            n = jnp.tanh(a[:, 2 * hidden :] + r * (recurrent[:, 2 * hidden :] + w["past"]))
+            return (n + u * (s - n),), None
+
+        def lstm(carried, a):
+            s, c = carried
+            i, f, g, o = jnp.split(a + s @ w["W"], 4, axis=1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+
+        advance = {"elman": elman, "gru": gru, "lstm": lstm}[cell]
         zero = jnp.zeros((x.shape[0], hidden), x.dtype)
-        s, _ = jax.lax.scan(advance, zero, driven, unroll=unroll)
+        start = (zero, zero) if cell == "lstm" else (zero,)
+        (s, *_), _ = jax.lax.scan(advance, start, driven, unroll=unroll)
         return optax.softmax_cross_entropy_with_integer_labels(s @ w["V"] + w["c"], labels).mean()
 
     @jax.jit

@@ -82,14 +82,14 @@ def rates(dtype, threads):
 
 def phases_of(solver, data, cases):
     """Every phase of the solver's last step, to be run again; in their order, by name."""
-    net, unfolded, k = solver.net, solver.unfolded, 100
-    batch, backward, weights = Batch.alone(data, cases), solver.backward, solver._now
+    unfolded, k = solver.unfolded, 100
+    batch, backward, read = Batch.alone(data, cases), solver.backwards[0], solver._read
     window, targets = unfolded.window(batch.steps, len(cases)), solver.problem.targets_of(batch)
-    around = batch.active, window.sequence_bounds
+    cell, around = unfolded.cell, (batch.active, window.sequence_bounds)
 
     def window_sums(with_gram):
         maps.window_sums(
-            seen(window, batch, backward), window.tokens, None, with_gram, solver.maps,
+            seen(unfolded, window, batch, [backward]), window.tokens, None, with_gram, solver.maps,
             solver._parts, None,
         )  # fmt: skip
 
@@ -97,19 +97,18 @@ def phases_of(solver, data, cases):
         memory = 0.95 if with_inverse else 1.0
         settings = maps.Settings(k, 1e-12, 0.9, 0.99, 0.98, memory, with_inverse, 0.2, 1.0)
         maps.move(
-            solver.maps, settings, net.columns.recurrent.start, solver.threads, *NO_TOKENS,
-            solver._statuses,
+            solver.maps, settings, solver.threads, *NO_TOKENS, solver._statuses
         )  # fmt: skip
 
     return {
         "load": lambda: unfolded.load(batch),
-        "simulate": lambda: unfolded.simulate(window, net.theta, batch.part, batch.active),
+        "simulate": lambda: unfolded.simulate(window, batch.part, batch.active),
         "read_out": lambda: recurrence.read_out(
-            window.z, weights.phi_t, targets, backward.delta, batch.active, backward.totals,
+            window.z, read.phi_t, targets, backward.delta, batch.active, backward.totals,
             window.sequence_bounds,
         ),
         "multipliers": lambda: recurrence.multipliers(
-            net.cell, window.z, solver._edge[:0], weights, True, backward, *around
+            cell, window.unrolled, unfolded.layers[0].weights, read.phi, True, backward, *around
         ),
         "sums": lambda: window_sums(False),
         "sums with gram": lambda: window_sums(True),

@@ -90,7 +90,7 @@ def multiplier_norms(net, task, cases=512):
     solver = Condensed(net, problem, options, *data.X.shape[:2], 1, 1)
     with compute_threads(1):
         solver.measure(Batch.alone(data, np.arange(len(data.X))))
-    lambda_ = solver.backward.lambda_.astype(float)
+    lambda_ = solver.backwards[0].lambda_.astype(float)
     return [float(v) for v in np.sqrt(np.square(lambda_).mean(axis=(1, 2)))]
 
 

@@ -28,12 +28,15 @@ class Data:
         before counts nowhere.
     weights : ndarray, (n_cases,) or (n_cases, n_timepoints), optional
         Of the loss terms, with mean 1.
+    initial : ndarray, (n_cases, CARRIED H), optional
+        State before the first time point.
     """
 
     X: Any
     y: Any = None
     lengths: np.ndarray | None = None
     weights: np.ndarray | None = None
+    initial: np.ndarray | None = None
 
     @classmethod
     def given(cls, X, y, lengths, readout):
@@ -49,8 +52,8 @@ class Data:
 
     def of(self, cases):
         """Those of some cases: a slice, or an array of indices in order."""
-        some = (None if a is None else a[cases] for a in (self.y, self.lengths, self.weights))
-        return Data(self.X[cases], *some)
+        others = self.y, self.lengths, self.weights, self.initial
+        return Data(self.X[cases], *(None if a is None else a[cases] for a in others))
 
 
 def _indexable(value, name):
@@ -81,6 +84,8 @@ class Batch:
         Same window as in the last step, on all owners.
     mean_terms : float, optional
         Loss terms of the mean mini-batch, so that every case counts the same; None: of this one.
+    noise : Noise, optional
+        Random numbers of the step.
     """
 
     data: Data
@@ -93,6 +98,7 @@ class Batch:
     initial: np.ndarray | None = None
     again: bool = False
     mean_terms: float | None = None
+    noise: "Noise | None" = None
 
     @classmethod
     def alone(cls, data, cases, first=0, steps=None, **others):
@@ -112,6 +118,41 @@ class Batch:
     def is_ragged(self):
         """Whether some of the sequences begin after the own part does."""
         return self.steps > 0 and self.active[0] < len(self.cases)
+
+    def begun(self):
+        """Which own sequences have their first time point in the own part of this window."""
+        if not self.steps:
+            return np.zeros(len(self.cases), bool)
+        number = np.arange(len(self.cases))
+        is_first = self.initial is None and self.part.is_first
+        return (number < self.active[-1]) & ((number >= self.active[0]) | is_first)
+
+
+class Noise:
+    """Random numbers of one step, the same however its sequences and steps are shared.
+
+    Parameters
+    ----------
+    seed : sequence of int
+        Of the epoch, and the number of the step.
+    steps, places : int
+        Of the whole window.
+    part : fastadmm.mpi.part.Part
+    own : ndarray of int64
+        Places of the own sequences, in their order.
+    """
+
+    def __init__(self, seed, steps, places, part, own):
+        self._rng = np.random.default_rng(seed)
+        self._shape, self._part, self._own = (steps, places), part, own
+
+    def random(self, shape, width):
+        """Uniform in [0, 1), (own steps, own sequences, width)."""
+        drawn = self._rng.random((*self._shape, width), np.float32)
+        first = self._shape[0] - self._part.n_steps + self._part.steps.start
+        found = drawn[first : first + shape[0], self._own]
+        assert found.shape[:2] == shape
+        return found
 
 
 def _active(lengths, left, steps):
@@ -231,7 +272,7 @@ class Plan:
 
     def mean_terms(self, readout):
         """Loss terms of the mean mini-batch, or window of one."""
-        if readout == "last":
+        if readout != "all":
             terms = self.n_cases * self.n_windows
         elif self.lengths is None:
             terms = self.n_cases * self.n_timepoints
@@ -273,17 +314,23 @@ class Share:
         """Own part of an array (n_cases, n_timepoints, ...), or of targets (n_cases, ...)."""
         if self.domain.size == 1:
             return array
-        if readout == "last" or self.steps == 0:
-            return array[self.cases] if readout == "last" else array[self.cases, :0]
+        if readout != "all" or self.steps == 0:
+            return array[self.cases] if readout != "all" else array[self.cases, :0]
         first = self.times[0]
         own = array[self.cases, first : self.times[-1] + 1]
         return own if len(self.times) == own.shape[1] else own[:, self.times - first]
 
-    def mask(self):
-        """Which of the own time points the own sequences have; None for all."""
-        if self.plan.lengths is None:
+    def mask(self, washout=0):
+        """Which of the own time points the own sequences have; None for all.
+
+        Without so many at the beginning of each.
+        """
+        plan, n_cases = self.plan, self.cases.stop - self.cases.start
+        if plan.lengths is None and not washout:
             return None
-        return sequences.mask(self.plan.lengths[self.cases], self.times, self.plan.n_timepoints)
+        whole = np.full(n_cases, plan.n_timepoints)
+        lengths = whole if plan.lengths is None else plan.lengths[self.cases]
+        return sequences.mask(lengths - washout, self.times, plan.n_timepoints)
 
     def sample(self, most_cases, most):
         """Own part of a sample of cases and time points: two arrays of indices within the share.
@@ -298,7 +345,7 @@ class Share:
         cases = cases[(cases >= self.cases.start) & (cases < self.cases.stop)] - self.cases.start
         return cases, np.flatnonzero(np.isin(self.times, times))
 
-    def batch_of(self, data, cases, window, again=False, mean_terms=None):
+    def batch_of(self, data, cases, window, again=False, mean_terms=None, seed=None):
         """Own part of a mini-batch, or of a window of one: a `Batch`.
 
         Parameters
@@ -310,6 +357,8 @@ class Share:
         window : int
         again, mean_terms
             As of `Batch`.
+        seed : sequence of int, optional
+            Of the random numbers of the step.
         """
         plan, domain, n_cases = self.plan, self.domain, int((cases >= 0).sum())
         length, first, left = plan.length(window), int(self.firsts[window]), plan.left(window)
@@ -320,13 +369,19 @@ class Share:
             length, first, left = length - idle, first + idle, left - idle
         part = domain.cut(n_cases, length, plan.batch_size)
         own, steps = cases[part.places], part.steps.stop - part.steps.start
+        places = part.places.start + np.flatnonzero(own >= 0)
         own = own[own >= 0]
         if lengths is None or plan.lengths is None:
             active, rows = np.full(steps, len(own)), part.n_cases * part.n_steps
         else:
-            own = _longest_first(own, plan.lengths)
+            order = np.argsort(-plan.lengths[own], kind="stable")
+            own, places = own[order], places[order]
             active = _active(plan.lengths[own], left - part.steps.start, steps)
             rows = int(_active(lengths, left, length).sum())
+        noise = None
+        if seed is not None:
+            noise = Noise(seed, plan.length(window), plan.batch_size, part, places)
         return Batch(
-            data, own - self.cases.start, first, steps, part, active, rows, None, again, mean_terms
-        )
+            data, own - self.cases.start, first, steps, part, active, rows, None, again,
+            mean_terms, noise,
+        )  # fmt: skip

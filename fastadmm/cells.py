@@ -85,7 +85,7 @@ class Cell:
     kernel : str
         Module and class in `fastadmm.kernels.recurrent.cells`.
     torch : str
-        Class in ``torch.nn``.
+        Class in ``torch.nn`` whose names and shapes its weights have.
     maps : tuple of Map
         Those that read the inputs come first.
     constants : callable
@@ -132,6 +132,11 @@ _ROWS = (
     Cell(
         "elman", "elman.Elman", "RNN", (Map("theta", slice(0, 1)),),
         lambda net: (net.hidden, net.activation_code), activations=None,
+    ),
+    Cell(
+        "leaky", "leaky.Leaky", "RNN", (Map("theta", slice(0, 1)),),
+        lambda net: (net.hidden, net.activation_code, net.leak.astype(net.dtype)),
+        activations=None,
     ),
     Cell(
         "gru", "gru.Gru", "GRU",

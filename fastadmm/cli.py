@@ -118,6 +118,15 @@ def train(
     solver: Annotated[str, typer.Option(help="condensed, block, admmirnn")] = "condensed",
     hidden: Annotated[int | None, typer.Option(help="Hidden units.")] = None,
     cell: CellName = "elman",
+    leak: Annotated[
+        float | None, typer.Option(help="Of leaky units: how much of a state is new.")
+    ] = None,
+    layers: Annotated[int, typer.Option(help="Cells on top of each other.")] = 1,
+    bidirectional: Annotated[
+        bool, typer.Option("--bidirectional", help="Backward in time, too.")
+    ] = False,
+    dropout: Annotated[float, typer.Option(help="Between layers.")] = 0.0,
+    initial: Annotated[str, typer.Option(help="State at the beginning: zero, learned.")] = "zero",
     activation: Annotated[str, typer.Option(help="tanh, relu, sigmoid, identity")] = "tanh",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     batch_size: Annotated[
@@ -198,7 +207,10 @@ def train(
     loaded = tasks.load(
         task, data, steps, pixels, seed, batch_size or 64, lazy=lazy, max_classes=max_classes
     )
-    net = RNN(loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype, cell)
+    net = RNN(
+        loaded.inputs, hidden, loaded.outputs, activation, gain, seed, dtype, cell, layers=layers,
+        bidirectional=bidirectional, dropout=dropout, initial=initial, leak=leak,
+    )  # fmt: skip
     net.task = {"name": loaded.name, **loaded.about}
     out = out or Path("runs") / Path(task).stem
     saves = checkpoint_every is not None or resume is not None

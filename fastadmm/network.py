@@ -16,16 +16,36 @@ from fastadmm.files import StrPath, shortened
 
 ACTIVATIONS = ("identity", "tanh", "relu", "sigmoid")
 FORMAT, KEY = 2, "fastadmm"
+READOUTS = ("last", "all", "mean", "max")
 _BATCH, _STEPS = 512, 256  # sequences and steps simulated at a time: bounds the memory of predict
 
 
-class Layer(NamedTuple):
+def _leak_of(leak, tau, dt):
+    """α from itself, or from time constants and a step."""
+    if (tau is None) != (dt is None) or (leak is not None and tau is not None):
+        raise ValueError(f"leak is {leak!r}, tau {tau!r}, dt {dt!r}: expected leak, or tau and dt")
+    if tau is None:
+        return leak
+    tau = validation.asarray(tau, "tau").astype(float)
+    if not (tau > 0).all() or not 0 < dt <= tau.min():
+        raise ValueError(f"dt is {dt!r}: expected a positive number, at most tau")
+    return dt / tau
+
+
+class Place(NamedTuple):
     """A cell at its place in a network."""
 
-    suffix: str
-    """Of torch's names of its weights."""
+    level: int
+    """From 0."""
+    is_reverse: bool
+    """It goes backward in time."""
     inputs: int
     """D, what it reads."""
+
+    @property
+    def suffix(self) -> str:
+        """Of torch's names of its weights."""
+        return f"_l{self.level}{'_reverse' if self.is_reverse else ''}"
 
 
 class RNN:
@@ -47,7 +67,23 @@ class RNN:
         cell has one for every gate.
     seed : int or numpy.random.Generator
     dtype : {"float32", "float64"}
-    cell : {"elman", "gru", "lstm"}
+    cell : {"elman", "leaky", "gru", "lstm"}
+    layers : int
+        Cells on top of each other; each reads the states of the one below.
+    bidirectional : bool
+        Each level has a second cell, which goes backward in time; what reads the level reads the
+        states of both, side by side. The last state of that cell is the one after the first time
+        point.
+    dropout : float
+        Share of the states of each level but the last that the next one does not see in training;
+        the others are scaled up.
+    initial : {"zero", "learned"}
+        State before the first time point: zero, or weights, the same for all sequences.
+    leak : float or array_like, (H,)
+        α of leaky units, ``s_t = (1 - α) s_{t-1} + α f(a_t)``, in (0, 1].
+    tau, dt : float or array_like, (H,), and float
+        Instead of ``leak``: their time constants and the time between two points, in the same unit;
+        α = dt / tau.
 
     Attributes
     ----------
@@ -80,21 +116,37 @@ class RNN:
         seed: int | np.random.Generator = 0,
         dtype: str = "float32",
         cell: str = "elman",
+        *,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        initial: str = "zero",
+        leak: ArrayLike | None = None,
+        tau: ArrayLike | None = None,
+        dt: float | None = None,
     ):
-        self._lay_out(inputs, hidden, outputs, activation, gain, dtype, cell)
+        self._lay_out(
+            inputs, hidden, outputs, activation, gain, dtype, cell, layers, bidirectional, dropout,
+            initial, _leak_of(leak, tau, dt),
+        )  # fmt: skip
         rng, state = np.random.default_rng(seed), {}
-        for layer in self.layers:
-            recurrent, drive, bias = start(self.kind, layer.inputs, hidden, self.gain, rng)
-            state[f"rnn.weight_ih{layer.suffix}"] = drive
-            state[f"rnn.weight_hh{layer.suffix}"] = recurrent
-            state[f"rnn.bias_ih{layer.suffix}"] = bias
-            state[f"rnn.bias_hh{layer.suffix}"] = np.zeros_like(bias)
-        state["readout.weight"] = rng.standard_normal((outputs, hidden)) / hidden**0.5
+        for place in self.places:
+            recurrent, drive, bias = start(self.kind, place.inputs, hidden, self.gain, rng)
+            state[f"rnn.weight_ih{place.suffix}"] = drive
+            state[f"rnn.weight_hh{place.suffix}"] = recurrent
+            state[f"rnn.bias_ih{place.suffix}"] = bias
+            state[f"rnn.bias_hh{place.suffix}"] = np.zeros_like(bias)
+        if self.initial == "learned":
+            state["initial"] = np.zeros(self.carried)
+        state["readout.weight"] = rng.standard_normal((outputs, self.width)) / self.width**0.5
         state["readout.bias"] = np.zeros(outputs)
         self.load_state_dict(state)
         self._start = self._digest()
 
-    def _lay_out(self, inputs, hidden, outputs, activation, gain, dtype, cell="elman"):
+    def _lay_out(
+        self, inputs, hidden, outputs, activation, gain, dtype, cell="elman", layers=1,
+        bidirectional=False, dropout=0.0, initial="zero", leak=None,
+    ):  # fmt: skip
         """Sizes and kinds, checked; weights of zero."""
         self.inputs = validation.positive_integer(inputs, "inputs")
         self.hidden = validation.positive_integer(hidden, "hidden")
@@ -108,27 +160,82 @@ class RNN:
         self.gain = validation.nonnegative(gain, "gain")
         self.dtype = np.dtype(validation.one_of(str(dtype), ("float32", "float64"), "dtype"))
         self.task: dict[str, Any] = {}
-        self.layers = [Layer("_l0", inputs)]
+        self.leak = self._checked_leak(leak)
+        self.layers = validation.positive_integer(layers, "layers")
+        self.bidirectional = bool(validation.one_of(bidirectional, (False, True), "bidirectional"))
+        self.dropout = validation.nonnegative(dropout, "dropout")
+        if self.dropout >= 1 or (self.dropout and layers == 1):
+            raise ValueError(
+                f"dropout is {dropout!r}: expected 0 <= dropout < 1, between layers=2 or more"
+            )
+        self.initial = validation.one_of(initial, ("zero", "learned"), "initial")
         self.weights = [
-            np.zeros((each.blocks * hidden, each.width(layer.inputs, hidden)), self.dtype)
-            for layer in self.layers
+            np.zeros((each.blocks * hidden, each.width(place.inputs, hidden)), self.dtype)
+            for place in self.places
             for each in self.kind.maps
         ]
-        self.weights.append(np.zeros((outputs, 1 + hidden), self.dtype))
+        if self.initial == "learned":
+            self.weights.append(np.zeros((self.carried, 1), self.dtype))
+        self.weights.append(np.zeros((outputs, 1 + self.width), self.dtype))
+
+    def _checked_leak(self, leak):
+        """α of leaky units, (H,), float64; nothing for other cells."""
+        if self.cell != "leaky":
+            if leak is not None:
+                raise ValueError(f"leak is given: expected None, cell is {self.cell!r}")
+            return np.zeros(0)
+        if leak is None:
+            raise ValueError("leak is None: leaky units need it, or tau and dt")
+        found = validation.asarray(leak, "leak").astype(float)
+        if found.shape not in ((), (self.hidden,)):
+            raise ValueError(
+                f"leak has shape {found.shape}: expected a number, or {(self.hidden,)}"
+            )
+        if not ((found > 0) & (found <= 1)).all():
+            raise ValueError(f"leak is {validation.short(leak)}: expected 0 < leak <= 1")
+        return np.broadcast_to(found, (self.hidden,)).copy()
 
     def __repr__(self) -> str:
         return (
             f"RNN(inputs={self.inputs}, hidden={self.hidden}, outputs={self.outputs}, "
-            f"activation={self.activation!r}, dtype={self.dtype.name!r}, cell={self.cell!r})"
+            f"activation={self.activation!r}, dtype={self.dtype.name!r}, cell={self.cell!r}"
+            f"{self._others()})"
         )
+
+    def _others(self):
+        """Of the facts those that are not as by default, for `repr`."""
+        plain = {"layers": 1, "bidirectional": False, "dropout": 0.0, "initial": "zero"}
+        found = {name: getattr(self, name) for name in plain}
+        return "".join(f", {k}={v!r}" for k, v in found.items() if v != plain[k])
 
     @property
     def facts(self) -> dict[str, Any]:
         """Sizes and kinds, as JSON values."""
-        return {
-            "inputs": self.inputs, "hidden": self.hidden, "outputs": self.outputs,
-            "activation": self.activation, "dtype": self.dtype.name, "cell": self.cell,
-        }  # fmt: skip
+        names = (
+            "inputs", "hidden", "outputs", "activation", "cell", "layers", "bidirectional",
+            "dropout", "initial",
+        )  # fmt: skip
+        facts = {name: getattr(self, name) for name in names} | {"dtype": self.dtype.name}
+        return facts | {"leak": self.leak.tolist() if self.cell == "leaky" else None}
+
+    @property
+    def directions(self) -> int:
+        """Cells of each level."""
+        return 1 + self.bidirectional
+
+    @property
+    def width(self) -> int:
+        """Numbers that a level hands up: those of its states."""
+        return self.hidden * self.directions
+
+    @property
+    def places(self) -> list[Place]:
+        """All cells, from below."""
+        return [
+            Place(level, is_reverse, self.width if level else self.inputs)
+            for level in range(self.layers)
+            for is_reverse in (False, True)[: self.directions]
+        ]
 
     @property
     def kind(self) -> Cell:
@@ -143,17 +250,17 @@ class RNN:
     @property
     def carried(self) -> int:
         """Numbers that a time point hands on to the next."""
-        return self.hidden * self.kind.kind().CARRIED
+        return self.hidden * self.kind.kind().CARRIED * len(self.places)
 
     @property
     def names(self) -> list[str]:
         """Of ``weights``."""
         maps = [
-            each.name + layer.suffix.removeprefix("_l0")
-            for layer in self.layers
+            each.name + place.suffix.removeprefix("_l0")
+            for place in self.places
             for each in self.kind.maps
         ]
-        return [*maps, "phi"]
+        return [*maps, *(["initial"] if self.initial == "learned" else []), "phi"]
 
     @property
     def theta(self) -> NDArray[np.floating]:
@@ -238,15 +345,16 @@ class RNN:
             As of `fastadmm.fit`.
         threads : int, optional
         initial : ndarray, (n_cases, H), optional
-            State before the first time point, zero by default; as `carry` returns it.
+            State before the first time point, by default the network's own; as `carry` returns it.
 
         Returns
         -------
         ndarray, (n_cases, n_timepoints, H), or a list of (n_timepoints_i, H) for a list
-            Zero beyond the lengths that were given.
+            Of the last level, in both directions side by side. Zero beyond the lengths that were
+            given.
         """
-        states = lambda window, t: window.states[t]  # noqa: E731
-        return self._forward(X, lengths, threads, states, self.hidden, "all", initial)
+        states = lambda window, read: read[..., 1:]  # noqa: E731
+        return self._forward(X, lengths, threads, states, self.width, "all", initial)
 
     def carry(
         self,
@@ -265,9 +373,9 @@ class RNN:
         Returns
         -------
         ndarray, (n_cases, H), of an LSTM (n_cases, 2 H)
-            Hidden states, and the memories of an LSTM beside them.
+            Hidden states, and the memories of an LSTM beside them; those of all cells side by side.
         """
-        handed_on = lambda window, t: window.handed_on(t)  # noqa: E731
+        handed_on = lambda window, read: window.handed_on(len(window.z) - 1)[None]  # noqa: E731
         return self._forward(X, lengths, threads, handed_on, self.carried, "last", initial)
 
     def predict(
@@ -276,6 +384,7 @@ class RNN:
         readout: str | None = None,
         threads: int | None = None,
         lengths: ArrayLike | None = None,
+        initial: ArrayLike | None = None,
     ) -> NDArray[np.floating] | Any:  # a list of them for a list
         """Outputs ``V s_t + c``: logits of a classifier, values of a regression.
 
@@ -283,10 +392,13 @@ class RNN:
         ----------
         X, lengths
             As of `fastadmm.fit`.
-        readout : {"last", "all"}, optional
-            Outputs after the last time point of every sequence only, or after every one. Default:
-            what the network was trained for, ``task["readout"]``; "last" where it was not trained.
+        readout : {"last", "all", "mean", "max"}, optional
+            Outputs after the last time point of every sequence only, after every one, or of the
+            mean or largest state of every unit. Default: what the network was trained for,
+            ``task["readout"]``; "last" where it was not trained.
         threads : int, optional
+        initial : ndarray, (n_cases, H), optional
+            As of `simulate`.
 
         Returns
         -------
@@ -294,11 +406,11 @@ class RNN:
             The last one of all outputs for a list. Zero beyond the lengths that were given.
         """
         readout = self._readout(readout)
-        outputs = lambda window, t: self.read_out(window.states[t])  # noqa: E731
-        return self._forward(X, lengths, threads, outputs, self.outputs, readout)
+        outputs = lambda window, read: self.read_out(read[..., 1:])  # noqa: E731
+        return self._forward(X, lengths, threads, outputs, self.outputs, readout, initial)
 
     def read_out(self, states: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Outputs ``V s + c`` of states (..., H)."""
+        """Outputs ``V s + c`` of states (..., H), those of both directions side by side."""
         return states @ self.read.T + self.offset
 
     def score(
@@ -355,10 +467,20 @@ class RNN:
         """The read-out asked for, or where that is None, the one that the network is for."""
         if asked is None:
             return self.task.get("readout", "last")
-        return validation.one_of(asked, ("last", "all"), "readout")
+        return validation.one_of(asked, READOUTS, "readout")
+
+    def needs_whole(self, readout: str) -> bool:
+        """Whether sequences have to be simulated whole, not in windows of time."""
+        return self.bidirectional or readout in ("mean", "max")
+
+    def window_of(self, n_cases: int, n_timepoints: int, readout: str) -> tuple[int, int]:
+        """Steps and sequences to simulate at a time, without training."""
+        if not self.needs_whole(readout):
+            return min(_STEPS, n_timepoints), min(_BATCH, n_cases)
+        return n_timepoints, max(1, min(n_cases, _BATCH * _STEPS // n_timepoints))
 
     def _forward(self, X, lengths, threads, function, width, readout, initial=None):
-        """``function(window, steps)`` at all time points or the last one, gathered batch-first."""
+        """``function(window, read)`` of what the read-out reads, gathered batch-first."""
         from fastadmm.batches import Data
         from fastadmm.threads import check_threads, compute_threads
         from fastadmm.unfolded import Unfolded
@@ -372,35 +494,36 @@ class RNN:
             raise ValueError(
                 f"initial has shape {np.shape(initial)}: expected {(n_cases, self.carried)}"
             )
-        steps, batch = min(_STEPS, n_timepoints), min(_BATCH, n_cases)
-        unfolded = Unfolded(self, X.ndim == 2, steps, batch, threads)
+        steps, batch = self.window_of(n_cases, n_timepoints, readout)
+        unfolded = Unfolded(self, X.ndim == 2, steps, batch, threads, readout=readout)
         shape = (n_cases, n_timepoints, width) if readout == "all" else (n_cases, width)
         result = np.empty(shape, self.dtype)
         with compute_threads(threads):
             for own, window in unfolded.windows(data, self.weights, steps, batch, initial):
                 stop = own.first + own.steps
+                read = window.read[:, :, -1 - self.width :]
                 if readout == "all":
-                    found = function(window, slice(1, None)).swapaxes(0, 1)
-                    result[own.cases, own.first : stop] = found
+                    result[own.cases, own.first : stop] = function(window, read[1:]).swapaxes(0, 1)
                 elif stop == n_timepoints:
-                    result[own.cases] = function(window, own.steps)
-        if lengths is None or readout == "last":
+                    result[own.cases] = function(window, read[-1:])[0]
+        if lengths is None or readout != "all":
             return result
         return (sequences.parts if is_list else sequences.at_the_start)(result, lengths)
 
     def _maps(self):
         """Weights of every map with its place: (weights, map, layer)."""
-        places = [(each, layer) for layer in self.layers for each in self.kind.maps]
+        places = [(each, place) for place in self.places for each in self.kind.maps]
         return [(w, *place) for w, place in zip(self.weights, places, strict=False)]
 
     def state_dict(self) -> dict[str, NDArray[np.floating]]:
         """Weights under torch's names.
 
         ``rnn`` is an ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, ``readout`` an ``nn.Linear``. Where one
-        bias acts and torch has two, the second is zero.
+        bias acts and torch has two, the second is zero. A learned start, which torch's modules do
+        not have, is ``initial``.
         """
         state, rows = {}, self.hidden * max(each.gates.stop for each in self.kind.maps)
-        for layer in self.layers:
+        for layer in self.places:
             for name, width in (("ih", layer.inputs), ("hh", self.hidden)):
                 state[f"rnn.weight_{name}{layer.suffix}"] = np.zeros((rows, width), self.dtype)
             for name in ("ih", "hh"):
@@ -413,6 +536,8 @@ class RNN:
                 state[f"rnn.weight_hh{layer.suffix}"][own] = weights[:, of.recurrent]
             bias = "ih" if each.driven else "hh"
             state[f"rnn.bias_{bias}{layer.suffix}"][own] = weights[:, of.bias]
+        if self.initial == "learned":
+            state["initial"] = self.weights[-2][:, 0].copy()
         return state | {"readout.weight": self.read.copy(), "readout.bias": self.offset.copy()}
 
     def load_state_dict(self, weights: Mapping[str, ArrayLike]) -> None:
@@ -443,7 +568,50 @@ class RNN:
                 if reads:
                     matrix[:, own_columns] = arrays[f"rnn.weight_{name}{layer.suffix}"][own]
                     matrix[:, of.bias] += arrays[f"rnn.bias_{name}{layer.suffix}"][own]
+        if self.initial == "learned":
+            self.weights[-2][:, 0] = arrays["initial"]
         self.read[:], self.offset[:] = arrays["readout.weight"], arrays["readout.bias"]
+
+    @classmethod
+    def from_torch(cls, rnn: Any, linear: Any) -> Self:
+        """The network of a ``torch.nn.RNN``, ``GRU`` or ``LSTM`` and a ``torch.nn.Linear``.
+
+        Weights are copied. Sequences of the network are batch-first, whatever ``rnn.batch_first``.
+
+        Parameters
+        ----------
+        rnn : torch.nn.RNN, torch.nn.GRU or torch.nn.LSTM
+        linear : torch.nn.Linear
+            Reads its states, those of both directions where it has both.
+
+        Raises
+        ------
+        ValueError
+            Where the modules do not fit each other, or have what networks here have not.
+        """
+        mode = str(getattr(rnn, "mode", type(rnn).__name__))
+        known = {"RNN_TANH": ("elman", "tanh"), "RNN_RELU": ("elman", "relu")}
+        known |= {"GRU": ("gru", "tanh"), "LSTM": ("lstm", "tanh")}
+        if mode not in known:
+            raise ValueError(f"rnn is a {mode}: expected torch.nn.RNN, GRU or LSTM")
+        if getattr(rnn, "proj_size", 0):
+            raise ValueError(f"rnn has proj_size {rnn.proj_size}: expected 0, no projections")
+        cell, activation = known[mode]
+        dtype = str(linear.weight.dtype).removeprefix("torch.")
+        net = cls(
+            rnn.input_size, rnn.hidden_size, linear.out_features, activation, dtype=dtype,
+            cell=cell, layers=rnn.num_layers, bidirectional=rnn.bidirectional,
+            dropout=rnn.dropout if rnn.num_layers > 1 else 0.0,
+        )  # fmt: skip
+        if linear.in_features != net.width:
+            raise ValueError(f"linear reads {linear.in_features} states: rnn has {net.width}")
+        state = {name: np.zeros_like(each) for name, each in net.state_dict().items()}
+        for prefix, module in (("rnn", rnn), ("readout", linear)):
+            for name, tensor in module.state_dict().items():
+                state[f"{prefix}.{name}"] = tensor.detach().cpu().numpy()
+        net.load_state_dict(state)
+        net._start = None
+        return net
 
     def save(self, path: StrPath) -> None:
         """Write the model as safetensors: `state_dict`, and a JSON header. Atomic."""
@@ -488,11 +656,16 @@ def _compare(file, facts):
     if file.kinds() - {"F32", "F64"}:
         raise file.wrong(f"weights are {', '.join(sorted(file.kinds()))}: expected F32 or F64")
     inputs, hidden, outputs = (facts[name] for name in sizes)
-    for name, least, columns_ in (
-        ("rnn.weight_ih_l0", hidden, inputs),
-        ("rnn.weight_hh_l0", hidden, hidden),
-        ("readout.weight", outputs, hidden),
-    ):
+    layers, directions = facts["layers"], 1 + (facts["bidirectional"] in (True,))
+    width = hidden * directions
+    if type(layers) is not int or not 1 <= layers <= len(file.shapes):
+        raise file.wrong(f"layers in its header is {shortened(layers)}: expected as it has weights")
+    shapes = [("readout.weight", outputs, width)]
+    for level, direction in [(k, s) for k in range(layers) for s in ("", "_reverse")[:directions]]:
+        suffix = f"_l{level}{direction}"
+        shapes.append((f"rnn.weight_ih{suffix}", hidden, width if level else inputs))
+        shapes.append((f"rnn.weight_hh{suffix}", hidden, hidden))
+    for name, least, columns_ in shapes:
         found = file.shapes.get(name, ())
         if len(found) != 2 or found[0] < least or found[1] != columns_:
             raise file.wrong(
@@ -504,8 +677,10 @@ def _check_task(file, task):
     """Refuse what a model cannot have been trained for."""
     if not isinstance(task, dict):
         raise file.wrong(f"task in its header is {shortened(task)}: expected an object")
-    if task.get("readout", "last") not in ("last", "all"):
-        raise file.wrong(f"readout of its task is {shortened(task['readout'])}: expected last, all")
+    if task.get("readout", "last") not in READOUTS:
+        raise file.wrong(
+            f"readout of its task is {shortened(task['readout'])}: expected {', '.join(READOUTS)}"
+        )
     outputs = file.header["network"]["outputs"]
     for name, kind in (("classes", list), ("alphabet", str)):
         value = task.get(name)

@@ -106,6 +106,7 @@ def _cycles(work, steps, batch, threads):
     net = RNN(
         work.inputs, work.hidden, work.outputs, dtype=f"float{8 * work.itemsize}",
         cell=work.cell.name,
+        leak=0.5 if work.cell.name == "leaky" else None,
     )  # fmt: skip
     readout = "all" if work.every else "last"
     problem = Problem("softmax_cross_entropy", readout, work.tokens, Units.raw(net, work.tokens))

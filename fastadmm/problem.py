@@ -8,11 +8,11 @@ import numpy as np
 from fastadmm import validation
 from fastadmm.batches import Data
 from fastadmm.kernels.recurrent.recurrence import Targets
+from fastadmm.network import READOUTS
 from fastadmm.unfolded import Unfolded
 from fastadmm.units import Units
 
 LOSSES = ("softmax_cross_entropy", "squared")
-READOUTS = ("last", "all")
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,21 @@ class Problem:
         Mean over loss terms (an output that has a target) of ``-log softmax(o)[y]``, or of
         ``|o - y|^2 / 2``. Histories report cross-entropy in nats and the squared loss as mean
         squared error, per output component.
-    readout : {"last", "all"}
-        Which outputs have a target.
+    readout : {"last", "all", "mean", "max"}
+        Which outputs have a target: the last one, every one, or that of the mean or largest states.
     tokens : bool
         Inputs are token ids.
     units : Units
         Of the data; the network's weights are for inputs and targets in them.
+    washout : int
+        Time points at the beginning of every sequence whose outputs have no target.
     """
 
     loss: str
     readout: str
     tokens: bool
     units: Units
+    washout: int = 0
 
     @property
     def classifies(self):
@@ -85,6 +88,14 @@ class Problem:
         if not self.classifies:
             values = self.units.targets(values)
         return Targets(values, weights, float(scale))
+
+    def counts(self, batch, n_timepoints):
+        """Which outputs of a window have a target after the washout, (L B,)."""
+        lengths = batch.data.lengths
+        begin = 0 if lengths is None else n_timepoints - lengths[batch.cases]
+        times = batch.first + np.arange(batch.steps)
+        found = times[:, None] >= begin + self.washout
+        return np.broadcast_to(found, (batch.steps, len(batch.cases))).reshape(-1)
 
     def _of_window(self, array, batch):
         """Own entries of targets or weights, (L B, ...), step by step."""
@@ -138,15 +149,22 @@ def score(net, problem, data, threads, steps=256, batch=512):
     sums = np.zeros(3)
     if n_cases == 0:
         return sums
+    if net.needs_whole(problem.readout):
+        steps, batch = net.window_of(n_cases, n_timepoints, problem.readout)
     steps, batch = min(steps, n_timepoints), min(batch, n_cases)
-    unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units)
+    unfolded = Unfolded(
+        net, problem.tokens, steps, batch, threads, problem.units, readout=problem.readout
+    )
     kernel = getattr(losses, problem.loss)
     for own, window in unfolded.windows(data, net.weights, steps, batch):
         if not problem.every and own.first + own.steps < n_timepoints:
             continue
         rows, places = window.outputs(own, problem.outputs_of(own.steps))
         targets = problem.targets_of(own).values[places]
-        outputs = np.ascontiguousarray(rows[:, window.left :]) @ net.phi.T
+        if problem.washout:
+            kept = problem.counts(own, n_timepoints)[places]
+            rows, targets = rows[kept], targets[kept]
+        outputs = np.ascontiguousarray(rows[:, -1 - net.width :]) @ net.phi.T
         right = int((outputs.argmax(1) == targets).sum()) if problem.classifies else 0
         sums += kernel(outputs, targets, None, 1.0, outputs), right, len(targets)
     return sums

@@ -186,10 +186,11 @@ class Run:
         plan, domain, now = self.plan, self.domain, self._begin(solver)
         waited, mean_terms = domain.waited, plan.mean_terms(self.problem.readout)
         self.lap_began = time.perf_counter()
+        noise = int(self.rng.integers(2**63)) if self.net.dropout else None
         for cases, window in itertools.islice(plan.windows(self.rng), now.done, None):
             batch = self.share.batch_of(
                 self.data, cases, window, again=plan.batches == 1 and not self.is_first_step,
-                mean_terms=mean_terms,
+                mean_terms=mean_terms, seed=None if noise is None else (noise, now.done),
             )  # fmt: skip
             now.done += 1
             if window == 0:

@@ -105,7 +105,7 @@ def targets(y, lengths, readout, is_list, name="y"):
     ValueError, TypeError
         Where their numbers are not the lengths of the inputs.
     """
-    if readout == "last" or lengths is None:
+    if readout != "all" or lengths is None:
         return y
     if not is_list:
         y = y if isinstance(y, OnDisk) else asarray(y, name)

@@ -31,7 +31,7 @@ from fastadmm.solvers.base import check_trains
 from fastadmm.solvers.certificate import Certificate
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import SCALES, Units
-from fastadmm.validation import callables, one_of, positive_integer, within
+from fastadmm.validation import asarray, callables, finite, one_of, positive_integer, within
 from fastadmm.warmup import make_ready
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def fit(
     steps: int | None = None,
     lengths: ArrayLike | None = None,
     group_by_length: bool = False,
+    initial: ArrayLike | None = None,
+    washout: int = 0,
     sample_weight: ArrayLike | None = None,
     class_weight: str | Mapping[int, float] | None = None,
     scale: str | None = "standard",
@@ -146,7 +148,7 @@ def fit(
         (n_cases, n_timepoints) or values (n_cases, n_timepoints, C), or a list of them.
     loss : {"softmax_cross_entropy", "squared"}, optional
         Chosen by the dtype of ``y`` where not given: labels are integers.
-    readout : {"last", "all"}
+    readout : {"last", "all", "mean", "max"}
         Targets for the output after the last time point of every sequence, or after every one.
     solver : {"condensed", "block", "admmirnn"}
     epochs : int
@@ -164,6 +166,12 @@ def fit(
         padding, and counts nowhere.
     group_by_length : bool
         Mini-batches hold sequences of similar length, so that little of them is padding.
+    initial : array_like, (n_cases, H), optional
+        States before the first time point, as ``net.carry`` returns them (of an LSTM with its
+        memories); by default the network's own, zero or learned. Not moved.
+    washout : int
+        Time points at the beginning of every sequence whose outputs count nothing, with
+        ``readout="all"``: what the network says before it has forgotten a wrong start.
     sample_weight : array_like, (n_cases,), optional
         Weights of the cases in the loss, relative to each other.
     class_weight : {None, "balanced"} or dict
@@ -253,7 +261,11 @@ def fit(
         launch.check(comm)
         agree(comm, {**locals(), **options})
     kind, settings = _solver(solver, options)
-    check_trains(solver, kind, net.facts)
+    facts = {"readout": readout, "washout": washout}
+    check_trains(solver, kind, net.facts | facts | {"initial": _kind_of_start(net, initial)})
+    washout = positive_integer(washout, "washout", least=0)
+    if washout and readout != "all":
+        raise ValueError(f"washout is {washout}: expected 0, readout is {readout!r}")
     epochs = positive_integer(epochs, "epochs")
     callbacks = callables(callbacks, "callbacks")
     if early_stopping is not None:
@@ -266,13 +278,16 @@ def fit(
     whole = _whole(net, X, y, lengths, loss, readout)
     with alike(comm, (ValueError, TypeError)):
         sample_weight = weighting.check(sample_weight, class_weight, len(whole.X))
-        whole = replace(whole, weights=sample_weight)
+        whole = replace(whole, weights=sample_weight, initial=_start(net, initial, len(whole.X)))
         whole, held_out = held_out_of(whole, validation, readout)
+    if net.needs_whole(readout):
+        steps, grid = _only_whole(net, whole.X, readout, steps, grid, comm)
     plan = _plan(whole, readout, epochs, batch_size, steps, group_by_length)
     work = Work(
         plan.n_cases, plan.n_timepoints, plan.batch_size, plan.steps,
         net.inputs, net.hidden, net.outputs, every=readout == "all",
         tokens=whole.X.ndim == 2, itemsize=net.dtype.itemsize, cell=net.kind.sizes(),
+        layers=net.layers, directions=net.directions,
     )  # fmt: skip
     counts = kind.counts(work, settings)
     staleness = _staleness(staleness, comm, plan, settings)
@@ -287,15 +302,20 @@ def fit(
             )  # fmt: skip
             if held_out is not None:
                 held_out = _own_cases(net, held_out, problem, domain)
-        weights = weighting.loss_weights(whole.weights, class_weight, net, problem, data, share)
-        data = replace(data, weights=weights)
+            problem = replace(problem, washout=washout)
+        weights = weighting.loss_weights(
+            whole.weights, class_weight, net, problem, data, share, washout
+        )
+        started = None if whole.initial is None else whole.initial[share.cases]
+        data = replace(data, weights=weights, initial=started)
         net.task.update(loss=problem.loss, readout=readout)
         if scale == "standard":
             problem = replace(problem, units=Units.of(net, problem, data, share))
         result, rng = Result(threads=threads), np.random.default_rng(seed)
         result.settings = {
             "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
-            "loss": problem.loss, "readout": readout, "scale": scale, "ranks": domain.size,
+            "loss": problem.loss, "readout": readout, "washout": washout, "scale": scale,
+            "ranks": domain.size,
             "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
             "staleness": staleness, "early_stopping": early_stopping, "options": asdict(settings),
         }  # fmt: skip
@@ -329,7 +349,7 @@ def _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm
     result.ranks = domain.gather(usage(result.train_seconds, run.waited))
 
 
-ALIKE = "batch_size", "steps", "loss", "readout", "scale", "options"
+ALIKE = "batch_size", "steps", "loss", "readout", "washout", "scale", "options"
 """Settings of a run that it goes on with unchanged; the others may change."""
 
 
@@ -347,6 +367,38 @@ def _whole(net, X, y, lengths, loss, readout):
     if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
     return whole
+
+
+def _kind_of_start(net, initial):
+    """How sequences begin, as `check_trains` knows it."""
+    return net.initial if initial is None else "given"
+
+
+def _start(net, initial, n_cases):
+    """States that sequences begin with, as given by the user, or None."""
+    if initial is None:
+        return None
+    expected = n_cases, net.carried
+    if np.shape(initial) != expected:
+        raise ValueError(f"initial has shape {np.shape(initial)}: expected {expected}")
+    return finite(asarray(initial, "initial"), net.dtype, "initial")
+
+
+def _only_whole(net, X, readout, steps, grid, comm):
+    """Refuse what cuts sequences in time, and tokens backward; ``steps`` and ``grid`` otherwise."""
+    why = "bidirectional is True" if net.bidirectional else f"readout is {readout!r}"
+    if steps is not None:
+        raise ValueError(f"steps is {steps!r}: expected None, {why}, which needs whole sequences")
+    if grid is not None and grid[0] != 1:
+        raise ValueError(
+            f"grid is {grid}: expected one rank along time, {why}, which needs whole sequences"
+        )
+    if net.bidirectional and X.ndim == 2:
+        raise ValueError(
+            "bidirectional is True: token ids train forward in time alone; expected channels "
+            "(one-hot rows for a small alphabet)"
+        )
+    return None, grid if comm is None else (1, comm.Get_size())
 
 
 def _plan(whole, readout, epochs, batch_size, steps, group_by_length):
@@ -400,9 +452,10 @@ def _own_cases(net, held_out, problem, domain):
     with within("validation"):
         own = slice(*partition(len(held_out.X), domain.size, domain.rank))
         part, empty = held_out.of(own), own.start == own.stop
-        return make_problem(
+        data = make_problem(
             net, part.X, part.y, problem.loss, problem.readout, empty, part.lengths
         )[1]
+        return replace(data, initial=part.initial)
 
 
 def _window(steps, n_timepoints, readout):

@@ -93,8 +93,9 @@ class Units:
     @staticmethod
     def _driven(net):
         """Weights of the maps that read the data, with their columns."""
-        maps = zip(net.weights, net.kind.maps, strict=False)
-        return [(own, each.columns(net.inputs)) for own, each in maps if each.driven]
+        maps = [each for place in net.places if place.level == 0 for each in net.kind.maps]
+        found = zip(net.weights, maps, strict=False)
+        return [(own, each.columns(net.inputs)) for own, each in found if each.driven]
 
     def enter(self, net):
         """Turn weights for x and y into weights for x' and y', in place."""

@@ -162,8 +162,8 @@ def targets(net, X, y, loss, readout, name="y"):
         Labels (n_cases,) or (n_cases, n_timepoints); values with one more axis of C outputs.
     """
     y = asarray(y, name)
-    shape = X.shape[:1] if readout == "last" else X.shape[:2]
-    axes = "(n_cases,)" if readout == "last" else "(n_cases, n_timepoints)"
+    shape = X.shape[:1] if readout != "all" else X.shape[:2]
+    axes = "(n_cases,)" if readout != "all" else "(n_cases, n_timepoints)"
     if loss == "softmax_cross_entropy":
         if y.dtype.kind not in "iub":
             raise TypeError(f"{name} has dtype {y.dtype}: expected integer labels")

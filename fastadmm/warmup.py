@@ -96,7 +96,8 @@ def warm_up(kind, options, net, problem, data, threads, domain):
     domain : Serial or InPasses
         Takes the passes over time at once, or one by one.
     """
-    small = RNN(net.inputs, 2, net.outputs, net.activation, dtype=net.dtype.name, cell=net.cell)
+    facts = net.facts | {"hidden": 2} | ({"leak": 0.5} if net.cell == "leaky" else {})
+    small = RNN(**facts)
     few = Data(
         _alike(data.X, 2, 2), _alike(data.y, 2, 2 if problem.every else None),
         None if data.lengths is None else np.array([2, 1]),
@@ -150,7 +151,8 @@ def compile_all(
     with compute_threads(threads):
         for solver, kind in chosen.items():
             for name, (inputs, X, y, readout) in cases.items():
-                net = RNN(inputs, 2, 3, dtype=dtype, cell=cell)
+                leak = 0.5 if cell == "leaky" else None
+                net = RNN(inputs, 2, 3, dtype=dtype, cell=cell, leak=leak)
                 started = time.perf_counter()
                 for domain in (Serial(), InPasses()):
                     problem = make_problem(net, X, y, readout=readout)

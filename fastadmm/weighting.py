@@ -35,7 +35,7 @@ def check(sample_weight, class_weight, n_cases):
     return weights
 
 
-def loss_weights(sample_weight, class_weight, net, problem, data, share):
+def loss_weights(sample_weight, class_weight, net, problem, data, share, washout=0):
     """Weights of own loss terms, with mean 1 over those of all owners; None for ones.
 
     Parameters
@@ -49,12 +49,14 @@ def loss_weights(sample_weight, class_weight, net, problem, data, share):
     data : fastadmm.batches.Data
         Own part.
     share : fastadmm.batches.Share
+    washout : int
+        Time points at the beginning of every sequence that count nothing.
 
     Returns
     -------
     ndarray, (n_cases,) or (n_cases, n_timepoints), or None
     """
-    if sample_weight is None and class_weight is None:
+    if sample_weight is None and class_weight is None and not washout:
         return None
     if class_weight is not None and not problem.classifies:
         raise ValueError("class_weight is given: expected None, targets are not labels")
@@ -65,12 +67,15 @@ def loss_weights(sample_weight, class_weight, net, problem, data, share):
         weights *= sample_weight[share.cases].reshape(-1, *(1,) * (weights.ndim - 1))
     if class_weight is not None:
         weights *= _of_classes(class_weight, net, data.y, counted, share.domain)[data.y]
+    if washout:
+        weights *= share.mask(washout)
     sums = np.array([weights.sum(), counted.sum()])
     share.domain.sum(sums)
     if not sums[0] > 0:
-        raise ValueError("class_weight is zero for every label that occurs")
+        what = "washout leaves no time point" if washout else "class_weight is zero for every label"
+        raise ValueError(f"{what} that occurs: expected some that count")
     weights = (weights * (sums[1] / sums[0])).astype(net.dtype)
-    is_of_cases = problem.every and class_weight is None
+    is_of_cases = problem.every and class_weight is None and not washout
     return np.ascontiguousarray(weights[:, 0]) if is_of_cases and mask is None else weights
 
 

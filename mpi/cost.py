@@ -57,6 +57,8 @@ class Work:
     itemsize : int
         Bytes of a number.
     cell : Cell
+    layers, directions : int
+        Cells on top of each other, and on each level.
     """
 
     n_cases: int
@@ -70,6 +72,8 @@ class Work:
     tokens: bool = False
     itemsize: int = 4
     cell: Cell = ELMAN
+    layers: int = 1
+    directions: int = 1
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -93,11 +97,24 @@ class Work:
         return self.hidden + 1 if self.tokens else self.columns
 
     @property
-    def maps(self) -> list[tuple[int, int, int]]:
-        """Of the cell's maps units, columns that are multiplied, and how many of them are s."""
-        drive = self.dense - self.hidden - 1
+    def states(self) -> int:
+        """Numbers that the read-out reads: states of the last level."""
+        return self.hidden * self.directions
+
+    @property
+    def drives(self) -> list[int]:
+        """Of every cell the inputs that are multiplied."""
+        first = self.dense - self.hidden - 1
+        levels = [first, *(self.states for _ in range(1, self.layers))]
+        return [drive for drive in levels for _ in range(self.directions)]
+
+    @property
+    def maps(self) -> list[tuple[int, int, int, int]]:
+        """Of all maps units, columns that are multiplied, how many of them are s, and the cell."""
+        h = self.hidden
         return [
-            (units * self.hidden, drive * driven + 1 + self.hidden * reads, self.hidden * reads)
+            (units * h, drive * driven + 1 + h * reads, h * reads, number)
+            for number, drive in enumerate(self.drives)
             for units, driven, reads in self.cell.maps
         ]
 
@@ -226,7 +243,7 @@ def predict(work: Work, cost: Counts, layout: Layout, machine: Machine = TYPICAL
     here = steps if work.every else 1  # those of the rank that has most
     sweep = steps * cost.sweep + here * cost.sweep_output
     rows = steps * cost.rows + here * cost.rows_output
-    edge = work.cell.carried * work.hidden * work.itemsize
+    edge = work.cell.carried * work.hidden * len(work.drives) * work.itemsize
     if cost.pipelined:
         passes = m + min(layout.time, work.steps) - 1
         sweeps = passes * (machine.overhead + (micro + machine.half_batch) * sweep / machine.flops)
@@ -253,7 +270,8 @@ def _memory(work, cost, layout, steps, batch, ends):
     share = -(-work.n_cases // layout.batch) * -(-work.n_timepoints // layout.time)
     channels = 8 if work.tokens else work.inputs * work.itemsize
     targets = 8 * -(-work.n_cases // layout.batch) * -(-ends // layout.time)
-    variables = (steps + 1) * batch * work.dense + steps * batch * cost.kept
+    rows = sum(work.drives) + len(work.drives) * (work.hidden + 1)
+    variables = (steps + 1) * batch * rows + steps * batch * cost.kept
     return share * channels + targets + (variables + cost.held) * work.itemsize
 
 

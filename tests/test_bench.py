@@ -42,6 +42,18 @@ def test_seeds_of_tuning_are_no_others():
     assert not set(torch_training.TUNING) & set(range(5))
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_the_race_of_gated_cells_runs(cell):
+    for name in ("torch", "jax", "optax"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    from bench import gated_race
+
+    found = gated_race.race(cell, 3, 8, 2, 8, rounds=1)
+    assert {"condensed", "jax", "torch, 1", "torch, compiled"} < set(found["median"])
+    assert 0 < found["of_bound"] < 1e3
+
+
 def test_results_carry_the_commit(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "RESULTS", tmp_path)
     machine.store("some", [])

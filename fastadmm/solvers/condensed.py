@@ -20,6 +20,7 @@ from fastadmm.kernels.recurrent import maps, recurrence
 from fastadmm.mpi.cost import ELEMENTWISE, Counts
 from fastadmm.mpi.partition import bounds
 from fastadmm.options import COUNTING, FRACTION, POSITIVE, UNIT_INTERVAL, check
+from fastadmm.solvers.backward import Buffers
 from fastadmm.solvers.base import Solver
 from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
 from fastadmm.unfolded import Unfolded, pipeline
@@ -153,9 +154,9 @@ LAG = 8
 2013, section 4), so that it is not stale where training ends early."""
 
 
-def seen(window, batch, backward):
-    """What both maps have seen in a window; of unequal lengths it is cleared for that."""
-    delta, lambda_ = backward.delta, backward.lambda_
+def seen(unfolded, window, batch, backwards):
+    """What the first cell and the read-out have seen in a window; of unequal lengths cleared."""
+    delta, lambda_ = backwards[-1].delta, backwards[0].lambda_
     rows, places = window.outputs(batch, len(delta))
     cuts = (
         window.row_bounds
@@ -165,7 +166,8 @@ def seen(window, batch, backward):
     if batch.is_ragged:
         window.clear(batch)
     return maps.Seen(
-        window.rows(0, batch.steps), lambda_.reshape(-1, lambda_.shape[2]), window.row_bounds,
+        unfolded.maps_of(0).stop, window.rows(0, batch.steps),
+        lambda_.reshape(-1, lambda_.shape[2]), window.row_bounds,
         rows, delta.reshape(-1, delta.shape[2])[places], cuts,
     )  # fmt: skip
 
@@ -190,54 +192,63 @@ class Condensed(Solver):
 
     @staticmethod
     def counts(work, options):
-        h, c, d, cell = work.hidden, work.outputs, work.dense, work.cell
+        h, c, q, cell, cells = (
+            work.hidden, work.outputs, work.states + 1, work.cell, len(work.drives)
+        )  # fmt: skip
         gram, factor = 1 / options.gram_every, 1 / options.refactor_every
-        grams = (d * (d + 1) + (h + 1) * (h + 2)) / 2
+        squares = sum((drive + h + 1) ** 2 for drive in work.drives)
         entries = min(work.inputs, work.batch * work.steps) if work.tokens else 0
         driven = h * sum(units for units, reads, _ in cell.maps if reads) if work.tokens else 0
-        weights = sum(units * columns for units, columns, _ in work.maps)
-        systems = {columns for _, columns, _ in work.maps}  # maps of as many read the same
-        solves = sum(units * columns**2 for units, columns, _ in work.maps) + c * (h + 1) ** 2
-        held = 2 * (d * d + sum(n * n for n in systems)) + 4 * (h + 1) ** 2
+        weights = sum(units * columns for units, columns, *_ in work.maps)
+        systems = {(columns, number) for _, columns, _, number in work.maps}
+        solves = sum(units * columns**2 for units, columns, *_ in work.maps) + c * q**2
+        held = 2 * (squares + sum(n * n for n, _ in systems)) + 4 * q**2
+        grams = (squares + sum(drive + h + 1 for drive in work.drives) + q * (q + 1)) / 2
+        pulled = sum(units * reads for units, _, reads, _ in work.maps)
+        pulled += sum(
+            units * h * work.drives[i] for i in range(work.directions, cells)
+            for units, reads, _ in cell.maps if reads
+        )  # fmt: skip
         return Counts(
-            sweep=2 * weights + 2 * sum(units * reads for units, _, reads in work.maps)
-            + ELEMENTWISE * cell.gates * h,
-            rows=2 * weights + d * d * gram,
-            sweep_output=4 * c * (h + 1) + ELEMENTWISE * c,
-            rows_output=2 * c * (h + 1) + (h + 1) ** 2 * gram,
-            weights=(sum(n**3 for n in systems) + (h + 1) ** 3) * factor
+            sweep=2 * weights + 2 * pulled + ELEMENTWISE * cell.gates * h * cells,
+            rows=2 * weights + squares * gram,
+            sweep_output=4 * c * q + ELEMENTWISE * c,
+            rows_output=2 * c * q + q**2 * gram,
+            weights=(sum(n**3 for n, _ in systems) + q**3) * factor
             + 2 * (1 + factor) * solves + 10 * entries * driven,
-            reduced=weights + c * (h + 1) + entries * (driven + 1) + grams * gram,
-            kept=(cell.gates + cell.kept) * h + driven,  # the latter: sums by token
-            held=held + 7 * (weights + c * (h + 1)) + 3 * work.inputs * driven,
+            reduced=weights + c * q + entries * (driven + 1) + grams * gram,
+            kept=(cell.gates + cell.kept) * h * cells + driven,  # the latter: sums by token
+            held=held + 7 * (weights + c * q) + 3 * work.inputs * driven,
             pipelined=True,
         )  # fmt: skip
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         super().__init__(net, problem, options, batch, steps, total, threads, domain)
         self.k, self.measured, self._averaged, self._begun = 0, 0, 0, 0
-        real, hidden = net.dtype, net.hidden
-        unfolded = Unfolded(net, problem.tokens, steps, batch, threads, problem.units, keeps=True)
+        real = net.dtype
+        unfolded = Unfolded(
+            net, problem.tokens, steps, batch, threads, problem.units, keeps=True,
+            readout=problem.readout,
+        )  # fmt: skip
         unfolded.take(net.weights)
         self.unfolded, self._views = unfolded, {}
         self.maps, self._parts = maps.make_maps(
             unfolded.dense(net.weights), unfolded.affine, unfolded.widths, threads
         )
         self._statuses = np.zeros(len(self.maps.systems), np.int64)
-        unfolded.weights = unfolded.weights._replace(values=self.maps.values)
-        *moving, net.phi = self.of_maps("values")
+        unfolded.attach(self.maps.sizes, self.maps.values)
+        moving = self.of_maps("values")
+        net.phi = moving[-1]
         if not problem.tokens:
-            net.weights = [*moving, net.phi]
-        self._read = recurrence.ReadOut(net.phi, np.empty((1 + hidden, net.outputs), real))
-        self._lambda = np.empty(steps * batch * unfolded.gates, real)
-        self._delta = np.empty(problem.outputs_of(steps) * batch * net.outputs, real)
-        self._carried = np.empty((batch, unfolded.carried), real)
-        self._own, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
-        self._edges = np.empty((2, batch, unfolded.carried + 1), real)
-        self._totals = np.zeros((threads, 4))
+            net.weights = moving
+        if unfolded.start is not None:
+            unfolded.start = moving[-2]
+        self._read = recurrence.ReadOut(net.phi, np.empty((1 + net.width, net.outputs), real))
+        self._buffers = Buffers(unfolded, steps, batch, problem.outputs_of(steps), threads)
         self.tokens = None
         if problem.tokens:
-            self.tokens = TokenBlock(unfolded.weights.table, steps * batch, threads, self.domain)
+            table = unfolded.layers[0].weights.table
+            self.tokens = TokenBlock(table, steps * batch, threads, self.domain)
 
     def of_maps(self, name):
         """A field of the maps: a view for each of them, of Grams one for each source."""
@@ -250,7 +261,7 @@ class Condensed(Solver):
     def _whole(self, dense, rows):
         """Weights of all maps, from the dense columns and the rows of tokens."""
         whole, first = list(dense), 0
-        for i, each in enumerate(self.net.kind.maps):
+        for i, each in enumerate(self.net.kind.maps):  # of the first cell
             if each.driven:
                 own = rows[:, first : first + len(dense[i])].T
                 whole[i] = np.hstack([own, dense[i]])
@@ -319,73 +330,92 @@ class Condensed(Solver):
         targets = problem.targets_of(batch, record.scale)
         key = batch.steps, len(batch.cases), batch.part.is_last
         if key not in self._views:  # for windows of one size they are always the same
-            backward = self._backward(batch)
-            self._views[key] = backward, None if is_ragged else seen(window, batch, backward)
-        self.backward, own = self._views[key]
-        sweep = self._sweep_in_passes if self.domain.acts_between_passes else self._sweep
-        self.own_sums = sweep(window, batch, targets, self.backward)
+            backwards = self._buffers.backwards(batch, problem)
+            own = None if is_ragged else seen(self.unfolded, window, batch, backwards)
+            self._views[key] = backwards, own
+        self.backwards, own = self._views[key]
+        at_once = self.unfolded.is_alone and not self.domain.acts_between_passes
+        sweep = self._sweep if at_once else self._sweep_in_passes
+        self.own_sums = sweep(window, batch, targets, self.backwards)
         if is_ragged or own is None:
-            own = seen(window, batch, self.backward)
+            own = seen(self.unfolded, window, batch, self.backwards)
         distinct = maps.window_sums(
             own, window.tokens, window.occurrences(batch) if is_ragged else None,
             self._is_gram_due, self.maps, self._parts,
             None if self.tokens is None else self.tokens.sums,
         )  # fmt: skip
+        self._sum_others(window, batch)
         if self.tokens is not None:
             self.tokens.distinct, self.tokens.places = distinct, batch.rows
-        if self._is_gram_due:  # Grams are means over own rows, cleared ones included
-            wholes = batch.rows, record.terms
-            rows = len(own.rows), len(own.output_rows)
-            if rows != wholes:
-                for gram, n, whole in zip(self.of_maps("batch_gram"), rows, wholes, strict=True):
-                    gram *= n / whole
+        if self._is_gram_due:
+            self._count_grams(batch, record, len(own.rows), len(own.output_rows))
         self._complete(record, self.own_sums)
         return record
 
-    def _backward(self, batch):
-        """What the way back through a window writes: views of the buffers."""
-        width, gates = self.net.outputs, self.unfolded.gates
-        steps, cases = batch.steps, len(batch.cases)
-        outputs = self.problem.outputs_of(steps, batch.part.is_last)
-        return recurrence.Backward(
-            self._delta[: outputs * cases * width].reshape(outputs, cases, width),
-            self._lambda[: steps * cases * gates].reshape(steps, cases, gates),
-            self._carried, self._own, self._squares, self._totals,
-        )  # fmt: skip
+    def _sum_others(self, window, batch):
+        """Sums of the cells behind the first, and of the start."""
+        for i, span in enumerate(window.spans[1:], 1):
+            lambda_, own = self.backwards[i].lambda_, self.unfolded.maps_of(i)
+            maps.cell_sums(
+                span.rows(0, batch.steps), lambda_.reshape(-1, lambda_.shape[2]), own.start,
+                own.stop, window.row_bounds, self._is_gram_due, self.maps, self._parts,
+            )  # fmt: skip
+        if self.unfolded.start is not None:
+            begun = batch.begun() if batch.data.initial is None else slice(0, 0)
+            adjoints = [each.leaving[begun, :-1].sum(axis=0) for each in self.backwards]
+            self.of_maps("g")[-2][:, 0] = np.concatenate(adjoints)
 
-    def _sweep(self, window, batch, targets, backward):
+    def _count_grams(self, batch, record, rows, outputs):
+        """Make means over own rows, cleared ones included, parts of means over all rows."""
+        grams = self.of_maps("batch_gram")
+        if self.unfolded.start is not None:  # of the constant one
+            grams.pop(-2)[:] = 1 / self.domain.size
+        counts = [(rows, batch.rows)] * (len(grams) - 1) + [(outputs, record.terms)]
+        for gram, (n, whole) in zip(grams, counts, strict=True):
+            if n != whole:
+                gram *= n / whole
+
+    def _sweep(self, window, batch, targets, backwards):
         """States, outputs and multipliers in one call; returns the sums of the record."""
         recurrence.sweep(
-            self.unfolded.cell, window.unrolled, self.unfolded.weights, self._read, targets,
-            self.options.safeguard, backward, batch.active, window.sequence_bounds,
+            self.unfolded.cell, window.unrolled, self.unfolded.layers[0].weights, self._read,
+            targets, self.options.safeguard, backwards[0], batch.active, window.sequence_bounds,
         )  # fmt: skip
-        return np.add.reduce(backward.totals)
+        return np.add.reduce(backwards[0].totals)
 
-    def _sweep_in_passes(self, window, batch, targets, backward):
-        """The same pass by pass, with messages between them."""
-        unfolded, domain, read, totals = self.unfolded, self.domain, self._read, backward.totals
-        part = batch.part._replace(may_age=batch.again)
-        recurrence.transpose_maps(unfolded.weights)
-        unfolded.simulate(window, part, batch.active, domain)
+    def _sweep_in_passes(self, window, batch, targets, backwards):
+        """The same pass by pass, cell by cell, with messages between them."""
+        unfolded, domain, read, totals = (
+            self.unfolded,
+            self.domain,
+            self._read,
+            self._buffers.totals,
+        )
+        part, masks = batch.part._replace(may_age=batch.again), unfolded.masks(batch)
+        for layer in unfolded.layers:
+            recurrence.transpose_maps(layer.weights)
+        unfolded.simulate(window, part, batch.active, domain, masks)
+        active = unfolded.gather(window, batch.active)
         read.phi_t[:] = read.phi.T
         totals[:] = 0
         recurrence.read_out(
-            window.z, read.phi_t, targets, backward.delta, batch.active, totals,
+            window.read, read.phi_t, targets, backwards[-1].delta, active, totals,
             window.sequence_bounds,
         )  # fmt: skip
         sums = np.add.reduce(totals)
-        cases = len(batch.cases)
-        edges = self._edges[0, : 0 if part.is_last else cases], self._edges[1, :cases]
+        self._buffers.spread(window, batch, read.phi, backwards)
         for cut in pipeline(window, domain):
             own = slice(cut[0], cut[-1])
-            domain.receive_right(part, edges[0][own])
-            recurrence.multipliers(
-                unfolded.cell, window.unrolled, edges, unfolded.weights, read.phi,
-                self.options.safeguard, backward, batch.active, cut,
-            )  # fmt: skip
-            sums[1:] += np.add.reduce(totals)[1:]
+            self._buffers.receive(domain, part, own, backwards)
+            for i in range(len(unfolded.layers) - 1, -1, -1):
+                recurrence.multipliers(
+                    unfolded.cell, window.spans[i].unrolled, unfolded.layers[i].weights, read.phi,
+                    self.options.safeguard, backwards[i], batch.active, cut,
+                )  # fmt: skip
+                sums[1:] += np.add.reduce(totals)[1:]
+                self._buffers.bring_down(i, batch, masks, backwards, cut)
             if batch.steps:
-                domain.send_left(part, edges[1][own])
+                self._buffers.send(domain, part, own, backwards)
         return sums
 
     def move(self, record):
@@ -421,5 +451,5 @@ class Condensed(Solver):
         record.loss, growth, counted, square = sums.tolist()
         record.growth = growth / max(counted, 1)
         record.multiplier_square = square / (
-            record.scale**2 * max(record.rows, 1) * self.net.hidden
+            record.scale**2 * max(record.rows, 1) * self.net.hidden * len(self.net.places)
         )

@@ -96,7 +96,11 @@ class Splitting(Solver):
     Parameters as of `fastadmm.solvers.base.Solver`.
     """
 
-    trains: ClassVar = {"cell": ("elman",)}
+    trains: ClassVar = {
+        "cell": ("elman",), "layers": (1,), "bidirectional": (False,), "initial": ("zero",),
+        "readout": ("last", "all"),
+        "washout": (0,),
+    }  # fmt: skip
     Record = SplittingRecord
     judges_before = True
     WORK: int
@@ -323,12 +327,14 @@ class Splitting(Solver):
         )
         arriving, leaving = self._edges()
         self.domain.receive_right(self.part, arriving)
+        nothing = self.a[:0]
         backward = recurrence.Backward(
-            delta, lambda_, self.work[0][:0], self.work[0], self._squares, self._totals
-        )
+            delta, lambda_, self.work[0][:0], self.work[0], nothing, arriving, leaving,
+            self._squares, self._totals,
+        )  # fmt: skip
         recurrence.multipliers(
-            self.unfolded.cell, window.unrolled, (arriving, leaving), self.unfolded.weights, phi,
-            safeguard, backward, self.active, window.sequence_bounds,
+            self.unfolded.cell, window.unrolled, self.unfolded.layers[0].weights, phi, safeguard,
+            backward, self.active, window.sequence_bounds,
         )  # fmt: skip
         self.domain.send_left(self.part, leaving)
         return self._totals[:, 0].sum()

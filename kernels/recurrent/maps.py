@@ -27,6 +27,7 @@ from .layout import (
     START,
     SYSTEM,
     UNITS,
+    WEIGHTS,
     WIDTH,
     lay_out,
     matrix,
@@ -85,7 +86,10 @@ class Parts(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the maps of a cell, and the read-out, have seen in a window."""
+    """What the cell that stands first, and the read-out, have seen in a window."""
+
+    maps: int
+    """Of the cell."""
 
     rows: np.ndarray
     """(r, n)."""
@@ -185,19 +189,40 @@ def _add_parts(parts, scale, total, share, shares):
 
 
 @jit(internal=True)
-def _add_sums(seen, chunk, chunks, with_gram, maps, parts):
-    """A chunk's share of the sums of all maps."""
-    _add_parts(parts.g, 1.0, maps.g, chunk, chunks)
+def _add_sums(rows, first, last, chunk, chunks, with_gram, maps, parts):
+    """A chunk's share of the sums of maps first:last, of so many rows."""
+    start = maps.sizes[first, WEIGHTS]
+    stop = maps.sizes[last, WEIGHTS] if last < len(maps.sizes) else len(maps.g)
+    _add_parts(parts.g[:, start:stop], 1.0, maps.g[start:stop], chunk, chunks)
     if with_gram:
-        split = maps.sources[len(maps.sources) - 1, START]
-        scale, output_scale = 1 / max(len(seen.rows), 1), 1 / max(len(seen.output_rows), 1)
-        _add_parts(parts.gram[:, :split], scale, maps.batch_gram[:split], chunk, chunks)
-        _add_parts(parts.gram[:, split:], output_scale, maps.batch_gram[split:], chunk, chunks)
+        source = maps.systems[maps.sizes[first, SYSTEM], SOURCE]
+        start = maps.sources[source, START]
+        stop, scale = start + maps.sources[source, WIDTH] ** 2, 1 / max(rows, 1)
+        _add_parts(parts.gram[:, start:stop], scale, maps.batch_gram[start:stop], chunk, chunks)
+
+
+@jit(parallel=True)
+def cell_sums(rows, lambda_, first, last, bounds, with_gram, maps, parts):
+    """Multiplier sums and Gram of the maps first:last of one cell, or of the read-out.
+
+    Parameters
+    ----------
+    rows, lambda_, bounds
+        As of `Seen`.
+    first, last : int
+    with_gram, maps, parts
+        As of `window_sums`.
+    """
+    chunks, count = len(bounds) - 1, len(rows)
+    for chunk in prange(chunks):
+        _sum_part(rows, lambda_, bounds, first, last, chunk, with_gram, maps, parts)
+    for chunk in prange(chunks):
+        _add_sums(count, first, last, chunk, chunks, with_gram, maps, parts)
 
 
 @jit(parallel=True)
 def window_sums(seen, tokens, occurrences, with_gram, maps, parts, token_sums):
-    """Multiplier sums and Grams of all maps over a window.
+    """Multiplier sums and Grams of the read-out, and of the cell that stands first, over a window.
 
     Limited by flops: rows (2 units n + n^2) of cell and read-out, the second term with the Gram
     only.
@@ -221,7 +246,9 @@ def window_sums(seen, tokens, occurrences, with_gram, maps, parts, token_sums):
     int
         The number of distinct tokens.
     """
-    chunks, distinct, last = len(seen.bounds) - 1, 0, len(maps.sizes) - 1
+    chunks, distinct = len(seen.bounds) - 1, 0
+    last, read = seen.maps, len(maps.sizes) - 1
+    rows, outputs = len(seen.rows), len(seen.output_rows)
     if token_sums is not None:
         distinct = token_weights.group(tokens.reshape(tokens.size), occurrences, token_sums)
     for chunk in prange(chunks):
@@ -229,11 +256,12 @@ def window_sums(seen, tokens, occurrences, with_gram, maps, parts, token_sums):
         if token_sums is not None:
             token_weights.sum_groups(seen.lambda_, distinct, token_sums, chunk, chunks)
         _sum_part(
-            seen.output_rows, seen.delta, seen.output_bounds, last, last + 1, chunk, with_gram,
+            seen.output_rows, seen.delta, seen.output_bounds, read, read + 1, chunk, with_gram,
             maps, parts,
         )  # fmt: skip
     for chunk in prange(chunks):
-        _add_sums(seen, chunk, chunks, with_gram, maps, parts)
+        _add_sums(rows, 0, last, chunk, chunks, with_gram, maps, parts)
+        _add_sums(outputs, read, read + 1, chunk, chunks, with_gram, maps, parts)
     return distinct
 
 

@@ -88,6 +88,15 @@ class Backward(NamedTuple):
     """(B, CARRIED H): workspace, adjoints of what a step hands on."""
     own: np.ndarray
     """(B, H): workspace, adjoints by way of a step's own output."""
+    above: np.ndarray
+    """(T, B, H): adjoints by way of what reads the states, other than the read-out, of which
+    ``delta`` then is no part; overwritten. (0, 0, H) where there is nothing else."""
+    arriving: np.ndarray
+    """(B, CARRIED H + 1): what the step after the window hands to its last one, the adjoint of what
+    is carried and the squared norm by which it is bounded; (0, ...) where sequences end here."""
+    leaving: np.ndarray
+    """(B, CARRIED H + 1): what the first step of every sequence hands on; (0, ...) where nobody
+    asks."""
     squares: np.ndarray
     """(2, B), float64: workspace."""
     totals: np.ndarray
@@ -357,12 +366,12 @@ def _leave_edge(cell, weights, lambda_, carried, squares, edge):
 
 
 @jit(internal=True)
-def _pull(cell, unrolled, edges, weights, phi, safeguard, backward, active, totals, start, stop):
-    arriving, leaving = edges
+def _pull(cell, unrolled, weights, phi, safeguard, backward, active, totals, start, stop):
+    arriving, leaving, above = backward.arriving, backward.leaving, backward.above
     z, kept, delta, lambda_ = unrolled.z, unrolled.kept, backward.delta, backward.lambda_
     _, keeps, _ = widths(cell)
     steps, left = len(lambda_), z.shape[2] - cell.hidden
-    first_output = steps - len(delta)
+    first_output = steps - len(delta) if len(above) == 0 else 0
     norms, workspace = backward.squares[0], backward.squares[1]
     growth, counted, square, later = 0.0, 0, 0.0, stop
     for t in range(steps - 1, -1, -1):
@@ -389,8 +398,9 @@ def _pull(cell, unrolled, edges, weights, phi, safeguard, backward, active, tota
             growth += g
             counted += n
         if t >= first_output:
-            own = backward.own[start:here]
-            multiply(delta[t - first_output, start:here], phi[:, 1:], own)
+            own = backward.own[start:here] if len(above) == 0 else above[t, start:here]
+            if len(above) == 0:
+                multiply(delta[t - first_output, start:here], phi[:, 1:], own)
             enter(cell, own, after)
             _add_rows(current, own, norms[start:here])
         pull(
@@ -413,17 +423,15 @@ def _pull(cell, unrolled, edges, weights, phi, safeguard, backward, active, tota
 # Loops over a chunk are functions of their own: Numba drops stores to a NamedTuple's arrays that
 # stand in a prange directly.
 @jit(internal=True)
-def _multipliers(
-    cell, unrolled, edges, weights, phi, safeguard, backward, active, totals, first, last
-):
+def _multipliers(cell, unrolled, weights, phi, safeguard, backward, active, totals, first, last):
     totals[1:] = 0
     for start in range(first, last, SEQUENCES):
         stop = min(start + SEQUENCES, last)
-        _pull(cell, unrolled, edges, weights, phi, safeguard, backward, active, totals, start, stop)
+        _pull(cell, unrolled, weights, phi, safeguard, backward, active, totals, start, stop)
 
 
 @jit(parallel=True)
-def multipliers(cell, unrolled, edges, weights, phi, safeguard, backward, active, bounds):
+def multipliers(cell, unrolled, weights, phi, safeguard, backward, active, bounds):
     """Multipliers of the affine maps, backward in time: they make the Lagrangian stationary.
 
     Of the Elman cell, ``λ_t = f'(a_t) ⊙ (δ_t V) + c_t`` with ``c_t = f'(a_t) ⊙ (λ_{t+1} W)``. With
@@ -439,17 +447,13 @@ def multipliers(cell, unrolled, edges, weights, phi, safeguard, backward, active
         See `fastadmm.kernels.recurrent.cells`.
     unrolled : Unrolled
         As `simulate` left it, with T + 1 places of ``kept``.
-    edges : (ndarray, ndarray), (B, CARRIED H + 1) each
-        What the step after the window hands to its last one, (0, ...) where the sequences end with
-        this window; and, overwritten, what its first step hands on, (0, ...) where nobody asks.
-        That is the adjoint of what the step was handed, and the squared norm by which it is
-        bounded.
     weights : Weights
         Its ``values`` are read.
     phi : ndarray, (C, 1 + H)
     safeguard : bool
     backward : Backward
-        ``delta`` is read; all but the first column of ``totals`` are overwritten, and ``lambda_``.
+        ``delta``, ``above`` and ``arriving`` are read; ``lambda_``, ``leaving``, and all but the
+        first column of ``totals`` are overwritten.
     active : ndarray, (T,), int64
     bounds : ndarray, (chunks + 1,), int64
         Cut of the B sequences.
@@ -457,7 +461,7 @@ def multipliers(cell, unrolled, edges, weights, phi, safeguard, backward, active
     for chunk in prange(len(bounds) - 1):
         totals = backward.totals[chunk]
         _multipliers(
-            cell, unrolled, edges, weights, phi, safeguard, backward, active, totals,
+            cell, unrolled, weights, phi, safeguard, backward, active, totals,
             bounds[chunk], bounds[chunk + 1],
         )  # fmt: skip
 
@@ -466,14 +470,13 @@ def multipliers(cell, unrolled, edges, weights, phi, safeguard, backward, active
 def _sweep(
     cell, unrolled, weights, read, targets, safeguard, backward, active, totals, first, last
 ):
-    edges = backward.carried[:0], backward.carried[:0]
     totals[:] = 0
     for start in range(first, last, SEQUENCES):
         stop = min(start + SEQUENCES, last)
         _simulate(cell, unrolled, weights, active, start, stop)
         totals[0] += _read_out(unrolled.z, read.phi_t, targets, backward.delta, active, start, stop)
         _pull(
-            cell, unrolled, edges, weights, read.phi, safeguard, backward, active, totals, start,
+            cell, unrolled, weights, read.phi, safeguard, backward, active, totals, start,
             stop,
         )  # fmt: skip
 
@@ -481,6 +484,8 @@ def _sweep(
 @jit(parallel=True)
 def sweep(cell, unrolled, weights, read, targets, safeguard, backward, active, bounds):
     """`simulate`, `read_out` and `multipliers` at once, for sequences that end with the window.
+
+    Nothing arrives in ``backward``, and only the read-out reads the states.
 
     A few sequences go forward and back again before the next ones, while what they have written is
     in a near cache.

@@ -15,6 +15,11 @@ D, H, C = 3, 5, 4
 EPOCHS = {"condensed": 7, "block": 5, "admmirnn": 5}
 
 
+SHAPES = {
+    "": {},
+    "two layers": {"layers": 2, "dropout": 0.3, "initial": "learned"},
+    "both directions": {"layers": 2, "bidirectional": True, "initial": "learned"},
+}
 ALPHABETS = {"tokens": D, "words": 200}
 """Of `condensed`, the second is larger than a mini-batch, the first is not."""
 
@@ -50,6 +55,10 @@ def cases():
             yield solver, cell, "tokens", 8, 5, 5, 3
             yield solver, cell, "lists", 7, 9, 4, None
             yield solver, cell, "lists, all", 7, 6, None, None
+    if "condensed" in (sys.argv[1:] or ("condensed",)):
+        yield "condensed", "gru, two layers", "lists, all", 7, 9, 4, None
+        yield "condensed", "lstm, two layers", "tokens", 8, 5, 5, 3
+        yield "condensed", "lstm, both directions", "lists", 7, 9, 4, None
     yield "condensed", "elman", "words", 8, 5, 2, 3
 
 
@@ -57,7 +66,8 @@ def train(case, **distributed):
     solver, cell, kind, T, n, batch, window = case
     rng = np.random.default_rng(T)
     X, y = data(kind, T, n, rng)
-    net = RNN(ALPHABETS.get(kind, D), H, C, seed=1, dtype="float64", cell=cell)
+    name, _, shape = cell.partition(", ")
+    net = RNN(ALPHABETS.get(kind, D), H, C, seed=1, dtype="float64", cell=name, **SHAPES[shape])
     readout = "last" if kind in ("last", "lists") else "all"
     result = fit(
         net, X, y, solver=solver, readout=readout, epochs=EPOCHS[solver], batch_size=batch,
@@ -70,7 +80,8 @@ def main():
     wrong = 0
     for case in cases():
         expected, alone = train(case)
-        for grid in grids(COMM.size):
+        only = [(1, COMM.size)] if "both" in case[1] else None
+        for grid in only or grids(COMM.size):
             for micro in (1, 3) if grid[0] > 1 else (1,):
                 ranks = dict(comm=COMM, grid=grid, micro_batches=micro)
                 (weights, result), (again, _) = train(case, **ranks), train(case, **ranks)

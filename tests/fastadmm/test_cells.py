@@ -18,7 +18,8 @@ from fastadmm.solvers.condensed import Condensed, CondensedOptions
 from fastadmm.text import sample
 from fastadmm.threads import compute_threads
 
-GATED = tuple(reference.CELLS)
+GATED = "gru", "lstm"
+KEEPING = *GATED, "leaky"
 D, H, C, N, T = 3, 4, 3, 5, 6
 KINDS = {  # tokens, read-out, sequences of unequal length
     "dense, last": (False, "last", False),
@@ -32,7 +33,8 @@ def make(cell, kind="dense, last", dtype="float64", gain=1.0):
     """A network, lists of sequences and targets for it, and the inputs as dense channels."""
     tokens, readout, unequal = KINDS[kind]
     rng = np.random.default_rng(3)
-    net = RNN(D, H, C, gain=gain, seed=rng, dtype=dtype, cell=cell)
+    leak = reference.LEAK if cell == "leaky" else None
+    net = RNN(D, H, C, gain=gain, seed=rng, dtype=dtype, cell=cell, leak=leak)
     for weights in net.weights:
         weights += 0.1 * rng.standard_normal(weights.shape)
     lengths = (6, 2, 1, 5, 6) if unequal else (T,) * N
@@ -76,7 +78,7 @@ def relative(a, b):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("cell", GATED)
+@pytest.mark.parametrize("cell", KEEPING)
 def test_multiplier_sums_are_the_gradient(cell, kind):
     """Without the safeguard, with a carried state: central differences of every weight."""
     net, X, y, dense = make(cell, kind)
@@ -101,7 +103,7 @@ def test_multiplier_sums_are_the_gradient(cell, kind):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("cell", GATED)
+@pytest.mark.parametrize("cell", KEEPING)
 def test_sums_equal_the_twin(cell, kind, threads):
     """Under the safeguard, which acts: sums, Grams and growth."""
     net, X, y, dense = make(cell, kind, gain=4.0)
@@ -128,7 +130,7 @@ class InPasses(Serial):
 
 
 @pytest.mark.parametrize("kind", ["dense, last", "tokens, all, lengths"])
-@pytest.mark.parametrize("cell", GATED)
+@pytest.mark.parametrize("cell", KEEPING)
 def test_one_call_gives_what_the_passes_give(cell, kind):
     """Bitwise, in micro-batches as well."""
     net, X, y, _ = make(cell, kind, gain=2.0)
@@ -141,7 +143,7 @@ def test_one_call_gives_what_the_passes_give(cell, kind):
 
 
 @pytest.mark.parametrize("tokens", [False, True])
-@pytest.mark.parametrize("cell", GATED)
+@pytest.mark.parametrize("cell", KEEPING)
 def test_predictions_equal_the_twin(cell, tokens, monkeypatch):
     """In windows of few steps and cases, which carry all that a cell carries."""
     from fastadmm import network
@@ -170,11 +172,11 @@ def test_the_start_is_orthogonal_gate_by_gate(cell):
     assert not state["rnn.bias_hh_l0"].any()
 
 
-@pytest.mark.parametrize("cell", GATED)
+@pytest.mark.parametrize("cell", KEEPING)
 def test_weights_travel_under_torchs_names(cell, tmp_path):
     net, X, _, _ = make(cell)
-    X = np.array(X)
-    other = RNN(D, H, C, seed=9, dtype="float64", cell=cell)
+    X, leaky = np.array(X), cell == "leaky"
+    other = RNN(D, H, C, seed=9, dtype="float64", cell=cell, leak=net.leak if leaky else None)
     other.load_state_dict(net.state_dict())
     np.testing.assert_array_equal(other.predict(X), net.predict(X))
     assert sum(w.size for w in net.weights) == net.parameters
@@ -262,13 +264,30 @@ def test_the_cost_model_knows_the_cell():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"cell": "rnn"}, "cell is 'rnn': expected one of 'elman', 'gru', 'lstm'"),
+        ({"cell": "rnn"}, "cell is 'rnn': expected one of 'elman', 'leaky', 'gru', 'lstm'"),
+        ({"cell": "leaky"}, "leak is None: leaky units need it, or tau and dt"),
+        ({"cell": "leaky", "leak": 1.5}, "leak is 1.5: expected 0 < leak <= 1"),
+        ({"cell": "leaky", "leak": [0.5]}, r"leak has shape \(1,\): expected a number, or \(2,\)"),
+        ({"cell": "leaky", "tau": 2.0}, "tau 2.0, dt None: expected leak, or tau and dt"),
+        (
+            {"cell": "leaky", "tau": 2.0, "dt": 3.0},
+            "dt is 3.0: expected a positive number, at most",
+        ),
+        ({"leak": 0.5}, "leak is given: expected None, cell is 'elman'"),
         ({"cell": "gru", "activation": "relu"}, "activation is 'relu': a gru has 'tanh'"),
     ],
 )
 def test_mistakes_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         RNN(2, 2, 2, **arguments)
+
+
+def test_time_constants_are_leaks():
+    found = RNN(2, 3, 2, cell="leaky", tau=[10, 20, 40], dt=10).leak
+    np.testing.assert_allclose(found, [1, 0.5, 0.25])
+    one = RNN(2, 3, 2, cell="leaky", leak=1.0, dtype="float64")
+    plain, X = RNN(2, 3, 2, dtype="float64"), np.random.default_rng(0).random((4, 5, 2))
+    np.testing.assert_allclose(one.predict(X), plain.predict(X), rtol=1e-14)
 
 
 @pytest.mark.parametrize("solver", ["block", "admmirnn"])

@@ -124,7 +124,7 @@ def test_one_call_gives_what_the_passes_give(loss, readout, tokens, parts, threa
 
 
 def multiplier_norms(solver):
-    return np.linalg.norm(solver.backward.lambda_, axis=2)
+    return np.linalg.norm(solver.backwards[0].lambda_, axis=2)
 
 
 def test_safeguard_changes_nothing_where_the_recurrence_contracts():

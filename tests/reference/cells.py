@@ -29,9 +29,25 @@ def lstm(a, before):
     return np.concatenate([sigmoid(o) * np.tanh(c), c])
 
 
-CELLS = {"gru": gru, "lstm": lstm}
+def elman(a, before):
+    return np.tanh(a)
+
+
+LEAK = np.array([0.1, 0.4, 0.7, 1.0])
+
+
+def leaky(a, before):
+    return (1 - LEAK) * before + LEAK * np.tanh(a)
+
+
+CELLS = {"elman": elman, "leaky": leaky, "gru": gru, "lstm": lstm}
 """By name."""
-READS = {"gru": ((True, True), (True, False), (False, True)), "lstm": ((True, True),)}
+READS = {
+    "elman": ((True, True),),
+    "leaky": ((True, True),),
+    "gru": ((True, True), (True, False), (False, True)),
+    "lstm": ((True, True),),
+}
 """Whether the maps of a cell read the inputs, and the states."""
 
 
@@ -62,6 +78,42 @@ def simulate(cell, weights, X, initial=None):
             carried.append(CELLS[cell](a[-1], carried[-1]))
         found.append((np.array(rows), np.array(a), np.array(carried)))
     return found
+
+
+def stacked(cell, weights, X, layers, directions, start=None):
+    """States of the last level of every sequence (a list), in both directions side by side.
+
+    And those of the last level's cells after all they have seen. ``start`` is what all cells begin
+    with, side by side.
+    """
+    hidden, count = (weights[-1].shape[1] - 1) // directions, len(READS[cell])
+    width = hidden * (2 if cell == "lstm" else 1)
+    for level in range(layers):
+        found, last = [], []
+        for direction in range(directions):
+            k = level * directions + direction
+            own = [*weights[k * count : (k + 1) * count], np.zeros((1, 1 + hidden))]
+            initial = None if start is None else [start[k * width : (k + 1) * width]] * len(X)
+            turned = [x[::-1] for x in X] if direction else X
+            states = [run[2][1:, :hidden] for run in simulate(cell, own, turned, initial)]
+            last.append([s[-1] for s in states])
+            found.append([s[::-1] for s in states] if direction else states)
+        X = [np.hstack(each) for each in zip(*found, strict=True)]
+        ends = [np.hstack(each) for each in zip(*last, strict=True)]
+    return X, ends
+
+
+def read_out(cell, weights, X, layers, directions, readout, start=None):
+    """Outputs of every sequence, (L, C)."""
+    states, ends = stacked(cell, weights, X, layers, directions, start)
+    kinds = {
+        "all": lambda s, end: s,
+        "last": lambda s, end: end[None],
+        "mean": lambda s, end: s.mean(0, keepdims=True),
+        "max": lambda s, end: s.max(0, keepdims=True),
+    }
+    phi, take = weights[-1], kinds[readout]
+    return [take(s, e) @ phi[:, 1:].T + phi[:, 0] for s, e in zip(states, ends, strict=True)]
 
 
 def losses(cell, weights, X, y, loss, readout, initial=None):
