@@ -656,7 +656,7 @@ def _compare(file, facts):
     if file.kinds() - {"F32", "F64"}:
         raise file.wrong(f"weights are {', '.join(sorted(file.kinds()))}: expected F32 or F64")
     inputs, hidden, outputs = (facts[name] for name in sizes)
-    layers, directions = facts["layers"], 1 + (facts["bidirectional"] in (True,))
+    layers, directions = facts.get("layers", 1), 1 + (facts.get("bidirectional") is True)
     width = hidden * directions
     if type(layers) is not int or not 1 <= layers <= len(file.shapes):
         raise file.wrong(f"layers in its header is {shortened(layers)}: expected as it has weights")

@@ -1,8 +1,8 @@
 """All attacks, or those of some areas.
 
-PYTHONPATH=tests python -m hostile.attack [AREA ...] [--share FRACTION] [--seed N]
+PYTHONPATH=.:tests python -m hostile.attack [AREA ...] [--share FRACTION] [--seed N]
 
-Writes bench/results/attack.json where all areas are attacked as a whole (`make attack`). Every area
+Stores in bench/results/attack.json each area that is attacked as a whole (`make attack`). Each area
 runs in a process of its own with a limited address space; where it dies, that is a crash of the
 case under way, and a new process goes on behind it.
 """
@@ -16,12 +16,15 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+
+from bench import machine
 
 from . import watch
 
@@ -30,19 +33,11 @@ AREAS = {
     "process": 40, "kills": 220,
 }  # fmt: skip
 """Cases of each; `ranks` runs under mpirun instead, with 39 on 2, 3 and 4 ranks."""
+ORDER = [*AREAS, "ranks"]
 RANKS = 2, 3, 4
-FAULTS = (
-    "hang",
-    "crash",
-    "traceback",
-    "silent",
-    "lost",
-    "memory",
-    "unclear",
-    "does not name",
-    "code",
-)
+FAULTS = "hang", "crash", "traceback", "silent", "lost", "memory", "unclear"
 MOST_MEMORY = 12 << 30
+STORING = threading.Lock()
 
 
 def attack(area, seed, count, skip=0):
@@ -169,7 +164,7 @@ def _failing_ranks(sizes):
 
 
 def _attacked(name, asked):
-    """An area's result, printed when it is there."""
+    """Attack an area; print what was found, and store it where all of it was attacked."""
     if name == "ranks":
         found = ranks(RANKS if asked.share == 1 else RANKS[:1])
     else:
@@ -180,7 +175,13 @@ def _attacked(name, asked):
     for each in found["faults"][:30]:
         lines.append(f"    {each['fault'][:250]}  <-  {each['case'][:200]}")
     print("\n".join(lines), flush=True)
-    return found | {"counts": {kind: counts[kind] for kind in FAULTS}}
+    found |= {"counts": {kind: counts[kind] for kind in FAULTS}, "seed": asked.seed}
+    if asked.share == 1:
+        with STORING:
+            areas = machine.load("attack")["results"]["areas"] if machine.has("attack") else {}
+            areas |= {name: found | {"commit": machine.COMMIT}}
+            machine.store("attack", {"areas": {k: areas[k] for k in ORDER if k in areas}})
+    return len(found["faults"])
 
 
 def main():
@@ -188,18 +189,13 @@ def main():
     if sys.argv[1:2] == ["--worker"]:
         area, seed, count, skip = sys.argv[2:]
         return worker(area, int(seed), int(count), int(skip))
-    from bench import machine  # what is checked out now is what is attacked
-
     parser = argparse.ArgumentParser()
-    parser.add_argument("areas", nargs="*", default=[*AREAS, "ranks"])
+    parser.add_argument("areas", nargs="*", default=ORDER)
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     with ThreadPoolExecutor(2) as pool:
-        results = dict(pool.map(lambda name: (name, _attacked(name, asked)), asked.areas))
-    if set(asked.areas) == {*AREAS, "ranks"} and asked.share == 1:
-        machine.store("attack", {"seed": asked.seed, "areas": results})
-    return sum(len(each["faults"]) for each in results.values())
+        return sum(pool.map(lambda name: _attacked(name, asked), asked.areas))
 
 
 if __name__ == "__main__":
