@@ -40,7 +40,7 @@ def cases(fp):
         ),
         "huber": (
             lambda v, o, t: k.prox_huber(v, 0.5, 1.0, 0.75, out=o, threads=t),
-            lambda v, o, t: fp.huber(v, 0.75, 0.5, 1.0, out=o, threads=t),
+            lambda v, o, t: fp.huber(v, 0.375, 0.5, 1.0, out=o, threads=t),
         ),
         "box": (
             lambda v, o, t: k.project_box(v, -0.5, 1.0, out=o, threads=t),

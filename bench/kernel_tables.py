@@ -54,7 +54,7 @@ def _domain(function):
     """What every argument may be: its shape, and the first clause of its description."""
     parts = []
     for names, kind, text in _parameters(function):
-        if names == "out":
+        if names in ("out", "axis", "threads"):
             continue
         shape = re.search(
             r"(?:\([^()]*\)(?: or )?)+(?:, [\w <=]+$)?", kind.replace(", optional", "")

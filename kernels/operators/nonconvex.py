@@ -347,11 +347,21 @@ _TIE_TWO_THIRDS = 2.0 ** (-4 / 3)
 """At ``d = 2/3 tau |v|^(-4/3)`` of this size the points 0 and v / 2 are both minimisers of l2/3."""
 
 
+@jit(inline=True)
+def _two_thirds_root(d, real):
+    """Largest root of ``t^4 - t + d``: the quartic is convex, Newton's method descends to it."""
+    one, three, four = real(1), real(3), real(4)
+    t = one - d / three
+    for _ in range(5):
+        t = t - (t * (t * t * t - one) + d) / (four * t * t * t - one)
+    return t
+
+
 @jit(reassociate=True)
 def _prox_l_two_thirds(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
     real = v.dtype.type
     total, step, weight = 0.0, like(step, v), like(weight, v)
-    zero, one, three, four = real(0), real(1), real(3), real(4)
+    zero, one, three = real(0), real(1), real(3)
     most = real(_TIE_TWO_THIRDS)
     for i in range(len(v)):
         vi, tau = load(v, i), at(step, i) * at(weight, i)
@@ -359,10 +369,7 @@ def _prox_l_two_thirds(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESU
         d = (tau + tau) / three / root / abs(vi)
         gone = (d >= most) | (vi == 0)
         inner = most if d > most else d
-        # the largest root of t^4 - t + d: the quartic is convex, Newton's method descends to it
-        t = one - inner / three
-        for _ in range(5):
-            t = t - (t * (t * t * t - one) + inner) / (four * t * t * t - one)
+        t = _two_thirds_root(inner, real)
         t = t if tau > 0 else one
         x = zero if gone & (tau > 0) else vi * (t * t * t)
         size = np.float64(zero if gone & (tau > 0) else t * root)
