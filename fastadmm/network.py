@@ -660,12 +660,12 @@ def _compare(file, facts):
     width = hidden * directions
     if type(layers) is not int or not 1 <= layers <= len(file.shapes):
         raise file.wrong(f"layers in its header is {shortened(layers)}: expected as it has weights")
-    shapes = [("readout.weight", outputs, width)]
+    shapes = []
     for level, direction in [(k, s) for k in range(layers) for s in ("", "_reverse")[:directions]]:
         suffix = f"_l{level}{direction}"
         shapes.append((f"rnn.weight_ih{suffix}", hidden, width if level else inputs))
         shapes.append((f"rnn.weight_hh{suffix}", hidden, hidden))
-    for name, least, columns_ in shapes:
+    for name, least, columns_ in [*shapes, ("readout.weight", outputs, width)]:
         found = file.shapes.get(name, ())
         if len(found) != 2 or found[0] < least or found[1] != columns_:
             raise file.wrong(

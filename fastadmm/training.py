@@ -280,6 +280,9 @@ def fit(
         sample_weight = weighting.check(sample_weight, class_weight, len(whole.X))
         whole = replace(whole, weights=sample_weight, initial=_start(net, initial, len(whole.X)))
         whole, held_out = held_out_of(whole, validation, readout)
+        _check_washout(washout, whole, "X")
+        if held_out is not None:
+            _check_washout(washout, held_out, "validation")
     if net.needs_whole(readout):
         steps, grid = _only_whole(net, whole.X, readout, steps, grid, comm)
     plan = _plan(whole, readout, epochs, batch_size, steps, group_by_length)
@@ -367,6 +370,15 @@ def _whole(net, X, y, lengths, loss, readout):
     if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
     return whole
+
+
+def _check_washout(washout, data, name):
+    """Refuse one that no sequence outlasts."""
+    longest = data.X.shape[1] if data.lengths is None else int(data.lengths.max())
+    if washout >= longest:
+        raise ValueError(
+            f"washout is {washout}: expected less than the time points of {name}, {longest}"
+        )
 
 
 def _kind_of_start(net, initial):

@@ -72,8 +72,7 @@ def loss_weights(sample_weight, class_weight, net, problem, data, share, washout
     sums = np.array([weights.sum(), counted.sum()])
     share.domain.sum(sums)
     if not sums[0] > 0:
-        what = "washout leaves no time point" if washout else "class_weight is zero for every label"
-        raise ValueError(f"{what} that occurs: expected some that count")
+        raise ValueError("class_weight is zero for every label that occurs")
     weights = (weights * (sums[1] / sums[0])).astype(net.dtype)
     is_of_cases = problem.every and class_weight is None and not washout
     return np.ascontiguousarray(weights[:, 0]) if is_of_cases and mask is None else weights

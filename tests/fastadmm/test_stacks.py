@@ -156,6 +156,9 @@ def test_washout_counts_nothing_at_the_beginning():
         )
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-12)
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-9)
+    message = "washout is 9: expected less than the time points of X, 9"
+    with pytest.raises(ValueError, match=message):
+        fit(net, X, y, readout="all", washout=9)
     with pytest.raises(ValueError, match="washout is 2: expected 0, readout is 'last'"):
         fit(net, X, np.zeros((6, 1)), washout=2)
 
