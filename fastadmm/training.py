@@ -70,7 +70,7 @@ class Result:
         Number of the signal that ended training, 0 where none did.
     kkt : dict or None
         Conditions of optimality at the returned point, also of the simulated network, see
-        `fastadmm.solvers.splitting.Splitting.kkt`; None for `condensed`.
+        `fastadmm.solvers.conditions.Conditions.kkt`; None for `condensed`.
     certificate : fastadmm.solvers.certificate.Certificate or None
         Of ``certify=True``.
     settings : dict

@@ -20,8 +20,10 @@ from fastadmm.kernels.recurrent import linearised_blocks
 from fastadmm.kernels.recurrent.exact_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
 from fastadmm.mpi.cost import ELEMENTWISE, PROX, Counts
 from fastadmm.options import COUNTING, NONNEGATIVE, POSITIVE, check
+from fastadmm.solvers.conditions import TINY
 from fastadmm.solvers.record import SplittingRecord
-from fastadmm.solvers.splitting import TINY, Splitting, finite, held_by
+from fastadmm.solvers.splitting import Splitting
+from fastadmm.solvers.variables import finite, held_by
 from fastadmm.unfolded import pipeline
 
 

@@ -28,7 +28,8 @@ from fastadmm.options import (
 )
 from fastadmm.solvers.record import SplittingRecord
 from fastadmm.solvers.regularisers import REGULARISERS, Consensus
-from fastadmm.solvers.splitting import Splitting, finite, held_by
+from fastadmm.solvers.splitting import Splitting
+from fastadmm.solvers.variables import finite, held_by
 
 RHO3 = {"softmax_cross_entropy": 0.3, "squared": 3.0}
 """Default penalty of the outputs; the curvatures of the losses are at most 1/2 and 1."""
