@@ -157,7 +157,8 @@ class Admmirnn(Splitting):
         self.certificate.begin(value, size)
 
     def _measure(self):
-        self.measure(self.w1, self.w2, self.output_weights)
+        by_unit = np.repeat(self.w1[:, None], self.net.hidden, axis=1).astype(self.net.dtype)
+        self.measure(by_unit, self.w2, self.output_weights)
 
     def _move_outputs(self):
         """All outputs, by the prox of the loss."""
@@ -303,7 +304,7 @@ class Admmirnn(Splitting):
                 dual += left.dtype.type(self.rho[c]) * gap
                 for place, array in (
                     (RESIDUAL, gap), (LEFT, left), (RIGHT, right), (MULTIPLIER, dual),
-                    (CHANGE, left - before[c]),
+                    (CHANGE, self.rho[c] * (left - before[c])),
                 ):  # fmt: skip
                     sums[c, place] = np.square(array, dtype=float).sum()
         self.domain.reduce((sums,), partial(self._end, record, self.sizes, sums))

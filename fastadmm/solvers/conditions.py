@@ -43,7 +43,7 @@ class Conditions(Variables):
         """
         norms = np.sqrt(np.abs(sums))  # <λ, r> has a sign, and its root is not used
         side = np.maximum(norms[:, LEFT], norms[:, RIGHT])
-        moved = np.array(record.rho) * norms[:, CHANGE]
+        moved = norms[:, CHANGE]
         eps_abs, eps_rel = self.options.eps_abs * sizes, self.options.eps_rel
         near = norms[:, RESIDUAL] <= eps_abs + eps_rel * side
         still = moved <= eps_abs + eps_rel * norms[:, MULTIPLIER]
@@ -63,6 +63,7 @@ class Conditions(Variables):
         added = record.terms * regulariser
         record.objective = reported(self.loss + added)
         record.lagrangian = reported(self.merit()[0] + gained + added)
+        self._compare(self.merit()[0] + gained + added, self.merit()[1])
         record.primal = tuple((norms[:, RESIDUAL] / np.maximum(side, TINY)).tolist())
         record.dual = tuple((moved / np.maximum(norms[:, MULTIPLIER], TINY)).tolist())
         # with staleness, states may rest only because weights are under way
@@ -81,6 +82,13 @@ class Conditions(Variables):
             distance <= eps_abs * self.sizes[2] + eps_rel * max(sides)
             and all(v <= eps_abs * self.terms + eps_rel * self.start[k] for k, v in left.items())
         )
+
+    def _compare(self, lagrangian, size):
+        """Keep the largest rise over an iteration that nothing but iterations came before."""
+        rise = max(lagrangian - self.lagrangian, 0.0) / max(size, TINY)
+        if not math.isnan(rise):
+            self.rise = max(rise, 0.0 if math.isnan(self.rise) else self.rise)
+        self.lagrangian = lagrangian
 
     def kkt(self):
         """Conditions of optimality at the weights that training returns, over the last window.

@@ -72,6 +72,7 @@ class Splitting(Conditions):
         state = {
             "k": self.k, "start": self.start, "weights_dual": self.weights_dual,
             "theta": self.net.theta, "phi": self.net.phi,
+            "lagrangian": self.lagrangian, "rise": self.rise,
         }  # fmt: skip
         if self.certificate is not None:
             state |= {"checks": self.certificate.checks, "violation": self.certificate.violation}
@@ -106,6 +107,7 @@ class Splitting(Conditions):
         if not new_run:
             self.k, self.start = state["k"], state["start"]
             self.weights_dual[:] = state["weights_dual"]
+            self.lagrangian, self.rise = state["lagrangian"], state["rise"]
             self._saved = state if "window_a" in state else None
 
     def _take_up(self, entered, state):
@@ -134,6 +136,12 @@ class Splitting(Conditions):
         """The weights of the last iteration have not been judged yet, wherever a run ends."""
         if self.goes_on and not self.domain.staleness:
             self._look_back()
+
+    def convergence(self):
+        found = super().convergence()
+        if not math.isnan(self.rise):
+            found["lagrangian_rise"] = self.rise
+        return found
 
     def _look_back(self):
         """Simulate the network with the weights that iterations have led to."""

@@ -111,6 +111,7 @@ class Variables(Solver):
         self.start: dict[str, float] = {}
         self.totals, self.loss, self.network = np.zeros((3, SUMS)), math.nan, np.zeros(4)
         self.weights_dual = np.zeros(2)
+        self.lagrangian, self.rise = math.nan, math.nan
         self.certificate = Certificate() if options.certify else None
         self.goes_on, self._saved = False, None
         self.entered: Any = None  # the mini-batch whose window is laid out
@@ -210,6 +211,7 @@ class Variables(Solver):
 
     def _start(self):
         """Simulated states, and the multipliers of `condensed`: stationary there, or bounded."""
+        self.lagrangian = math.nan
         net, window = self.net, self.window
         loss = self._pull_back(net.theta, net.phi, True, self.lambda3, self.lambda1)
         self.simulated = np.array([loss, math.nan, math.nan, math.nan])
@@ -300,8 +302,9 @@ class Variables(Solver):
 
         Parameters
         ----------
-        w1, w2 : ndarray, (T,) or longer
-        w3 : ndarray, (L,)
+        w1 : ndarray, (T, H) or longer
+            Penalties of every step and unit.
+        w2, w3 : ndarray, (T,) or longer, and (L,)
             Penalties of every step.
         then : callable
             Called without arguments when the sums over all owners have arrived.
