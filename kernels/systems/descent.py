@@ -120,15 +120,23 @@ def column_aim(matrix, gradient, x, scale, j, pull, curvature):
 
 @jit(internal=True)
 def column_move(matrix, gradient, x, j, pull, curvature, norm, weight):
-    """Move column j to the minimiser over its group, and the gradients along."""
-    real = x.dtype.type
+    """Move column j to the minimiser over its group, and the gradients along.
+
+    Returns
+    -------
+    float
+        Squared rms change, in the metric, by this move.
+    """
+    real, total = x.dtype.type, 0.0
     for i in range(len(x)):
         new = real(0)
         if norm > 0:
             new = real(pull[i] * norm / (curvature[i] * norm + weight))
         if new != x[i, j]:
+            total += float(new - x[i, j]) ** 2 * matrix[j, j]
             add_scaled(row(gradient, i), new - x[i, j], row(matrix, j))
             x[i, j] = new
+    return total
 
 
 @jit(internal=True)

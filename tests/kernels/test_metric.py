@@ -133,7 +133,7 @@ MISTAKES = {
     r"upper has shape \(3,\): expected \(5, 12\) or what broadcasts": (
         np.eye(N), dict(upper=np.ones(3)),
     ),
-    "eps_rel is -1.0: expected a finite number not below 0": (np.eye(N), dict(eps_rel=-1)),
+    "eps_rel is -1.0: expected a non-negative number, finite": (np.eye(N), dict(eps_rel=-1)),
     r"target has shape \(5, 12\): expected \(m, 11\)": (np.eye(N - 1), {}),
 }  # fmt: skip
 
