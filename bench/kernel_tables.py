@@ -16,7 +16,7 @@ GROUPS = {
     "Losses": "operators pointwise_losses loss_proxes cross_entropy",
     "Activations": "operators pointwise_activations activation_proxes",
     "Derivatives of proxes": "operators curvatures jacobians",
-    "Linear systems": "systems grams cholesky ridge low_rank tokens tridiagonal matrix_free",
+    "Linear systems": "systems grams cholesky ridge low_rank tokens tridiagonal matrix_free metric",
 }
 """The room and its modules under the headings of the page."""
 

@@ -10,6 +10,8 @@ import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from statistics import mean
 
+import numpy as np
+
 CLIP, SHORTEST_MEMORY, DECAY = 1.0, 0.02, 8
 """Bound of the gradient's norm; the average's weight of the last iterate is (DECAY + 1) /
 (k + DECAY) in step k (polynomial decay), and at least the second."""
@@ -84,13 +86,18 @@ class Training:
     readout : {"last", "all"}
     compiled : bool
         Whether torch compiles outputs and loss.
+    bounds : (ndarray, ndarray), optional
+        Lowest and highest recurrent weights, (H, H): clamped after every step.
     """
 
-    def __init__(self, net, name, rate, total, readout="last", compiled=False):
+    def __init__(self, net, name, rate, total, readout="last", compiled=False, bounds=None):
         import torch
 
         self.rate, self.total, self.readout, self.k = rate, total, readout, 0
-        self.rnn = torch.nn.RNN(net.inputs, net.hidden, batch_first=True)
+        self.rnn = torch.nn.RNN(
+            net.inputs, net.hidden, nonlinearity=net.activation, batch_first=True
+        )
+        self.bounds = bounds and [torch.from_numpy(b.astype(np.float32)) for b in bounds]
         self.linear = torch.nn.Linear(net.hidden, net.outputs)
         self.model = torch.nn.ModuleDict({"rnn": self.rnn, "readout": self.linear})
         self.model.load_state_dict({k: torch.from_numpy(v) for k, v in net.state_dict().items()})
@@ -121,6 +128,9 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * (1 - (self.k - 1) / (self.total + 1))
         self.optimiser.step()
+        if self.bounds:
+            with torch.no_grad():
+                self.rnn.weight_hh_l0.clamp_(*self.bounds)
         share = max(SHORTEST_MEMORY, (DECAY + 1) / (self.k + DECAY))
         for name, value in self.model.state_dict().items():
             self.average[name].lerp_(value, share)

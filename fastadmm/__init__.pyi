@@ -1,5 +1,6 @@
 # What the package loads when it is asked for, for type checkers and editors.
 
+from fastadmm import constraints as constraints
 from fastadmm import datasets as datasets
 from fastadmm import kernels as kernels
 from fastadmm import mpi as mpi

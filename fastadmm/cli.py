@@ -152,6 +152,10 @@ def train(
     certify: Annotated[
         bool, typer.Option("--certify", help="Check that no block update raises the Lagrangian.")
     ] = False,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(help="BLOCK=NAME:NUMBER, as recurrent=dale:0.8&mask:0.1; may be repeated."),
+    ] = None,
     gain: Annotated[float, typer.Option(help="Scale of the initial recurrent weights.")] = 1.0,
     seed: Seed = 0,
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
@@ -188,7 +192,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
 ) -> None:
     """Train a network, and write summary, history, model and picture into a folder."""
-    from fastadmm import RNN, fit, report
+    from fastadmm import RNN, constraints, fit, report
     from fastadmm.threads import check_threads
 
     started = datetime.datetime.now().astimezone()
@@ -199,6 +203,7 @@ def train(
             "grid, micro_batches and staleness need ranks: start with mpirun -n P fastadmm train"
         )
     settings = _settings(solver, option, eta, certify)
+    held = constraints.parse_all(constraint or ())
     defaults = tasks.defaults(task, solver)
     hidden = defaults.hidden if hidden is None else hidden
     epochs = defaults.epochs if epochs is None else epochs
@@ -246,7 +251,7 @@ def train(
             comm=comm, grid=_grid(grid), micro_batches=micro_batches, staleness=staleness,
             checkpoint=saved, checkpoint_every=checkpoint_every, resume=resume,
             lengths=loaded.lengths, group_by_length=group_by_length, class_weight=class_weight,
-            **settings,
+            constraints=held, **settings,
         )  # fmt: skip
         if result.status == "interrupted" and not result.train_seconds:
             print(UNTRAINED, file=sys.stderr)
@@ -298,6 +303,7 @@ def _write_results(net, loaded, result, folder, about, options, quiet):
         "test_loss": finite_or_none(loss),
         "test_accuracy": accuracy,
         "kkt": result.kkt and {n: finite_or_none(v) for n, v in result.kkt.items()},
+        "convergence": {n: finite_or_none(v) for n, v in result.convergence.items()},
         "certificate": result.certificate and asdict(result.certificate),
         "threads": result.threads,
         **about,

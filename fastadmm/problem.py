@@ -1,12 +1,14 @@
 """What is minimised: a loss on some of the outputs of the unfolded network."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fastadmm import validation
 from fastadmm.batches import Data
+from fastadmm.constraints import Constraint
 from fastadmm.kernels.recurrent.recurrence import Targets
 from fastadmm.network import READOUTS
 from fastadmm.unfolded import Unfolded
@@ -33,6 +35,8 @@ class Problem:
         Of the data; the network's weights are for inputs and targets in them.
     washout : int
         Time points at the beginning of every sequence whose outputs have no target.
+    constraints : dict of Constraint
+        On weights, by block.
     """
 
     loss: str
@@ -40,6 +44,7 @@ class Problem:
     tokens: bool
     units: Units
     washout: int = 0
+    constraints: Mapping[str, Constraint] = field(default_factory=dict)
 
     @property
     def classifies(self):

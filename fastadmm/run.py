@@ -14,9 +14,11 @@ import numpy as np
 from fastadmm import checkpoint, signals
 from fastadmm.agreement import compare_weights
 from fastadmm.checkpoint import Checkpoint
+from fastadmm.constraints import start
 from fastadmm.files import finite_or_none
 from fastadmm.mpi.launch import alike
 from fastadmm.problem import score
+from fastadmm.solvers.held import Bound
 from fastadmm.units import Units
 
 SIGNALS = (signal.SIGINT, *signals.STOPPING)
@@ -112,6 +114,7 @@ class Run:
         self.moving.weights = _copies(net.weights)
         if not net.is_new:
             problem.units.enter(self.moving)
+        self._constrain()
         self.raw = replace(problem, units=Units.raw(net, problem.tokens))
         self.before = _copies(net.weights)
         self.best_loss, self.best = math.inf, _copies(self.moving.weights)
@@ -120,6 +123,16 @@ class Run:
         self.began, self.lap_began = 0.0, 0.0
         self.status, self.last_iteration = None, math.inf
         self.patience: int | None = None
+
+    def _constrain(self):
+        """Bring the weights to begin with into their constraints."""
+        constraints, moving = self.problem.constraints, self.moving
+        if moving.is_new:
+            start(constraints, moving)
+        bound = Bound(constraints, moving, self.problem.units)
+        bound.clip(moving.weights)
+        bound.project(moving.weights)
+        self.bound = Bound(constraints, moving, Units.raw(moving, self.problem.tokens))
 
     def train(self, kind, options, time_limit, callbacks, reporter, state=None):
         """Run all epochs, or until there is a reason to stop.
@@ -168,7 +181,10 @@ class Run:
             self.result.status = "diverged"
         if self.result.status != "diverged":
             solver.finish()
-            self.result.kkt = solver.kkt()
+            self.result.kkt, found = solver.kkt(), solver.convergence()
+            if self.result.kkt is not None:
+                found["gradient_relative"] = self.result.kkt["gradient_relative"]
+            self.result.convergence = found
         self.result.state = solver.state(with_window=False)
         self.result.certificate = solver.certificate
         returns_best = self.result.status == "diverged" or self.patience
@@ -382,6 +398,7 @@ class Run:
     def _hand_over(self, weights):
         """Give the network weights of the solver's, for raw data."""
         self.problem.units.leave(weights, self.net)
+        self.bound.clip(self.net.weights)
 
     def _ages(self):
         """Entries of the history of a run whose ranks may lag behind."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastadmm import constraints as constraining
 from fastadmm import signals, weighting
 from fastadmm.agreement import agree
 from fastadmm.batches import Data, Plan, Share
+from fastadmm.constraints import Constraint
 from fastadmm.files import StrPath
 from fastadmm.held_out import held_out_of
 from fastadmm.mpi import launch
@@ -70,7 +72,10 @@ class Result:
         Number of the signal that ended training, 0 where none did.
     kkt : dict or None
         Conditions of optimality at the returned point, also of the simulated network, see
-        `fastadmm.solvers.splitting.Splitting.kkt`; None for `condensed`.
+        `fastadmm.solvers.conditions.Conditions.kkt`; None for `condensed`.
+    convergence : dict
+        ``lagrangian_rise``, ``gradient_relative``, ``path_used``, ``path_allowed`` and ``growth``,
+        see docs/theory.md; None where a solver has no such number.
     certificate : fastadmm.solvers.certificate.Certificate or None
         Of ``certify=True``.
     settings : dict
@@ -93,6 +98,7 @@ class Result:
     best_epoch: int = 0
     signal: int = 0
     kkt: dict[str, float] | None = None
+    convergence: dict[str, float | None] = field(default_factory=dict)
     certificate: Certificate | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     ranks: list[dict[str, Any]] = field(default_factory=list)
@@ -117,6 +123,7 @@ def fit(
     sample_weight: ArrayLike | None = None,
     class_weight: str | Mapping[int, float] | None = None,
     scale: str | None = "standard",
+    constraints: Mapping[str, Constraint] | None = None,
     validation: tuple[ArrayLike, ArrayLike] | float | None = None,
     early_stopping: int | None = None,
     callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
@@ -211,6 +218,10 @@ def fit(
     micro_batches : int, optional
         Micro-batches of the pipeline over time ranks. Both are chosen by the cost model
         (`fastadmm.mpi.cost.choose`) where they are not given.
+    constraints : dict, optional
+        What weights may be, by block, as in ``{"recurrent": Dale(0.8) & Mask(0.1)}``, see
+        `fastadmm.constraints`: exact at every step, and in the weights that are returned. A new
+        network starts with weights that fit. Not with `admmirnn`.
     staleness : int
         Ranks do not wait for each other within an epoch: the weights that a rank uses may lack the
         last ``staleness`` iterations, and where iterations go on from the states of the last one
@@ -263,6 +274,8 @@ def fit(
     kind, settings = _solver(solver, options)
     facts = {"readout": readout, "washout": washout}
     check_trains(solver, kind, net.facts | facts | {"initial": _kind_of_start(net, initial)})
+    if constraints and not kind.takes_constraints:
+        raise ValueError(f"constraints are given: solver {solver!r} takes none")
     washout = positive_integer(washout, "washout", least=0)
     if washout and readout != "all":
         raise ValueError(f"washout is {washout}: expected 0, readout is {readout!r}")
@@ -303,6 +316,7 @@ def fit(
                 net, share.of(whole.X), share.of(whole.y, readout), loss, readout, share.empty,
                 None if whole.lengths is None else whole.lengths[share.cases],
             )  # fmt: skip
+            held = constraining.check(constraints, net, problem.tokens)
             if held_out is not None:
                 held_out = _own_cases(net, held_out, problem, domain)
             problem = replace(problem, washout=washout)
@@ -314,13 +328,16 @@ def fit(
         net.task.update(loss=problem.loss, readout=readout)
         if scale == "standard":
             problem = replace(problem, units=Units.of(net, problem, data, share))
+        problem = replace(problem, constraints=held)
         result, rng = Result(threads=threads), np.random.default_rng(seed)
         result.settings = {
             "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
             "loss": problem.loss, "readout": readout, "washout": washout, "scale": scale,
             "ranks": domain.size,
             "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
-            "staleness": staleness, "early_stopping": early_stopping, "options": asdict(settings),
+            "staleness": staleness, "early_stopping": early_stopping,
+            "constraints": {block: repr(each) for block, each in held.items()},
+            "options": asdict(settings),
         }  # fmt: skip
         saving.asked = {
             "solver": solver, "network": net.facts, "cases": plan.n_cases,
@@ -352,7 +369,7 @@ def _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm
     result.ranks = domain.gather(usage(result.train_seconds, run.waited))
 
 
-ALIKE = "batch_size", "steps", "loss", "readout", "washout", "scale", "options"
+ALIKE = "batch_size", "steps", "loss", "readout", "washout", "scale", "constraints", "options"
 """Settings of a run that it goes on with unchanged; the others may change."""
 
 

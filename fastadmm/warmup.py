@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numba.core import event
@@ -13,6 +14,7 @@ from numba.core import event
 from fastadmm import signals, validation
 from fastadmm.batches import Batch, Data
 from fastadmm.cells import CELLS
+from fastadmm.constraints import Box
 from fastadmm.kernels.core.jit import CACHE_FOLDER
 from fastadmm.mpi.launch import one_per_node_first
 from fastadmm.mpi.serial import Serial
@@ -97,6 +99,8 @@ def warm_up(kind, options, net, problem, data, threads, domain):
     domain : Serial or InPasses
         Takes the passes over time at once, or one by one.
     """
+    if problem.constraints:  # shapes of theirs may fit the network alone
+        problem = replace(problem, constraints={"recurrent": Box()})
     facts = net.facts | {"hidden": 2} | ({"leak": 0.5} if net.cell == "leaky" else {})
     small = RNN(**facts)
     few = Data(

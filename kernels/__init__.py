@@ -14,6 +14,8 @@ Their proxes
     prox_fused_lasso, prox_group_lasso, prox_group_mcp, prox_group_scad, prox_huber_norm,
     prox_l2_norm, prox_linf_norm, prox_sorted_l1, prox_sparse_group_lasso, prox_sum_largest,
     prox_total_variation, prox_tree_lasso, prox_nuclear_norm
+Proxes in the metric of a matrix
+    metric_box, metric_group, metric_l1, metric_nonnegative
 Projections onto sets
     project_affine, project_box, project_capped_simplex, project_exponential_cone,
     project_isotonic, project_l1_ball, project_l2_ball, project_linf_ball, project_nonnegative,
@@ -131,6 +133,12 @@ _NAMES = {
         "solve_low_rank",
     ),
     "systems.matrix_free": ("conjugate_gradients",),
+    "systems.metric": (
+        "metric_box",
+        "metric_group",
+        "metric_l1",
+        "metric_nonnegative",
+    ),
     "operators.nonconvex": (
         "l0",
         "l_half",

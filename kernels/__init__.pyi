@@ -197,6 +197,10 @@ from .systems.grams import mirror_lower as mirror_lower
 from .systems.low_rank import factor_low_rank as factor_low_rank
 from .systems.low_rank import solve_low_rank as solve_low_rank
 from .systems.matrix_free import conjugate_gradients as conjugate_gradients
+from .systems.metric import metric_box as metric_box
+from .systems.metric import metric_group as metric_group
+from .systems.metric import metric_l1 as metric_l1
+from .systems.metric import metric_nonnegative as metric_nonnegative
 from .systems.ridge import factor_ridge as factor_ridge
 from .systems.ridge import ridge_regression as ridge_regression
 from .systems.ridge import solve_ridge as solve_ridge

@@ -20,8 +20,10 @@ from fastadmm.kernels.recurrent import linearised_blocks
 from fastadmm.kernels.recurrent.exact_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
 from fastadmm.mpi.cost import ELEMENTWISE, PROX, Counts
 from fastadmm.options import COUNTING, NONNEGATIVE, POSITIVE, check
+from fastadmm.solvers.conditions import TINY
 from fastadmm.solvers.record import SplittingRecord
-from fastadmm.solvers.splitting import TINY, Splitting, finite, held_by
+from fastadmm.solvers.splitting import Splitting
+from fastadmm.solvers.variables import finite, held_by
 from fastadmm.unfolded import pipeline
 
 
@@ -155,7 +157,8 @@ class Admmirnn(Splitting):
         self.certificate.begin(value, size)
 
     def _measure(self):
-        self.measure(self.w1, self.w2, self.output_weights)
+        by_unit = np.repeat(self.w1[:, None], self.net.hidden, axis=1).astype(self.net.dtype)
+        self.measure(by_unit, self.w2, self.output_weights)
 
     def _move_outputs(self):
         """All outputs, by the prox of the loss."""
@@ -301,7 +304,7 @@ class Admmirnn(Splitting):
                 dual += left.dtype.type(self.rho[c]) * gap
                 for place, array in (
                     (RESIDUAL, gap), (LEFT, left), (RIGHT, right), (MULTIPLIER, dual),
-                    (CHANGE, left - before[c]),
+                    (CHANGE, self.rho[c] * (left - before[c])),
                 ):  # fmt: skip
                     sums[c, place] = np.square(array, dtype=float).sum()
         self.domain.reduce((sums,), partial(self._end, record, self.sizes, sums))

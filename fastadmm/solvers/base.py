@@ -6,6 +6,8 @@ from fastadmm.mpi.serial import Serial
 from fastadmm.solvers.certificate import Certificate
 from fastadmm.unfolded import Unfolded
 
+CONVERGENCE = "lagrangian_rise", "gradient_relative", "path_used", "path_allowed", "growth"
+
 
 def check_trains(name: str, kind: "type[Solver]", facts: dict[str, Any]) -> None:
     """Refuse what a solver does not train.
@@ -65,6 +67,8 @@ class Solver:
     judges_before : bool
         The loss that a step reports is that of the weights before it; otherwise the mean over an
         epoch counts for the weights that it ends with.
+    takes_constraints : bool
+        Weights may have constraints, see `fastadmm.constraints`.
     """
 
     trains: ClassVar[dict[str, tuple]] = {}
@@ -74,6 +78,7 @@ class Solver:
     unfolded: Unfolded
     certificate: Certificate | None = None
     judges_before = False
+    takes_constraints = False
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         self.net, self.problem, self.options = net, problem, options
@@ -148,6 +153,13 @@ class Solver:
 
     def finish(self):
         """What is left to do at the end of a run."""
+
+    def convergence(self):
+        """Numbers by name of what is proved of a run, see docs/theory.md; None where not measured.
+
+        ``lagrangian_rise``, ``gradient_relative``, ``path_used``, ``path_allowed``, ``growth``.
+        """
+        return dict.fromkeys(CONVERGENCE)
 
     def kkt(self):
         """Conditions of optimality at the weights that training returns, or None."""

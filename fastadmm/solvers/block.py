@@ -3,12 +3,14 @@
 One iteration: both weight systems; all states given the pre-activations; all pre-activations given
 the states, and all outputs, each followed by its multipliers. Within each of these phases
 nothing depends on another time step or sequence, so the phases are parallel in time by nature.
+
+Where a run begins, and what keeps it on its way, is in `fastadmm.solvers.course`.
 """
 
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -26,16 +28,16 @@ from fastadmm.options import (
     check,
     one_of,
 )
+from fastadmm.solvers.conditions import TINY
+from fastadmm.solvers.course import Course
 from fastadmm.solvers.record import SplittingRecord
 from fastadmm.solvers.regularisers import REGULARISERS, Consensus
-from fastadmm.solvers.splitting import Splitting, finite, held_by
+from fastadmm.solvers.variables import finite, held_by
 
 RHO3 = {"softmax_cross_entropy": 0.3, "squared": 3.0}
 """Default penalty of the outputs; the curvatures of the losses are at most 1/2 and 1."""
-WORSE = 1.1
-"""The simulated network has lost its way where its objective is so many times its best."""
-RECOVERY = 0.95
-"""What penalties that were raised come down by, while the network keeps its way."""
+ETA = {"softmax_cross_entropy": 0.5, "squared": 0.2}
+"""Default length of a unit's step at the start of the opening."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class BlockOptions:
         Penalties change where one residual is so many times the other.
     relaxation : float
         Over-relaxation α in (0, 2).
+    eta : float
+        Root mean square change of every unit's pre-activation by the weight step in the opening, at
+        its start; falls linearly to zero over it. Outputs change by no more. Where not given, 0.5
+        for the cross-entropy and 0.2 for the squared loss.
+    opening : float
+        Part of the iterations on one window that begin from simulated states.
     guard : float
         Largest relative shrinkage of the recurrent weights before an iteration while multipliers
         explode, at the start of the run, see `Block.shrink`; 0 switches the growth guard off.
@@ -83,6 +91,8 @@ class BlockOptions:
     adapt_every: Annotated[int, COUNTING_FROM_0] = 0
     adapt_ratio: Annotated[float, above(1)] = 10.0
     relaxation: Annotated[float, between(0, 2)] = 1.0
+    eta: Annotated[float | None, POSITIVE] = None
+    opening: Annotated[float, UNIT_INTERVAL] = 0.7
     guard: Annotated[float, UNIT_INTERVAL] = 0.02
     sweeps: Annotated[int, COUNTING] = 1
     regulariser: Annotated[str | None, one_of(REGULARISERS)] = None
@@ -98,7 +108,7 @@ class BlockOptions:
             raise ValueError("certify needs relaxation=1 and adapt_every=0: both may raise it")
 
 
-class Block(Splitting):
+class Block(Course):
     """Solver state over a run; parameters as of `fastadmm.solvers.splitting.Splitting`."""
 
     Options = BlockOptions
@@ -123,9 +133,9 @@ class Block(Splitting):
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         super().__init__(net, problem, options, batch, steps, total, threads, domain)
         rho3 = RHO3[problem.loss] if options.rho3 is None else options.rho3
+        self.eta = ETA[problem.loss] if options.eta is None else options.eta
         self.rho = np.array([options.rho1, options.rho2, rho3], float)
         self.least_rho = self.rho[:2].copy()
-        self._best: Any = None  # objective, penalty, and every block of weights with its copy
         if options.regulariser is not None:
             self.weights_dual = np.zeros(3)
             self.consensus = Consensus(
@@ -137,76 +147,9 @@ class Block(Splitting):
         """The weights that training returns: those of the consensus copy where there is one."""
         return self.consensus.copies if self.consensus else (self.net.theta, self.net.phi)
 
-    def _enter(self, entered):
-        super()._enter(entered)
-        self._keep()
-
-    def state(self, with_window):
-        state = super().state(with_window) | {"rho": self.rho, "least_rho": self.least_rho}
-        if self._best is None:
-            return state
-        objective, penalty, blocks = self._best
-        whole = np.array([objective])
-        self.domain.sum(whole)  # every owner has its own part of the loss
-        state |= {"best_objective": float(whole[0]), "best_penalty": penalty}
-        return state | {f"best{place}": kept for place, (_, kept) in enumerate(blocks)}
-
-    def restore(self, state, new_run=False):
-        super().restore(state, new_run)
-        if not new_run:
-            self.rho[:], self.least_rho[:] = state["rho"], state["least_rho"]
-        if not new_run and "best_objective" in state:
-            blocks = self._judged_blocks()
-            kept = [(block, state[f"best{place}"].copy()) for place, block in enumerate(blocks)]
-            objective = state["best_objective"] if self.domain.is_root else 0.0
-            self._best = objective, state["best_penalty"], kept
-
-    def _judged_blocks(self):
-        """Weights that may go back to what they were."""
-        blocks = [self.net.theta, self.net.phi]
-        if self.consensus:
-            blocks += [*self.consensus.copies, *self.consensus.scaled]
-        return blocks
-
-    def _keep(self):
-        """Remember the weights with the objective of the network simulated with them."""
-        kept = [(block, block.copy()) for block in self._judged_blocks()]
-        self._best = float(self.simulated[0]), self._penalty(), kept
-
-    def _penalty(self):
-        return self.terms * self.consensus.penalty() if self.consensus else 0.0
-
-    def _look_back(self):
-        """Go back to the best weights where the simulated network has lost what they had.
-
-        Variables can fit targets that the network does not: every state may be off by little, in
-        favour of the outputs, while simulated states drift away. So ρ1 and ρ2 double, and states
-        and multipliers start anew from simulation. While the network keeps its way, penalties come
-        down again to what they were. Not with staleness: its ranks do not wait for the loss.
-        """
-        self._simulate()
-        if self.domain.staleness:
-            return
-        best, penalty, blocks = self._best
-        now = np.array([self.simulated[0], best])
-        self.domain.sum(now)
-        now += self._penalty(), penalty
-        if now[0] < now[1]:
-            self._keep()
-        if now[0] <= WORSE * now[1]:
-            rho = np.maximum(RECOVERY * self.rho[:2], self.least_rho)
-        else:
-            rho = 2 * self.rho[:2]
-            for block, kept in blocks:
-                block[:] = kept
-            self._start()
-        if (rho != self.rho[:2]).any():
-            self.rho[:2] = rho
-            self.prepare()
-
     def prepare(self):
         """What the weight systems fit: pre-activations and outputs plus scaled multipliers."""
-        np.divide(self.lambda1, self.rho[0], out=self.targets)
+        np.divide(self.lambda1, self.rho1, out=self.targets)
         self.targets += self.a
         np.divide(self.lambda3, self.rho[2], out=self.output_targets)
         self.output_targets += self.o
@@ -229,7 +172,8 @@ class Block(Splitting):
         self._certify("preactivations", kept, 0, 1)
         self.move_outputs(self.rho[2], self.options.relaxation)
         self._certify("outputs", kept, 2)
-        record = SplittingRecord(math.nan, self.terms, rho=tuple(self.rho.tolist()))
+        rho = float(self.rho[0] * self.units.mean()), *self.rho[1:].tolist()
+        record = SplittingRecord(math.nan, self.terms, rho=rho)
         self.collect(partial(self._end, record, self.sizes, self.k))
         return record
 
@@ -254,21 +198,33 @@ class Block(Splitting):
         if first > last > 0 and steps > 1:
             growth = math.log(first / last) / (steps - 1)
             shrinkage = left * min(self.options.guard, 0.1 * growth)
-            self.net.recurrent[:] *= 1 - shrinkage
+            if shrinkage > 0:
+                self.net.recurrent[:] *= 1 - shrinkage
+                self.lagrangian = math.nan
 
     def _solve(self, system, rows, tau, copy_weight, aim):
-        """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``.
+        """Minimise ``|T − Θ Z|² / rows + τ |Θ − Θ_k|² + copy_weight |Θ − aim|²``, row by row.
+
+        Parameters
+        ----------
+        copy_weight : float or ndarray, (units, 1)
+        aim : float or ndarray, (units, n)
 
         Returns
         -------
-        float
-            ``τ |Θ − Θ_k|``.
+        ndarray, (units, n)
+            ``Θ − Θ_k``.
         """
         before = system.values.copy()
         rhs = system.cross / rows + tau * before + copy_weight * aim
-        factor = factor_cholesky(finite(system.gram), tau + copy_weight)
-        solve_cholesky(factor, rhs, out=system.values)
-        return tau * float(np.linalg.norm(system.values - before))
+        gram = finite(system.gram)
+        if np.ndim(copy_weight):  # a matrix of its own for every row
+            lower = np.tril(gram)
+            values, basis = np.linalg.eigh(lower + np.tril(lower, -1).T)
+            system.values[:] = (rhs @ basis / (values + tau + copy_weight)) @ basis.T
+        else:
+            solve_cholesky(factor_cholesky(gram, tau + copy_weight), rhs, out=system.values)
+        return system.values - before
 
     def _move_theta(self):
         solve = partial(self._solve_theta, self.entered.rows, self.terms)
@@ -277,10 +233,11 @@ class Block(Splitting):
     def _solve_theta(self, rows, terms):
         weight, aim = 0.0, 0.0
         if self.consensus:
-            weight = float(terms * self.consensus.rho / (self.rho[0] * rows))
+            weight = (terms * self.consensus.rho / (self.rho1 * rows))[:, None]
             aim = self.consensus.aims()[0]
-        moved = self._solve(self.theta, rows, self.options.tau_theta, weight, aim)
-        self.weights_dual[0] = self.rho[0] * rows * moved
+        tau = self.options.tau_theta
+        change = self._solve(self.theta, rows, tau, weight, aim)
+        self.weights_dual[0] = rows * tau * np.linalg.norm(self.rho1[:, None] * change)
         self.theta_t[:] = self.net.theta.T
         self._certify("theta")
 
@@ -292,19 +249,33 @@ class Block(Splitting):
         if self.consensus:
             weight = float(self.consensus.rho / self.rho[2])
             aim = self.consensus.aims()[1]
-        moved = self._solve(self.phi, terms, self.options.tau_phi, weight, aim)
-        self.weights_dual[1] = self.rho[2] * terms * moved
+        tau = self.options.tau_phi
+        change = self._solve(self.phi, terms, tau, weight, aim)
+        if self.limit < math.inf:
+            self._shorten(change)
+        self.weights_dual[1] = self.rho[2] * terms * tau * np.linalg.norm(change)
         self._certify("phi")
         if self.consensus:
             self.weights_dual[2] = terms * self.consensus.rho * self.consensus.update()
             self._certify("consensus")
 
+    def _shorten(self, change):
+        """Stop on the way to the minimiser where an output would change by more than the limit.
+
+        The sub-problem is convex, so that the Lagrangian does not rise.
+        """
+        lower = np.tril(self.phi.gram)
+        square = ((change @ (lower + np.tril(lower, -1).T)) * change).sum(1)
+        length = np.sqrt(np.maximum(square, TINY))
+        kept = np.minimum(1, self.limit / length)[:, None]
+        self.phi.values[:] -= (1 - kept) * change
+
     def _move_states(self):
         """Exact states; the inverses of their two matrices serve all sequences and steps."""
         net, window = self.net, self.window
-        rho1, rho2, rho3 = self.rho.tolist()  # Python floats keep float32 arrays
+        rho1, (_, rho2, rho3) = self.rho1, self.rho.tolist()  # Python floats keep float32 arrays
         W, V = net.recurrent, net.read
-        recurrent, read = rho1 * W.T @ W, rho3 * V.T @ V
+        recurrent, read = W.T @ (rho1[:, None] * W), rho3 * V.T @ V
         last = rho2 * np.eye(net.hidden, dtype=net.dtype) + read
         inner = last + recurrent if self.problem.readout == "all" else last - read + recurrent
         exact_blocks.pulls(
@@ -328,15 +299,17 @@ class Block(Splitting):
     def _move_preactivations(self):
         window = self.window
         exact_blocks.update_preactivations(
-            window.z, window.tokens, self.theta_t, self.a, self.lambda1, self.lambda2, self.rho[0],
+            window.z, window.tokens, self.theta_t, self.a, self.lambda1, self.lambda2, self.rho1,
             self.rho[1], self.options.relaxation, self.net.activation_code, self.targets, self.work,
             self.sums, self.active, window.sequence_bounds,
         )  # fmt: skip
 
     def _measured_merit(self):
         """The augmented Lagrangian with regulariser, and the sizes of its terms."""
-        rho1, rho2, rho3 = (np.full(self.steps, rho) for rho in self.rho)
-        self.measure(rho1, rho2, rho3[: len(self.o)])
+        rho1 = np.tile(self.rho1, (self.steps, 1))
+        self.measure(rho1, *(np.full(n, rho) for n, rho in zip(
+            (self.steps, len(self.o)), self.rho[1:], strict=True
+        )))  # fmt: skip
         value, size = self.merit()
         extra = self.terms * self.consensus.merit() if self.consensus else 0.0
         return value + extra, size + abs(extra)
@@ -354,7 +327,7 @@ class Block(Splitting):
         self.certificate.check(self.k, block, *merit, self.net.dtype)
         if ascended:
             self._swap(kept, ascended)
-            self.check_ascents(kept, self.rho, ascended)
+            self.check_ascents(kept, (self.rho1, *self.rho[1:]), ascended)
             merit = self._measured_merit()
         self.certificate.begin(*merit)
 
@@ -383,4 +356,5 @@ class Block(Splitting):
         self.rho[primal > self.options.adapt_ratio * dual] *= 2
         self.rho[dual > self.options.adapt_ratio * primal] /= 2
         self.least_rho = self.rho[:2].copy()
+        self.lagrangian = math.nan
         self.prepare()

@@ -22,6 +22,7 @@ from fastadmm.mpi.partition import bounds
 from fastadmm.options import COUNTING, FRACTION, POSITIVE, UNIT_INTERVAL, check
 from fastadmm.solvers.backward import Buffers
 from fastadmm.solvers.base import Solver
+from fastadmm.solvers.held import Bound, Held
 from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
 from fastadmm.unfolded import Unfolded, pipeline
 
@@ -184,10 +185,13 @@ class Condensed(Solver):
         Of the cell (of tokens without their columns) and Φ, with all that their steps remember.
     tokens : TokenBlock or None
         The tokens' columns.
+    held : Held or None
+        What keeps weights within their limits.
     """
 
     Options = CondensedOptions
     ADVICE = "a smaller eta, more damping, or a smaller gain of the initial weights"
+    takes_constraints = True
     Record = StepRecord
 
     @staticmethod
@@ -232,6 +236,7 @@ class Condensed(Solver):
         )  # fmt: skip
         unfolded.take(net.weights)
         self.unfolded, self._views = unfolded, {}
+        self._path, self._growth = np.zeros(2), math.nan
         self.maps, self._parts = maps.make_maps(
             unfolded.dense(net.weights), unfolded.affine, unfolded.widths, threads
         )
@@ -243,6 +248,10 @@ class Condensed(Solver):
             net.weights = moving
         if unfolded.start is not None:
             unfolded.start = moving[-2]
+        self.held = None
+        if problem.constraints:
+            bound = Bound(problem.constraints, net, problem.units)
+            self.held = Held(bound, self.maps, self.of_maps)
         self._read = recurrence.ReadOut(net.phi, np.empty((1 + net.width, net.outputs), real))
         self._buffers = Buffers(unfolded, steps, batch, problem.outputs_of(steps), threads)
         self.tokens = None
@@ -278,17 +287,22 @@ class Condensed(Solver):
     @property
     def average(self):
         """The averaged iterate: the weights that training returns."""
+        average = self.of_maps("average")
+        if self.held is not None:
+            average = self.held.returned(self.of_maps("values"), average)
         if self.tokens is None:
-            return self.of_maps("average")
-        return self._whole(self.of_maps("average"), self.tokens.average())
+            return average
+        return self._whole(average, self.tokens.average())
 
     def state(self, with_window):
         arrays = {n: a for n, a in self.maps._asdict().items() if n not in maps.FLEETING}
         if self.tokens is not None:
             arrays |= self.tokens.state()
+        if self.held is not None:
+            arrays |= self.held.state()
         return {
             "k": self.k, "measured": self.measured, "averaged": self._averaged,
-            "begun": self._begun, **arrays,
+            "begun": self._begun, "path": self._path, **arrays,
         }  # fmt: skip
 
     def restore(self, state, new_run=False):
@@ -297,8 +311,16 @@ class Condensed(Solver):
                 array[...] = state[name]
         if self.tokens is not None:
             self.tokens.restore(state)
+        if self.held is not None:
+            self.held.restore(state)
         self.k, self.measured, self._averaged = state["k"], state["measured"], state["averaged"]
+        self._path[:] = 0 if new_run else state["path"]
         self._begun = self.k if new_run else state["begun"]
+
+    def convergence(self):
+        used, allowed = self._path.tolist()
+        path = {"path_used": used, "path_allowed": allowed, "growth": self._growth}
+        return super().convergence() | path
 
     def step(self, batch):
         """One mini-batch: `measure` it, and `move` the weights where all is finite."""
@@ -443,8 +465,13 @@ class Condensed(Solver):
             is_due(self.k, options.refactor_every),
             float(options.damping), 1 - record.shrinkage,
         )  # fmt: skip
+        average = None if self.held is None else self.maps.average.copy()
         found = maps.move(self.maps, settings, self.threads, *tokens, self._statuses)
+        if self.held is not None and math.isfinite(found[0]):
+            self.held.step(average, settings, self.threads)
         record.step_length, record.rho_min, record.rho_max = found
+        self._path += record.step_length, settings.eta
+        self._growth = record.growth
 
     def _complete(self, record, sums):
         """Loss, growth and mean square of the multipliers, from their sums."""

@@ -33,7 +33,7 @@ class SplittingRecord:
         gradients at the start of the run. `block`: the proximal terms ``τ ΔΘ`` and ``τ ΔΦ``; with a
         regulariser also ``ρ ΔΨ`` of the copy. `admmirnn`: the gradients before their last steps.
     rho : tuple of float
-        Penalties of the three constraints.
+        Penalties of the three constraints; where those of the units differ, their mean.
     solved : bool
         All residuals are below the tolerances; never with staleness.
     """

@@ -15,10 +15,11 @@ only). ``active`` (T,) says how many of the sequences have a step, see there; va
 that have not begun are left alone. ``bounds`` (chunks + 1,) cuts the B sequences, one a thread.
 
 Each kernel adds up what the stopping rules need: ``sums[chunk, c]`` for constraint c holds |r|²,
-|left|², |right|², |λ|², <λ, r>, the squared change of a, f(a) and o, and ρ/2 |r|², with the new
-multipliers. States come before pre-activations and outputs, so those changes are what is left of
-the states' condition of optimality, ``λ2 − λ1 W − λ3 V = −ρ2 Δf(a) − ρ1 Δa W − ρ3 Δo V``, with λ1
-and Δa of the next step; all other conditions but those of the weights hold exactly.
+|left|², |right|², |λ|², <λ, r>, the square of ρ times the change of a, f(a) and o, and ρ/2 |r|²,
+with the new multipliers. ρ1 is a vector over the units, whose constraints are apart. States come
+before pre-activations and outputs, so those changes are what is left of the states' condition of
+optimality, ``λ2 − λ1 W − λ3 V = −ρ2 Δf(a) − ρ1 Δa W − ρ3 Δo V``, with λ1 and Δa of the next step;
+all other conditions but those of the weights hold exactly.
 """
 
 from numba import prange
@@ -94,15 +95,15 @@ def preactivations(z, tokens, theta_t, out, active, bounds):
 def _pull(z, tokens, theta_t, rho, t, part, targets):
     hidden = targets.shape[1]
     inputs = z.shape[2] - 1 - hidden
-    factor, bias = targets.dtype.type(rho), theta_t[len(theta_t) - 1 - hidden]
+    bias = theta_t[len(theta_t) - 1 - hidden]
     if len(theta_t) > z.shape[2]:
         add_looked_up(tokens[t, part], theta_t, -1.0, targets)
+    if inputs > 0:
+        gemm(-1.0, z[t, part, :inputs], False, theta_t[:inputs], False, 1.0, targets)
     for i in range(len(targets)):
         values = row(targets, i)
         for j in range(hidden):
-            values[j] = factor * (values[j] - bias[j])
-    if inputs > 0:
-        gemm(-rho, z[t, part, :inputs], False, theta_t[:inputs], False, 1.0, targets)
+            values[j] = rho[j] * (values[j] - bias[j])
 
 
 @jit(parallel=True)
@@ -117,7 +118,7 @@ def pulls(z, tokens, theta_t, rho1, targets, active, bounds):
     z : ndarray, (T + 1, B, n)
     tokens : ndarray, (T, B), integers; (0, 0) for dense inputs
     theta_t : ndarray, (D + 1 + H, H): [U b W] transposed
-    rho1 : float
+    rho1 : ndarray, (H,)
     targets : ndarray, (T, B, H)
     active : ndarray, (T,), int64
     bounds : ndarray, (chunks + 1,), int64
@@ -147,8 +148,8 @@ def update_states(
 ):  # fmt: skip
     """All states, ``s_t = (ρ2 f(a_t) − λ2 + pulled_{t+1} W + output_pull_t V) K⁻¹``.
 
-    ``K = ρ2 I + ρ1 WᵀW + ρ3 VᵀV``, with the W term where a later step exists and the V term where
-    an output does: the same matrix for all sequences and all steps but the last.
+    ``K = ρ2 I + Wᵀ diag(ρ1) W + ρ3 VᵀV``, with the W term where a later step exists and the V term
+    where an output does: the same matrix for all sequences and all steps but the last.
 
     Limited by flops: 4 T B H^2, and 2 L B C H for the outputs.
 
@@ -198,24 +199,24 @@ def _aim(driven, states, a, value, lambda1, lambda2, rho1, rho2, relaxation):
     """
     real = a.dtype.type
     take, keep = real(relaxation), real(1 - relaxation)
-    inverse1, inverse2 = real(1 / rho1), real(1 / rho2)
+    inverse2 = real(1 / rho2)
     for i in range(len(a)):
         d, s, old, f = row(driven, i), row(states, i), row(a, i), row(value, i)
         l1, l2 = row(lambda1, i), row(lambda2, i)
         for j in range(len(old)):
-            l1[j] = take * d[j] + keep * old[j] - l1[j] * inverse1
+            l1[j] = take * d[j] + keep * old[j] - l1[j] / rho1[j]
             l2[j] = take * s[j] + keep * f[j] + l2[j] * inverse2
 
 
 @jit
-def _add_row_sums(residual, left, right, multiplier, aligned, rho, sums):
-    """Add one row's squared norms and inner product to the sums of its constraint."""
+def _add_row_sums(residual, left, right, multiplier, aligned, weighted, sums):
+    """Add one row's squared norms, inner product and ``ρ r²`` to the sums of its constraint."""
     sums[RESIDUAL] += residual
     sums[LEFT] += left
     sums[RIGHT] += right
     sums[MULTIPLIER] += multiplier
     sums[ALIGNED] += aligned
-    sums[PENALTY] += 0.5 * rho * residual
+    sums[PENALTY] += 0.5 * weighted
 
 
 @jit(reassociate=True)
@@ -224,22 +225,24 @@ def _ascend(
 ):
     """Take the new a, and from the aims the multipliers ``ρ1 (a − m)`` and ``ρ2 (σ − f(a))``."""
     real = a.dtype.type
-    factor1, factor2, inverse1 = real(rho1), real(rho2), real(1 / rho1)
-    zero = real(0)
+    factor2, zero = real(rho2), real(0)
     for i in range(len(a)):
         new, f, d, s = row(fresh, i), row(value, i), row(driven, i), row(states, i)
         old_f = row(old_value, i)
         old, l1, l2, target = row(a, i), row(lambda1, i), row(lambda2, i), row(targets, i)
         r1, r2, a2, d2, s2, f2 = zero, zero, zero, zero, zero, zero
         m1, m2, al1, al2, change1, change2 = zero, zero, zero, zero, zero, zero
+        weighted = zero
         for j in range(len(new)):
+            factor1 = rho1[j]
             l1[j] = factor1 * (new[j] - l1[j])
             l2[j] = factor2 * (l2[j] - f[j])
-            target[j] = new[j] + l1[j] * inverse1
+            target[j] = new[j] + l1[j] / factor1
             gap1, gap2 = new[j] - d[j], s[j] - f[j]
-            moved1, moved2 = new[j] - old[j], f[j] - old_f[j]
+            moved1, moved2 = factor1 * (new[j] - old[j]), factor2 * (f[j] - old_f[j])
             old[j] = new[j]
             r1 += gap1 * gap1
+            weighted += factor1 * gap1 * gap1
             r2 += gap2 * gap2
             a2 += new[j] * new[j]
             d2 += d[j] * d[j]
@@ -251,8 +254,8 @@ def _ascend(
             al2 += l2[j] * gap2
             change1 += moved1 * moved1
             change2 += moved2 * moved2
-        _add_row_sums(r1, a2, d2, m1, al1, rho1, sums[0])
-        _add_row_sums(r2, s2, f2, m2, al2, rho2, sums[1])
+        _add_row_sums(r1, a2, d2, m1, al1, weighted, sums[0])
+        _add_row_sums(r2, s2, f2, m2, al2, factor2 * r2, sums[1])
         sums[0, CHANGE] += change1
         sums[1, CHANGE] += change2
 
@@ -276,7 +279,8 @@ def update_preactivations(
     tokens : ndarray, (T, B), integers; (0, 0) for dense inputs
     theta_t : ndarray, (D + 1 + H, H)
     a, lambda1, lambda2 : ndarray, (T, B, H); overwritten
-    rho1, rho2 : float
+    rho1 : ndarray, (H,)
+    rho2 : float
     relaxation : float
         α in (0, 2); 1 leaves the sub-problem as it is.
     activation : int
@@ -300,7 +304,8 @@ def update_preactivations(
             old_value[:] = old
             activate(activation, old_value)
             _aim(driven, states, old, old_value, l1, l2, rho1, rho2, relaxation)
-            prox_of(activation, l1.reshape(-1), l2.reshape(-1), rho1, rho2, fresh.reshape(-1))
+            for i in range(len(fresh)):
+                prox_of(activation, row(l1, i), row(l2, i), rho1, rho2, row(fresh, i))
             value[:] = fresh
             activate(activation, value)
             _ascend(
@@ -319,7 +324,7 @@ def _ascend_outputs(fresh, driven, o, lambda_, targets, rho, sums):
         for j in range(len(new)):
             dual[j] = factor * (new[j] - dual[j])
             target[j] = new[j] + dual[j] * inverse
-            gap, moved = new[j] - d[j], new[j] - old[j]
+            gap, moved = new[j] - d[j], factor * (new[j] - old[j])
             old[j] = new[j]
             sums[RESIDUAL] += gap * gap
             sums[LEFT] += new[j] * new[j]
@@ -404,11 +409,14 @@ def update_outputs(
 
 @jit(reassociate=True)
 def _add_sums(left, right, lambda_, weight, sums):
-    """Add the terms of one constraint to all of its sums but the change."""
-    zero = left.dtype.type(0)
+    """Add the terms of one constraint to all of its sums but the change.
+
+    ``weight`` is its penalty, or one of every unit.
+    """
+    real, zero = left.dtype.type, left.dtype.type(0)
     for i in range(len(left)):
         x, y, dual = row(left, i), row(right, i), row(lambda_, i)
-        r2, x2, y2, l2, aligned = zero, zero, zero, zero, zero
+        r2, x2, y2, l2, aligned, weighted = zero, zero, zero, zero, zero, zero
         for j in range(len(x)):
             gap = x[j] - y[j]
             r2 += gap * gap
@@ -416,7 +424,8 @@ def _add_sums(left, right, lambda_, weight, sums):
             y2 += y[j] * y[j]
             l2 += dual[j] * dual[j]
             aligned += dual[j] * gap
-        _add_row_sums(r2, x2, y2, l2, aligned, weight, sums)
+            weighted += real(at(weight, j)) * gap * gap
+        _add_row_sums(r2, x2, y2, l2, aligned, weighted, sums)
 
 
 @jit(parallel=True)
@@ -429,7 +438,9 @@ def measure(
     ----------
     z, tokens, theta_t, a, lambda1, lambda2, activation, sums, active, bounds
         As in `update_preactivations`.
-    w1, w2 : ndarray, (T + 1,) or longer
+    w1 : ndarray, (T, H) or longer
+        Penalties of every step and unit.
+    w2 : ndarray, (T,) or longer
         Penalties of every step.
     work : ndarray, (2, B, H) or longer
     """

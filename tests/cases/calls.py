@@ -75,6 +75,16 @@ _TOKENS = np.array([0, 2, 1, 3, 1, 0, 2])
 _BLOCKS = np.tile(3 * np.eye(2) + 0.5, (3, 1, 1)), np.full((2, 2, 2), 0.25)
 _BANDS = np.full(N, 3.0), np.linspace(-1, 1, N - 1)
 
+
+def _metric(*coefficients, errors=3, work=()):
+    """Rows to bring near in the metric of a matrix, from a start of their own."""
+    numbers = 1e-14, 0.0, 500
+    return (
+        _definite(), _normal(3, N), *coefficients, *numbers, np.zeros((3, N)), *work,
+        _normal(3, N, seed=1), np.zeros(errors),
+    )  # fmt: skip
+
+
 LINEAR = {
     "cross_gram": lambda: (
         _normal(9, 2),
@@ -128,6 +138,12 @@ LINEAR = {
         *_made("factor_tokens", _TOKENS, _normal(7, 2), 4, 0.5),
         _normal(3, 6),
         np.zeros((3, 6)),
+    ),
+    "metric_nonnegative": lambda: _metric(),
+    "metric_box": lambda: _metric(np.full((3, N), -0.25), np.full((3, N), 0.5)),
+    "metric_l1": lambda: _metric(np.full((3, N), 2.0)),
+    "metric_group": lambda: _metric(
+        np.linspace(0, 40, N), np.array([0.5, 1, 2]), errors=1, work=(np.zeros((2, 3)),)
     ),
     "factor_tridiagonal": lambda: (*_BANDS, np.zeros(N), np.zeros(N - 1)),
     "solve_tridiagonal": lambda: (

@@ -9,12 +9,17 @@ import numpy as np
 from mpi4py import MPI
 
 from fastadmm import RNN, fit
+from fastadmm.constraints import Dale, Group, Mask, NonNegative
 
 COMM = MPI.COMM_WORLD
 D, H, C = 3, 5, 4
 EPOCHS = {"condensed": 7, "block": 5, "admmirnn": 5}
 
 
+HELD = {
+    "signs": {"recurrent": Dale(0.6) & Mask(0.7), "read": NonNegative()},
+    "groups": {"sent": Group(0.05)},
+}
 SHAPES = {
     "": {},
     "two layers": {"layers": 2, "dropout": 0.3, "initial": "learned"},
@@ -60,6 +65,8 @@ def cases():
         yield "condensed", "lstm, two layers", "tokens", 8, 5, 5, 3
         yield "condensed", "lstm, both directions", "lists", 7, 9, 4, None
     yield "condensed", "elman", "words", 8, 5, 2, 3
+    for cell, held in (("elman", "signs"), ("gru", "signs"), ("lstm", "groups")):
+        yield "condensed", cell, held, 7, 9, 4, None
 
 
 def train(case, **distributed):
@@ -68,10 +75,11 @@ def train(case, **distributed):
     X, y = data(kind, T, n, rng)
     name, _, shape = cell.partition(", ")
     net = RNN(ALPHABETS.get(kind, D), H, C, seed=1, dtype="float64", cell=name, **SHAPES[shape])
-    readout = "last" if kind in ("last", "lists") else "all"
+    readout = "last" if kind in ("last", "lists", *HELD) else "all"
     result = fit(
         net, X, y, solver=solver, readout=readout, epochs=EPOCHS[solver], batch_size=batch,
-        steps=window, validation=(X, y), threads=1, seed=2, **distributed,
+        steps=window, validation=(X, y), threads=1, seed=2,
+        constraints=HELD.get(kind), **distributed,
     )  # fmt: skip
     return np.concatenate([weights.ravel() for weights in net.weights]), result
 
