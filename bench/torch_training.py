@@ -149,10 +149,10 @@ def _one_thread_of_torch():
     torch.set_flush_denormal(True)
 
 
-def side_by_side(function, jobs, workers=2):
-    """Results of ``function(*job)`` as they come, each process on one thread."""
+def side_by_side(function, jobs, workers=2, begin=_one_thread_of_torch):
+    """Results of ``function(*job)`` as they come, each process, after ``begin``, on one thread."""
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, _one_thread_of_torch) as pool:
+    with ProcessPoolExecutor(workers, spawn, begin) as pool:
         for done in as_completed([pool.submit(function, *job) for job in jobs]):
             yield done.result()

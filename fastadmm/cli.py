@@ -135,7 +135,7 @@ def train(
     steps: Steps = None,
     pixels: Pixels = False,
     eta: Annotated[
-        float | None, typer.Option(help="Bound on the rms change of pre-activations in a step.")
+        float | None, typer.Option(help="Bound on a step; by default it finds itself.")
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Any setting of the solver, NAME=VALUE; repeatable.")

@@ -80,7 +80,7 @@ def check(options: Any) -> None:
         if not _fits(value, types, allowed):
             expected = "None or " * (NoneType in types) + allowed.words.format(name=name)
             raise ValueError(f"{name} is {short(value)}: expected {expected}")
-        if float in types and value is not None:
+        if float in types and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         object.__setattr__(options, name, value)  # though it is frozen
 
@@ -115,7 +115,7 @@ def read(kind: type, name: str, text: str) -> Any:
     """
     types, _ = _parts(_annotations(kind)[name])
     value = {"true": True, "false": False, "none": None, "null": None}.get(text.lower(), text)
-    if str in types:
+    if str in types and float not in types:
         return None if value is None else text
     for number in (int, float):
         with contextlib.suppress(ValueError):
@@ -136,6 +136,8 @@ def _parts(annotation):
 def _fits(value, types, allowed):
     if value is None or isinstance(value, bool):
         return type(value) in types
+    if isinstance(value, str):
+        return str in types and allowed.holds(value)
     if float in types:
         is_finite = isinstance(value, int | float) and abs(value) <= sys.float_info.max
         return is_finite and allowed.holds(value)

@@ -59,9 +59,9 @@ class Result:
         labels), and what the solver measures. None where there is none, or it is not finite.
         `condensed`: ``step_length`` and ``multiplier_rms`` (root mean squares), ``rho_min``,
         ``rho_max`` (at the last step), ``growth`` (mean γ), ``shrinkage`` (mean, of the recurrent
-        weights in a step by the growth guard). `block` and `admmirnn`: see
-        `fastadmm.solvers.record.SplittingRecord`; there ``train_loss`` is the loss of the
-        simulated network at the start of each step. With ``staleness``: ``age_mean`` and
+        weights in a step by the growth guard), ``eta`` (bound of the last step). `block` and
+        `admmirnn`: see `fastadmm.solvers.record.SplittingRecord`; there ``train_loss`` is the loss
+        of the simulated network at the start of each step. With ``staleness``: ``age_mean`` and
         ``age_max``, lists with an entry per rank, of how many iterations old what it used was.
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.

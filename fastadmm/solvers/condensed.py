@@ -10,7 +10,7 @@ optimal control's word for eliminating the states of a constrained trajectory.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated
 
@@ -19,12 +19,19 @@ import numpy as np
 from fastadmm.kernels.recurrent import maps, recurrence
 from fastadmm.mpi.cost import ELEMENTWISE, Counts
 from fastadmm.mpi.partition import bounds
-from fastadmm.options import COUNTING, FRACTION, POSITIVE, UNIT_INTERVAL, check
+from fastadmm.options import COUNTING, FRACTION, POSITIVE, UNIT_INTERVAL, Range, check
 from fastadmm.solvers.backward import Buffers
 from fastadmm.solvers.base import Solver
 from fastadmm.solvers.held import Bound, Held
+from fastadmm.solvers.step_length import MEASURE_EVERY, StepLength, divergence
 from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
 from fastadmm.unfolded import Unfolded, pipeline
+
+AUTO = "auto"
+POSITIVE_OR_AUTO = Range(
+    "a positive number or 'auto'",
+    lambda value: value == AUTO if isinstance(value, str) else value > 0,
+)
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,10 @@ class CondensedOptions:
 
     Attributes
     ----------
-    eta : float
+    eta : float or "auto"
         Bound on the rms change of a unit's pre-activation in one step, at the start, measured in
-        the damped and averaged Gram; it falls linearly to zero over the run.
+        the damped and averaged Gram; it falls linearly to zero over the run. ``"auto"`` finds it in
+        the course of the run, see `fastadmm.solvers.step_length`.
     damping : float
         Ridge on the Gram, as a multiple of its mean diagonal.
     token_damping : float
@@ -63,7 +71,7 @@ class CondensedOptions:
         length, which falls to the end, can make up for it. 0 switches the growth guard off.
     """
 
-    eta: Annotated[float, POSITIVE] = 0.03
+    eta: Annotated[float | str, POSITIVE_OR_AUTO] = AUTO
     damping: Annotated[float, POSITIVE] = 0.2
     token_damping: Annotated[float, POSITIVE] = 0.1
     gram_memory: Annotated[float, FRACTION] = 0.95
@@ -103,6 +111,8 @@ class StepRecord:
         γ, mean logarithm of the multipliers' growth over one step back in time.
     shrinkage : float
         Of the recurrent weights by the growth guard, relative; not part of the step length.
+    eta : float
+        Bound on the step length.
     """
 
     loss: float
@@ -115,6 +125,7 @@ class StepRecord:
     rho_max: float = math.nan
     growth: float = math.nan
     shrinkage: float = math.nan
+    eta: float = math.nan
 
     @property
     def finite(self):
@@ -137,6 +148,7 @@ class StepRecord:
             "rho_max": last.rho_max,
             "growth": np.mean([r.growth for r in records]),
             "shrinkage": np.mean([r.shrinkage for r in records]),
+            "eta": last.eta,
         }
 
 
@@ -199,6 +211,7 @@ class Condensed(Solver):
         h, c, q, cell, cells = (
             work.hidden, work.outputs, work.states + 1, work.cell, len(work.drives)
         )  # fmt: skip
+        measured = 1 / MEASURE_EVERY if options.eta == AUTO else 0
         gram, factor = 1 / options.gram_every, 1 / options.refactor_every
         squares = sum((drive + h + 1) ** 2 for drive in work.drives)
         entries = min(work.inputs, work.batch * work.steps) if work.tokens else 0
@@ -214,7 +227,7 @@ class Condensed(Solver):
             for units, reads, _ in cell.maps if reads
         )  # fmt: skip
         return Counts(
-            sweep=2 * weights + 2 * pulled + ELEMENTWISE * cell.gates * h * cells,
+            sweep=2 * weights * (1 + measured) + 2 * pulled + ELEMENTWISE * cell.gates * h * cells,
             rows=2 * weights + squares * gram,
             sweep_output=4 * c * q + ELEMENTWISE * c,
             rows_output=2 * c * q + q**2 * gram,
@@ -229,6 +242,9 @@ class Condensed(Solver):
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         super().__init__(net, problem, options, batch, steps, total, threads, domain)
         self.k, self.measured, self._averaged, self._begun = 0, 0, 0, 0
+        self._is_auto = options.eta == AUTO
+        self._follows = self._is_auto and self.domain.staleness == 0  # else the window has gone
+        self.step_length = StepLength() if self._is_auto else StepLength(options.eta)
         real = net.dtype
         unfolded = Unfolded(
             net, problem.tokens, steps, batch, threads, problem.units, keeps=True,
@@ -302,7 +318,7 @@ class Condensed(Solver):
             arrays |= self.held.state()
         return {
             "k": self.k, "measured": self.measured, "averaged": self._averaged,
-            "begun": self._begun, "path": self._path, **arrays,
+            "begun": self._begun, "path": self._path, **asdict(self.step_length), **arrays,
         }  # fmt: skip
 
     def restore(self, state, new_run=False):
@@ -316,6 +332,8 @@ class Condensed(Solver):
         self.k, self.measured, self._averaged = state["k"], state["measured"], state["averaged"]
         self._path[:] = 0 if new_run else state["path"]
         self._begun = self.k if new_run else state["begun"]
+        if self._is_auto:
+            self.step_length = StepLength(state["eta"], state["eta_bound"])
 
     def convergence(self):
         used, allowed = self._path.tolist()
@@ -330,16 +348,39 @@ class Condensed(Solver):
             sums.append(self.maps.batch_gram)
         if self.tokens is not None:
             sums += self.tokens.to_reduce()
-        self.domain.reduce(sums, partial(self._apply, record, self.own_sums))
+        self.domain.reduce(sums, partial(self._apply, batch, record, self.own_sums))
         return record
 
-    def _apply(self, record, sums, due):
+    def _apply(self, batch, record, sums, due):
         """What follows when the sums over all owners have arrived."""
         self._complete(record, sums)
         if self.tokens is not None:
             self.tokens.merge(record.rows)
-        if math.isfinite(record.loss):
+        if not math.isfinite(record.loss):
+            return
+        if self._follows and is_due(self.k + 1, MEASURE_EVERY):
+            self._move_and_follow(batch, record)
+        else:
             self.move(record)
+
+    def _move_and_follow(self, batch, record):
+        """`move`, and let the step length follow how far that takes the batch's outputs."""
+        delta = self.backwards[-1].delta
+        before = self._outputs(batch, delta)
+        self.move(record)
+        window = self.unfolded.load(batch)
+        self._forward(window, batch, self.problem.targets_of(batch, record.scale), delta)
+        own = divergence(before, self._outputs(batch, delta), record.scale)
+        total = np.array([own / record.terms])
+        self.domain.sum(total)
+        self.step_length.follow(float(total[0]), self._left)
+
+    def _outputs(self, batch, delta):
+        """Own outputs with a target, and the gradients of their loss times the scale, (n, C)."""
+        window, phi = self.unfolded.window(batch.steps, len(batch.cases)), self.net.phi
+        rows, places = window.outputs(batch, len(delta))
+        outputs = rows[:, rows.shape[1] - phi.shape[1] :] @ phi.T
+        return outputs, delta.reshape(-1, delta.shape[2])[places].copy()
 
     def measure(self, batch):
         """States, loss and multipliers of a mini-batch, and their sums over own steps and cases."""
@@ -349,6 +390,9 @@ class Condensed(Solver):
         window = self.unfolded.load(batch)
         record = StepRecord(0.0, problem.terms_of(batch), batch.rows)
         record.scale = 1 / (batch.mean_terms or record.terms)
+        if self._is_auto:
+            sequences = batch.part.n_cases
+            self.step_length.begin(sequences, record.terms, record.rows, self._follows)
         targets = problem.targets_of(batch, record.scale)
         key = batch.steps, len(batch.cases), batch.part.is_last
         if key not in self._views:  # for windows of one size they are always the same
@@ -356,6 +400,7 @@ class Condensed(Solver):
             own = None if is_ragged else seen(self.unfolded, window, batch, backwards)
             self._views[key] = backwards, own
         self.backwards, own = self._views[key]
+        self._masks = self.unfolded.masks(batch)
         at_once = self.unfolded.is_alone and not self.domain.acts_between_passes
         sweep = self._sweep if at_once else self._sweep_in_passes
         self.own_sums = sweep(window, batch, targets, self.backwards)
@@ -405,26 +450,27 @@ class Condensed(Solver):
         )  # fmt: skip
         return np.add.reduce(backwards[0].totals)
 
-    def _sweep_in_passes(self, window, batch, targets, backwards):
-        """The same pass by pass, cell by cell, with messages between them."""
-        unfolded, domain, read, totals = (
-            self.unfolded,
-            self.domain,
-            self._read,
-            self._buffers.totals,
-        )
-        part, masks = batch.part._replace(may_age=batch.again), unfolded.masks(batch)
+    def _forward(self, window, batch, targets, delta):
+        """States and outputs; returns the sums of the record, of which the loss is there."""
+        unfolded, read, totals = self.unfolded, self._read, self._buffers.totals
+        part = batch.part._replace(may_age=batch.again)
         for layer in unfolded.layers:
             recurrence.transpose_maps(layer.weights)
-        unfolded.simulate(window, part, batch.active, domain, masks)
+        unfolded.simulate(window, part, batch.active, self.domain, self._masks)
         active = unfolded.gather(window, batch.active)
         read.phi_t[:] = read.phi.T
         totals[:] = 0
         recurrence.read_out(
-            window.read, read.phi_t, targets, backwards[-1].delta, active, totals,
+            window.read, read.phi_t, targets, delta, active, totals,
             window.sequence_bounds,
         )  # fmt: skip
-        sums = np.add.reduce(totals)
+        return np.add.reduce(totals)
+
+    def _sweep_in_passes(self, window, batch, targets, backwards):
+        """The same pass by pass, cell by cell, with messages between them."""
+        unfolded, domain, read = self.unfolded, self.domain, self._read
+        part, totals = batch.part._replace(may_age=batch.again), self._buffers.totals
+        sums = self._forward(window, batch, targets, backwards[-1].delta)
         self._buffers.spread(window, batch, read.phi, backwards)
         for cut in pipeline(window, domain):
             own = slice(cut[0], cut[-1])
@@ -435,10 +481,15 @@ class Condensed(Solver):
                     self.options.safeguard, backwards[i], batch.active, cut,
                 )  # fmt: skip
                 sums[1:] += np.add.reduce(totals)[1:]
-                self._buffers.bring_down(i, batch, masks, backwards, cut)
+                self._buffers.bring_down(i, batch, self._masks, backwards, cut)
             if batch.steps:
                 self._buffers.send(domain, part, own, backwards)
         return sums
+
+    @property
+    def _left(self):
+        """What is left of the first step's length after k steps."""
+        return 1 - (self.k - self._begun) / (self.total + 1)
 
     def move(self, record):
         """Growth guard, then the proximal step of both weight blocks; completes the record.
@@ -447,8 +498,9 @@ class Condensed(Solver):
         """
         options = self.options
         self.k += 1
-        done = (self.k - self._begun) / (self.total + 1)
-        left, early = 1 - done, max(0.0, 1 - 2 * done)
+        left = self._left
+        early = max(0.0, 2 * left - 1)
+        record.eta = self.step_length.eta * left
         record.shrinkage = early * min(options.guard, 0.2 * max(0.0, record.growth))
         memory = 1.0
         if is_due(self.k, options.gram_every):
@@ -460,7 +512,7 @@ class Condensed(Solver):
         if self.tokens is not None:
             tokens = self.tokens.to_move(self.k, options.token_damping, alpha)
         settings = maps.Settings(
-            self.k, float(options.eta * left), float(options.momentum),
+            self.k, float(record.eta), float(options.momentum),
             float(options.penalty_memory), float(alpha), float(memory),
             is_due(self.k, options.refactor_every),
             float(options.damping), 1 - record.shrinkage,

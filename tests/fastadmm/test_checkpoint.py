@@ -165,7 +165,7 @@ def test_warm_start_goes_on_with_what_the_solver_remembers(solver):
     ("asked", "message"),
     [
         ({"solver": "block"}, "resume: solver is 'block', but 'condensed' in the checkpoint"),
-        ({"eta": 0.1}, "resume: options is .*'eta': 0.1.*, but .*'eta': 0.03"),
+        ({"eta": 0.1}, "resume: options is .*'eta': 0.1.*, but .*'eta': 'auto'"),
         ({"batch_size": 5}, "resume: batch_size is 5, but 6 in the checkpoint: expected the same"),
         ({"resume": "auto"}, "resume is 'auto': it needs checkpoint, the file to look for"),
         ({"checkpoint_every": 3}, "checkpoint_every is 3: it needs checkpoint, the file to write"),

@@ -11,6 +11,7 @@ from fastadmm import RNN, fit
 from fastadmm.batches import Batch, Plan
 from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions, is_due
+from fastadmm.solvers.step_length import StepLength
 from fastadmm.threads import compute_threads
 
 ACTIVATIONS = tuple(reference.ACTIVATIONS)
@@ -150,7 +151,7 @@ def test_safeguard_bounds_every_norm_where_it_expands(activation):
 def test_weight_step_solves_its_subproblem():
     """First step of a block: argmin <g, Θ> + ρ/2 |Δ (R + δI)^(1/2)|² as dense least squares."""
     net, X, y, _ = make("tanh", "squared", "all", 0)
-    solver, record = measured(net, X, y, "squared", "all")
+    solver, record = measured(net, X, y, "squared", "all", eta=0.03)
     before = net.theta.copy()
     lower = np.tril(solver.of_maps("batch_gram")[0])
     gram = lower + np.tril(lower, -1).T
@@ -170,18 +171,19 @@ def test_weight_step_solves_its_subproblem():
         assert np.sqrt(step @ damped @ step) == pytest.approx(eta)  # first step: the bound itself
 
 
+@pytest.mark.parametrize("eta", ["auto", 0.03])
 @pytest.mark.parametrize("gain", [0.1, 1.0, 2.0])
 @pytest.mark.parametrize(("loss", "readout", "tokens"), [KINDS[0], KINDS[2], KINDS[6]])
-def test_fifty_iterates_agree_with_the_twin(loss, readout, tokens, gain):
+def test_fifty_iterates_agree_with_the_twin(loss, readout, tokens, gain, eta):
     """Exactly the algorithm of the twin, which averages the Gram of every mini-batch."""
     net, X, y, dense = make("tanh", loss, readout, tokens, gain=gain, shape=(100, 6))
     plan, rng = Plan(100, 6, 14, 6, 7), np.random.default_rng(5)
     batches = [cases[cases >= 0] for _ in range(7) for cases, _ in plan.windows(rng)]
     assert [len(cases) for cases in batches].count(12) == 28  # the others have 13
-    expected = reference.train(net.theta, net.phi, "tanh", dense, y, loss, readout, batches)
+    expected = reference.train(net.theta, net.phi, "tanh", dense, y, loss, readout, batches, eta)
     fit(
         net, X, y, loss=loss, readout=readout, epochs=7, batch_size=14, scale=None, gram_every=1,
-        seed=5,
+        seed=5, eta=eta,
     )  # fmt: skip
     assert relative(net.theta, expected[0]) < 1e-8
     assert relative(net.phi, expected[1]) < 1e-8
@@ -212,7 +214,7 @@ def test_every_step_is_bounded(gain, dtype):
     problem, data = make_problem(net, X, y)
     rng = np.random.default_rng(0)
     with compute_threads(2):
-        solver = Condensed(net, problem, CondensedOptions(), 8, 8, 200, 2)
+        solver = Condensed(net, problem, CondensedOptions(eta=0.03), 8, 8, 200, 2)
         for _ in range(200):
             record = solver.step(Batch.alone(data, rng.integers(0, 40, 8)))
             rms = np.sqrt(solver.maps.of_units[CHANGE, : net.hidden])
@@ -230,7 +232,7 @@ def test_no_sequence_of_multipliers_passes_the_bound(growth):
     problem, data = make_problem(net, X, y, "squared", "all")
     longest = 0.0
     with compute_threads(1):
-        options = CondensedOptions(refactor_every=1, gram_every=1, guard=0.0)
+        options = CondensedOptions(eta=0.03, refactor_every=1, gram_every=1, guard=0.0)
         solver = Condensed(net, problem, options, 5, 6, 10**9, 1)
         record = solver.measure(Batch.alone(data, np.arange(5)))
         lower = np.tril(solver.of_maps("batch_gram")[0])
@@ -298,6 +300,55 @@ def test_a_gram_that_is_not_definite_moves_nothing():
     np.testing.assert_array_equal(net.phi, before[1])
 
 
+@pytest.mark.parametrize(
+    ("readout", "tokens", "lengths"), [("last", 0, 0), ("all", 1, 0), ("all", 0, 1), ("last", 1, 1)]
+)
+def test_the_step_length_follows_how_far_the_outputs_of_the_batch_go(readout, tokens, lengths):
+    """The divergence is taken from outside, with the network before and after a step."""
+    net, X, y, _ = make("tanh", "squared", readout, tokens, shape=(6, 5))
+    known = np.array([5, 2, 4, 1, 5, 3]) if lengths else None
+    problem, data = make_problem(net, X, y, "squared", readout, lengths=known)
+    batch, followed = Batch.alone(data, np.arange(6)), []
+
+    def outputs():
+        probe = RNN(3, 4, 3, dtype="float64")
+        probe.theta[:], probe.phi[:] = solver.weights
+        states = probe.simulate(X, threads=1)
+        begun = np.arange(5) >= 5 - (known if lengths else np.full(6, 5))[:, None]
+        for i, n in enumerate(known if lengths else ()):  # sequences end together
+            states[i, 5 - n :] = probe.simulate(X[i : i + 1, 5 - n :], threads=1)[0]
+        o = probe.read_out(states)
+        return o[:, -1] if readout == "last" else o[begun]
+
+    with compute_threads(1):
+        solver = Condensed(net, problem, CondensedOptions(), 6, 5, 10, 1)
+        solver.step_length.follow = lambda found, left: followed.append((found, left))
+        before = outputs()
+        record = solver.step(batch)
+        moved = outputs() - before
+    rows, terms = (20, 20 if readout == "all" else 6) if lengths else (30, len(moved))
+    bound = min(0.15, 0.08 * 6**0.5 * terms / rows)
+    assert record.eta == pytest.approx((1 - 1 / 11) * 0.25 * bound)
+    assert followed == [(pytest.approx((moved**2).sum() / (2 * terms), rel=1e-9), 1 - 1 / 11)]
+
+
+@pytest.mark.parametrize(
+    ("found", "left", "factor"),
+    [
+        (0.1, 1.0, 1.0), (0.4, 1.0, 0.5), (0.025, 0.25, 0.5), (0.05, 0.5, 0.5**0.5),
+        (1e9, 1.0, 10**-0.5), (np.inf, 1.0, 10**-0.5), (np.nan, 1.0, 10**-0.5),
+        (0.025, 1.0, 2.0), (0.0, 1.0, 10**0.5), (-1e-20, 1.0, 10**0.5),
+    ],
+)  # fmt: skip
+def test_a_step_length_changes_by_the_root_of_ten_at_most(found, left, factor):
+    length = StepLength(0.01, 0.15)
+    length.follow(found, left)
+    assert length.eta == pytest.approx(0.01 * factor)
+    length = StepLength(0.14, 0.15)
+    length.follow(found, left)
+    assert length.eta == pytest.approx(min(0.15, 0.14 * factor))
+
+
 @pytest.mark.parametrize("batches", [5, 10, 25, 7])
 def test_no_place_of_an_epoch_has_the_gram_to_itself(batches):
     due = [k for k in range(10, 3000) if is_due(k, 5)]
@@ -311,7 +362,8 @@ def test_no_place_of_an_epoch_has_the_gram_to_itself(batches):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"eta": 0.0}, "eta is 0.0: expected a positive number"),
+        ({"eta": 0.0}, "eta is 0.0: expected a positive number or 'auto'"),
+        ({"eta": "tuned"}, "eta is 'tuned': expected a positive number or 'auto'"),
         ({"momentum": 1.0}, "momentum is 1.0: expected 0 <= momentum < 1"),
         ({"refactor_every": 0}, "refactor_every is 0: expected a positive integer"),
         ({"gram_every": 0}, "gram_every is 0: expected a positive integer"),

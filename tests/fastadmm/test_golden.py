@@ -38,7 +38,7 @@ def history(name, threads):
     problem, data = make_problem(net, X, y, readout=readout)
     records = []
     with compute_threads(threads):
-        solver = Condensed(net, problem, CondensedOptions(), BATCH, 8, STEPS, threads)
+        solver = Condensed(net, problem, CondensedOptions(eta=0.03), BATCH, 8, STEPS, threads)
         for k in range(STEPS):
             # every fourth batch is smaller, as the last one of an epoch
             cases = rng.permutation(CASES)[: BATCH if k % 4 else BATCH - 6]

@@ -298,5 +298,5 @@ def test_units_come_from_real_steps_alone(dtype):
     X = [100 + 5 * rng.standard_normal((n, 1)) for n in rng.integers(3, 30, 40)]
     y = np.array([x.mean() > 100 for x in X]).astype(int)
     net = RNN(1, 8, 2, dtype=dtype)
-    result = fit(net, X, y, epochs=30, batch_size=8, validation=(X, y))
+    result = fit(net, X, y, epochs=60, batch_size=8, validation=(X, y))
     assert result.history[-1]["validation_accuracy"] > 0.85

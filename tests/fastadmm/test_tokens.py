@@ -74,7 +74,7 @@ def test_iterates_agree_with_the_twin(readout, gain, validate):
         net.theta, net.phi, "tanh", X, y, "softmax_cross_entropy", readout, batches
     )
     fit(
-        net, X, y, readout=readout, epochs=7, batch_size=4, gram_every=1, seed=5,
+        net, X, y, readout=readout, epochs=7, batch_size=4, gram_every=1, seed=5, eta=0.03,
         validation=(X, y) if validate else None,
     )  # fmt: skip
     assert len(batches) > 50
@@ -228,11 +228,11 @@ def test_two_owners_move_as_one(size):
     net, X, y = make(size=size)
     solvers, owners = [], [Owner(0), Owner(1)]
     with compute_threads(1):
-        alone, data = solver_of(net, X, y, gram_every=1)
+        alone, data = solver_of(net, X, y, gram_every=1, eta=0.03)
         for owner in owners:
             problem, _ = make_problem(net, X, y)
             copy = make(size=size)[0]
-            args = problem, CondensedOptions(gram_every=1), 3, 6, 50, 1, owner
+            args = problem, CondensedOptions(gram_every=1, eta=0.03), 3, 6, 50, 1, owner
             solvers.append(Condensed(copy, *args))
         for k in range(12):
             cases = np.arange(k, k + 5)

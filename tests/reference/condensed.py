@@ -130,18 +130,45 @@ def guard(growth, decay):
     return max(0.0, 2 * decay - 1) * min(0.04, 0.2 * max(0.0, growth))
 
 
-def train(theta, phi, activation, X, y, loss, readout, batches):
+def outputs(theta, phi, activation, X, y, loss, readout):
+    """Outputs with a target, and the gradients of their loss."""
+    _, s = simulate(theta, activation, X)
+    o = (s[:, -1] if readout == "last" else s) @ phi[:, 1:].T + phi[:, 0]
+    return o, loss_terms(o, y, loss)[1]
+
+
+class Auto:
+    """The step length that follows how far a step takes the outputs of its mini-batch."""
+
+    def __init__(self, cases, terms, rows):
+        self.bound = min(0.15, 0.08 * cases**0.5 * terms / rows)
+        self.eta = self.bound / 4
+
+    def follow(self, before, after, decay):
+        """Steps of full length have a mean divergence of 0.1; a change is 10^(1/2) at most."""
+        terms = before[0].size / before[0].shape[-1]
+        divergence = ((after[0] - before[0]) * (after[1] - before[1])).sum() / (2 * terms)
+        ratio = decay * (0.1 / divergence) ** 0.5
+        self.eta = min(self.bound, self.eta * min(max(ratio, 10**-0.5), 10**0.5))
+
+
+def train(theta, phi, activation, X, y, loss, readout, batches, eta="auto"):
     """Averaged weights after the given mini-batches (a list of arrays of cases)."""
     theta, phi = Block(theta), Block(phi)
     inputs = X.shape[2]
     mean_size = np.mean([len(cases) for cases in batches])
+    terms = len(batches[0]) * (1 if readout == "last" else X.shape[1])
+    auto = Auto(len(batches[0]), terms, len(batches[0]) * X.shape[1])
     for k, cases in enumerate(batches, 1):
-        of_theta, of_phi, growth = sums(
-            theta.weights, phi.weights, activation, X[cases], y[cases], loss, readout, True
-        )
+        args = activation, X[cases], y[cases], loss, readout
+        of_theta, of_phi, growth = sums(theta.weights, phi.weights, *args, True)
+        before = outputs(theta.weights, phi.weights, *args)
         decay = 1 - k / (len(batches) + 1)
         weight = len(cases) / mean_size
         (g, gram), (g_phi, gram_phi) = of_theta, of_phi
+        theta.eta = phi.eta = auto.eta if eta == "auto" else eta
         theta.step(weight * g, gram, decay, guard(growth, decay), slice(inputs + 1, None))
         phi.step(weight * g_phi, gram_phi, decay)
+        if k < 10 or k % 20 == int(20 * (k // 20 * (5**0.5 - 1) / 2 % 1)):
+            auto.follow(before, outputs(theta.weights, phi.weights, *args), decay)
     return theta.average, phi.average
