@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastadmm.files import StrPath
+from fastadmm.files import StrPath, reading
 
 LEFT_OUT = "config", "out", "quiet", "resume", "overwrite"
 """Options that say where a run goes, not what it is."""
@@ -27,12 +27,8 @@ def read(path: StrPath, names: Mapping[str, Any] | list[str]) -> dict[str, Any]:
     ValueError
         Where the file is no TOML, or has a key that is no option.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no config at {path}")
-    try:
+    with reading(path, "config", "TOML"):
         found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
     unknown = [name for name in found if name not in names]
     if unknown:
         raise ValueError(f"{path}: {unknown[0]} is no option: expected {', '.join(names)}")

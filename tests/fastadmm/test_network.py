@@ -204,7 +204,7 @@ def _weight(name, value, dtype="f4"):
 
 HOSTILE = {
     "inputs": (_change("network", inputs=10**12), "but network in its header is {'inputs': 10000"),
-    "hidden": (_change("network", hidden=30000), "readout.weight has shape (2, 5), but network"),
+    "hidden": (_change("network", hidden=30000), "rnn.weight_ih_l0 has shape (5, 3), but"),
     "layers": (_change("network", layers=10**6), "layers in its header is 1000000: expected as it"),
     "more layers": (_change("network", layers=2), "rnn.weight_ih_l1 has shape (), but network"),
     "outputs": (_change("network", outputs=10**9), "readout.weight has shape (2, 5), but network"),
