@@ -120,7 +120,7 @@ def _of_entries(of, kernel):
         return elementwise(kernel, v, (*others, *given), out)
 
     vjp.__name__ = vjp.__qualname__ = f"vjp_{of.__name__}"
-    parameters = ", ".join(inspect.signature(kernel.py_func).parameters)
+    parameters = ", ".join(inspect.signature(getattr(kernel, "py_func", kernel)).parameters)
     vjp.__doc__ = DOCUMENTED.format(
         of=of.__name__, kinks=KINKS, keywords=KEYWORDS,
         arguments=ARGUMENTS.format(of=of.__name__), signature=f"{vjp.__name__}({parameters})",

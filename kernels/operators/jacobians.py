@@ -417,7 +417,7 @@ _AXIS = "axis : int\n    The axis that holds the entries of a row.\n"
 
 def _named(vjp, of, kernel, arguments="", keywords=""):
     """The function under the name of its prox, documented, with its kernel."""
-    parameters = inspect.signature(kernel.py_func).parameters
+    parameters = inspect.signature(getattr(kernel, "py_func", kernel)).parameters
     shapes = "; ".join(
         f"{name} {_spelled(parameter)}"
         for name, parameter in parameters.items()

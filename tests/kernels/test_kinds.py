@@ -76,7 +76,7 @@ def _is_taken(name, variant, i):
     try:
         door.check(_types(_varied(name, variant, i)), {})
     except TypingError as error:
-        (line,) = str(error).splitlines()
+        (line,) = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()  # bold, beside colorama
         parameter = list(door.signature.parameters)[i]
         named = r"\w+" if variant == "other dtype" else parameter  # the first sets the dtype
         assert re.match(rf"{named} of {re.escape(str(door))} is .*: expected ", line)
