@@ -114,7 +114,15 @@ def _compiled(function, options, cached):
     return kernel
 
 
-class _Parallel:
+class _Stand:
+    """What stands for a kernel where Python calls it; compiled code calls the kernel itself."""
+
+    def __init__(self, kernel):
+        self.kernel, self.py_func = kernel, kernel.py_func  # Numba's type does not keep it alive
+        self._numba_type_ = types.Dispatcher(kernel)
+
+
+class _Parallel(_Stand):
     """A kernel on Numba's threads; where a fork has left these behind, the same without them.
 
     GNU OpenMP kills a process that was forked from one with threads, as soon as it asks for some.
@@ -122,7 +130,8 @@ class _Parallel:
     """
 
     def __init__(self, kernel, compile_plain):
-        self.kernel, self.py_func, self.plain = kernel, kernel.py_func, cache(compile_plain)
+        super().__init__(kernel)
+        self.plain = cache(compile_plain)
 
     def __call__(self, *args):
         return (self.plain() if _threads_are_lost else self.kernel)(*args)
@@ -137,14 +146,6 @@ def _note_fork():
 
 
 os.register_at_fork(after_in_child=_note_fork)
-
-
-class _Stand:
-    """What stands for a kernel where Python calls it; compiled code calls the kernel itself."""
-
-    def __init__(self, kernel):
-        self.kernel, self.py_func = kernel, kernel.py_func  # Numba's type does not keep it alive
-        self._numba_type_ = types.Dispatcher(kernel)
 
 
 class _Internal(_Stand):
