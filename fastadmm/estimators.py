@@ -171,6 +171,8 @@ class RNNClassifier(ClassifierMixin, _Estimator):
         Settings of the solver, as `fastadmm.fit` takes them.
     scale : {"standard", None}
         Bring inputs, and targets of a regression, to like size within; part of the model.
+    class_weight : {None, "balanced"} or dict
+        Weights of the labels in the loss, see `fastadmm.fit`.
     early_stopping : bool
         Hold out ``validation_fraction`` of the cases, stop where ``n_iter_no_change`` epochs have
         brought no lower loss there, and take the weights of the best epoch.

@@ -17,7 +17,7 @@ def test_wheel_in_a_fresh_environment(tmp_path):
         typed = {name for name in content.namelist() if name.endswith((".pyi", "py.typed"))}
     assert typed == {
         "fastadmm/py.typed", "fastadmm/__init__.pyi", "fastadmm/kernels/__init__.pyi",
-        "fastadmm/mpi/__init__.pyi",
+        "fastadmm/kernels/solvers/__init__.pyi", "fastadmm/mpi/__init__.pyi",
     }  # fmt: skip
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"

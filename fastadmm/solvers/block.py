@@ -207,6 +207,10 @@ class Block(Course):
 
         Parameters
         ----------
+        system : WeightSystem
+            With sums of the mini-batch.
+        rows : int
+        tau : float
         copy_weight : float or ndarray, (units, 1)
         aim : float or ndarray, (units, n)
 

@@ -114,10 +114,12 @@ def _metric_box(
     out: packed_written("m", "n"),
     errors: written("m"),
 ):
-    """Kernel of `metric_box`; other arguments as in `_metric_nonnegative`.
+    """Kernel of `metric_box`.
 
     Parameters
     ----------
+    matrix, target, eps_rel, eps_abs, max_iter, gradient, out, errors
+        As in `_metric_nonnegative`.
     lower, upper : ndarray, (m, n)
     """
     slowest = 0
@@ -143,10 +145,12 @@ def _metric_l1(
     out: packed_written("m", "n"),
     errors: written("m"),
 ):
-    """Kernel of `metric_l1`; other arguments as in `_metric_nonnegative`.
+    """Kernel of `metric_l1`.
 
     Parameters
     ----------
+    matrix, target, eps_rel, eps_abs, max_iter, gradient, out, errors
+        As in `_metric_nonnegative`.
     weight : ndarray, (m, n)
     """
     slowest = 0
@@ -174,10 +178,12 @@ def _metric_group(
     out: packed_written("m", "n"),
     errors: written("1"),
 ):
-    """Kernel of `metric_group`; other arguments as in `_metric_nonnegative`.
+    """Kernel of `metric_group`.
 
     Parameters
     ----------
+    matrix, target, eps_rel, eps_abs, max_iter, gradient, out
+        As in `_metric_nonnegative`.
     weight : ndarray, (n,)
     scale : ndarray, (m,)
     work : ndarray, (2, m)
