@@ -29,7 +29,7 @@ lint: .venv/.dev
 	@ln -s $(CURDIR)/fastadmm/* $(CURDIR)/kernels $(CURDIR)/mpi build/rooms/fastadmm
 	@$(BIN)/pyright
 
-docs: .venv/.dev
+docs: .venv/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # A part of the benchmarks, chosen by ARGS, leaves the stored results alone.
@@ -75,6 +75,10 @@ clean:
 
 .venv/.peers: pyproject.toml | .venv/bin/python
 	@$(BIN)/python $(INSTALL) --editable '.[dev,peers]'
+	@touch $@
+
+.venv/.docs: pyproject.toml | .venv/bin/python
+	@$(BIN)/python $(INSTALL) --editable '.[docs]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python

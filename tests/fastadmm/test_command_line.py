@@ -102,8 +102,8 @@ def test_predict(trained):
 
 def test_train_with_a_splitting_solver(tmp_path):
     done = run(
-        "train", "digits", "--solver", "block", "--epochs", 3, "--option", "rho1=8", "--certify",
-        "--dtype", "float64", "--out", "model", cwd=tmp_path,
+        "train", "digits", "--solver", "block", "--epochs", 3, "--option", "rho1=8", "--option",
+        "opening=0", "--certify", "--dtype", "float64", "--out", "model", cwd=tmp_path,
     )  # fmt: skip
     summary = json.loads((tmp_path / "model" / "summary.json").read_text())
     assert (summary["solver"], summary["epochs"]) == ("block", 3)
@@ -123,7 +123,7 @@ def test_options_of_the_solver_are_checked(tmp_path):
     done = run("train", "digits", "--option", "epochs=3", cwd=tmp_path, code=2)
     assert done.stderr.startswith("error: epochs: no option of solver 'condensed'")
     done = run("train", "digits", "--option", "eta=abc", cwd=tmp_path, code=2)
-    assert done.stderr == "error: eta is 'abc': expected a positive number\n"
+    assert done.stderr == "error: eta is 'abc': expected a positive number or 'auto'\n"
 
 
 def test_own_arrays_with_options(tmp_path):

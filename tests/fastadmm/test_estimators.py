@@ -12,7 +12,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastadmm import RNNClassifier, RNNRegressor
 
-SMALL = {"hidden": 8, "threads": 1, "dtype": "float64", "random_state": 0}
+SMALL = {
+    "hidden": 8, "threads": 1, "dtype": "float64", "random_state": 0, "options": {"eta": 0.03}
+}  # fmt: skip
 MINI_BATCHES = "cases are weighted within mini-batches, which other cases would fill otherwise"
 
 
