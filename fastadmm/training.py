@@ -298,7 +298,7 @@ def fit(
             _check_washout(washout, held_out, "validation")
     if net.needs_whole(readout):
         steps, grid = _only_whole(net, whole.X, readout, steps, grid, comm)
-    if comm is not None and whole.lengths is not None and len(net.layers) > 1:
+    if comm is not None and whole.lengths is not None and net.layers > 1:
         grid = _one_along_time(grid, comm)
     plan = _plan(whole, readout, epochs, batch_size, steps, group_by_length)
     work = Work(
