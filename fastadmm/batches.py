@@ -86,6 +86,8 @@ class Batch:
         Loss terms of the mean mini-batch, so that every case counts the same; None: of this one.
     noise : Noise, optional
         Random numbers of the step.
+    before : int
+        How many of the cases have begun before these time points.
     """
 
     data: Data
@@ -99,6 +101,7 @@ class Batch:
     again: bool = False
     mean_terms: float | None = None
     noise: "Noise | None" = None
+    before: int = 0
 
     @classmethod
     def alone(cls, data, cases, first=0, steps=None, **others):
@@ -108,11 +111,12 @@ class Batch:
         part = part_of(0, 1, 1, len(cases), steps, len(cases))
         if data.lengths is None:
             active, rows = np.full(steps, len(cases)), len(cases) * steps
+            before = len(cases) if first else 0
         else:
             cases = _longest_first(cases, data.lengths)
-            active = _active(data.lengths[cases], n_timepoints - first, steps)
+            before, active = _begun(data.lengths[cases], n_timepoints - first, steps)
             rows = int(active.sum())
-        return cls(data, cases, first, steps, part, active, rows, **others)
+        return cls(data, cases, first, steps, part, active, rows, before=before, **others)
 
     @property
     def is_ragged(self):
@@ -120,12 +124,8 @@ class Batch:
         return self.steps > 0 and self.active[0] < len(self.cases)
 
     def begun(self):
-        """Which own sequences have their first time point in the own part of this window."""
-        if not self.steps:
-            return np.zeros(len(self.cases), bool)
-        number = np.arange(len(self.cases))
-        is_first = self.initial is None and self.part.is_first
-        return (number < self.active[-1]) & ((number >= self.active[0]) | is_first)
+        """Those of the own sequences whose first time point is in the own part: a slice."""
+        return slice(self.before, self.active[-1] if self.steps else self.before)
 
 
 class Noise:
@@ -158,6 +158,12 @@ class Noise:
 def _active(lengths, left, steps):
     """How many sequences have begun at each of some steps, of which so many are left at first."""
     return len(lengths) - np.searchsorted(np.sort(lengths), left - np.arange(steps))
+
+
+def _begun(lengths, left, steps):
+    """How many sequences have begun before some steps, and at each of them."""
+    counts = _active(lengths, left + 1, steps + 1)
+    return int(counts[0]), counts[1:]
 
 
 def _longest_first(cases, lengths):
@@ -373,15 +379,16 @@ class Share:
         own = own[own >= 0]
         if lengths is None or plan.lengths is None:
             active, rows = np.full(steps, len(own)), part.n_cases * part.n_steps
+            before = len(own) if int(plan.firsts[window]) + part.steps.start else 0
         else:
             order = np.argsort(-plan.lengths[own], kind="stable")
             own, places = own[order], places[order]
-            active = _active(plan.lengths[own], left - part.steps.start, steps)
+            before, active = _begun(plan.lengths[own], left - part.steps.start, steps)
             rows = int(_active(lengths, left, length).sum())
         noise = None
         if seed is not None:
             noise = Noise(seed, plan.length(window), plan.batch_size, part, places)
         return Batch(
             data, own - self.cases.start, first, steps, part, active, rows, None, again,
-            mean_terms, noise,
+            mean_terms, noise, before,
         )  # fmt: skip

@@ -118,6 +118,11 @@ class Cell:
         return Sizes(self.name, maps, kind.KEPT, kind.CARRIED)
 
     @property
+    def blocks(self) -> int:
+        """Blocks of H rows in torch's weights."""
+        return max(each.gates.stop for each in self.maps)
+
+    @property
     def driven(self) -> int:
         """Those of maps that read the inputs."""
         return sum(each.blocks for each in self.maps if each.driven)
@@ -159,10 +164,9 @@ def start(
 
     ``gain`` times an orthogonal matrix a block, and normal with variance 1/D.
     """
-    blocks = max(each.gates.stop for each in cell.maps)
-    recurrent = [np.linalg.qr(rng.standard_normal((hidden, hidden)))[0] for _ in range(blocks)]
-    drive = rng.standard_normal((blocks * hidden, inputs)) / inputs**0.5
-    bias = np.zeros((blocks, hidden))
+    recurrent = [np.linalg.qr(rng.standard_normal((hidden, hidden)))[0] for _ in range(cell.blocks)]
+    drive = rng.standard_normal((cell.blocks * hidden, inputs)) / inputs**0.5
+    bias = np.zeros((cell.blocks, hidden))
     for block, value in cell.biases:
         bias[block] = value
     return gain * np.concatenate(recurrent), drive, bias.reshape(-1)

@@ -428,7 +428,7 @@ class RNN:
         ----------
         X, y, loss, lengths
             As of `fastadmm.fit`.
-        readout : {"last", "all"}, optional
+        readout : {"last", "all", "mean", "max"}, optional
             As of `predict`.
         threads : int, optional
 
@@ -522,7 +522,7 @@ class RNN:
         bias acts and torch has two, the second is zero. A learned start, which torch's modules do
         not have, is ``initial``.
         """
-        state, rows = {}, self.hidden * max(each.gates.stop for each in self.kind.maps)
+        state, rows = {}, self.hidden * self.kind.blocks
         for layer in self.places:
             for name, width in (("ih", layer.inputs), ("hh", self.hidden)):
                 state[f"rnn.weight_{name}{layer.suffix}"] = np.zeros((rows, width), self.dtype)

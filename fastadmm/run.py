@@ -105,11 +105,14 @@ class Run:
     averaged iterate, for raw data, after every epoch and at the end.
     """
 
-    def __init__(self, net, problem, data, plan, share, validation, threads, rng, result, saving):
+    def __init__(
+        self, net, problem, data, plan, share, validation, threads, rng, result, saving, patience
+    ):
         self.net, self.problem, self.data = net, problem, data
         self.plan, self.share, self.domain = plan, share, share.domain
         self.validation, self.threads, self.rng = validation, threads, rng
         self.result, self.saving, self.resumed = result, saving, None
+        self.patience = patience
         self.moving = copy.copy(net)
         self.moving.weights = _copies(net.weights)
         if not net.is_new:
@@ -122,7 +125,6 @@ class Run:
         self.limit, self.is_first_step, self.waited = None, True, 0.0
         self.began, self.lap_began = 0.0, 0.0
         self.status, self.last_iteration = None, math.inf
-        self.patience: int | None = None
 
     def _constrain(self):
         """Bring the weights to begin with into their constraints."""

@@ -298,8 +298,6 @@ def fit(
             _check_washout(washout, held_out, "validation")
     if net.needs_whole(readout):
         steps, grid = _only_whole(net, whole.X, readout, steps, grid, comm)
-    if comm is not None and whole.lengths is not None and net.layers > 1:
-        grid = _one_along_time(grid, comm)
     plan = _plan(whole, readout, epochs, batch_size, steps, group_by_length)
     work = Work(
         plan.n_cases, plan.n_timepoints, plan.batch_size, plan.steps,
@@ -346,10 +344,11 @@ def fit(
             "time points": plan.n_timepoints,
             **{name: result.settings[name] for name in ALIKE},
         }  # fmt: skip
-        run = Run(net, problem, data, plan, share, held_out, threads, rng, result, saving)
+        run = Run(
+            net, problem, data, plan, share, held_out, threads, rng, result, saving, early_stopping
+        )
         if saved is not None:
             run.resume(saved)
-        run.patience = early_stopping
         _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm_start)
     return result
 
@@ -430,16 +429,6 @@ def _only_whole(net, X, readout, steps, grid, comm):
             "(one-hot rows for a small alphabet)"
         )
     return None, grid if comm is None else (1, comm.Get_size())
-
-
-def _one_along_time(grid, comm):
-    """The grid of a stack on sequences of unequal length, which cannot be cut in time so far."""
-    if grid is not None and grid[0] != 1:
-        raise ValueError(
-            f"grid is {grid}: expected one rank along time, sequences are of unequal length and "
-            "the network has several layers"
-        )
-    return 1, comm.Get_size()
 
 
 def _plan(whole, readout, epochs, batch_size, steps, group_by_length):

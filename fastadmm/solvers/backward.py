@@ -35,8 +35,9 @@ class Buffers:
         self._carried = np.empty((batch, layers[0].carried), real)
         self._own, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
         self.totals = np.zeros((threads, 4))
-        above_first = max((layer.place.inputs for layer in layers[1:]), default=0)
-        self._adjoints = np.empty(steps * batch * max(above_first, net.width), real)
+        widths = [layer.place.inputs for layer in layers if layer.place.level > 0]
+        widths.append(0 if unfolded.is_direct else net.width)
+        self._adjoints = np.empty(steps * batch * max(widths), real)
 
     def _reads_out(self, i):
         """Whether the read-out alone reads a cell, straight from its rows."""

@@ -61,7 +61,7 @@ def cases():
             yield solver, cell, "lists", 7, 9, 4, None
             yield solver, cell, "lists, all", 7, 6, None, None
     if "condensed" in (sys.argv[1:] or ("condensed",)):
-        yield "condensed", "gru, two layers", "values", 7, 9, 4, None
+        yield "condensed", "gru, two layers", "lists, all", 7, 9, 4, None
         yield "condensed", "lstm, two layers", "tokens", 8, 5, 5, 3
         yield "condensed", "lstm, both directions", "lists", 7, 9, 4, None
     yield "condensed", "elman", "words", 8, 5, 2, 3

@@ -8,7 +8,7 @@ from reference import cells as reference
 from reference.condensed import loss_terms, one_hot
 
 from fastadmm import RNN, fit, sequences
-from fastadmm.batches import Batch, Noise
+from fastadmm.batches import Batch, Data, Noise, Plan, Share
 from fastadmm.cells import CELLS
 from fastadmm.problem import make_problem
 from fastadmm.solvers.condensed import Condensed, CondensedOptions
@@ -175,6 +175,20 @@ def test_given_starts_are_those_of_sequences_cut_in_two():
     assert result.history[0]["train_loss"] == pytest.approx(expected, rel=1e-10)
     with pytest.raises(ValueError, match=r"initial has shape \(6, 4\): expected \(6, 8\)"):
         fit(net, X, y, initial=initial[:, :4])
+
+
+@pytest.mark.parametrize("steps", [2, 3, 7])
+@pytest.mark.parametrize("lengths", [None, np.array([7, 1, 2, 3, 4, 5, 6, 7])])
+def test_every_sequence_begins_once(lengths, steps):
+    """In whatever windows, those that begin at the first step of one included: on ranks, too."""
+    plan, data = Plan(8, 7, 8, steps, 1, lengths), Data(np.zeros((8, 7, 1)), lengths=lengths)
+    share, begun = Share(plan, Serial()), []
+    for cases, window in plan.windows(np.random.default_rng(0)):
+        batch = share.batch_of(data, cases, window)
+        begun += batch.cases[batch.begun()].tolist()
+    assert sorted(begun) == list(range(8))
+    alone = [Batch.alone(data, np.arange(8), t, 1) for t in range(7)]
+    assert sorted(i for each in alone for i in each.cases[each.begun()]) == list(range(8))
 
 
 def test_dropout_does_not_depend_on_who_owns_what():
