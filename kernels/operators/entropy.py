@@ -30,6 +30,8 @@ from .penalties import prox, value
 from .projections import _TOTAL, RELATIVE, relative_tolerance
 
 MAX_STEPS = 200
+LARGEST_EXPONENT = 709.0
+"""Of double precision: the exponential of more overflows."""
 
 
 @jit(reassociate=True)
@@ -234,16 +236,24 @@ def _nearest_in_cone(r, s, t):
 
 
 @jit
+def _is_at_most(s, exponent, bound):
+    """Whether ``s exp(exponent) <= bound``, s positive, also where the exponential overflows."""
+    if exponent < LARGEST_EXPONENT:
+        return s * np.exp(exponent) <= bound
+    return bound > 0 and exponent + math.log(s) <= math.log(bound)
+
+
+@jit
 def _in_exponential_cone(r, s, t, allowed):
     if s > 0:
-        return r / s < 709 and s * np.exp(r / s) - t <= allowed
+        return _is_at_most(s, r / s, t + allowed)
     return s >= -allowed and r <= allowed and t >= -allowed
 
 
 @jit
 def _in_polar_cone(r, s, t):
     if r > 0:
-        return s / r < 709 and r * np.exp(s / r) <= -math.e * t
+        return _is_at_most(r, s / r, -math.e * t)
     return r == 0 and s <= 0 and t <= 0
 
 
@@ -262,6 +272,8 @@ def _project_exponential_cone(v: read("m", "3"), out: written("m", "3")):
             r, s, t = 0.0, 0.0, 0.0
         elif not _in_exponential_cone(r, s, t, 0.0):
             r, s, t = _nearest_in_cone(r, s, t)
+            if size * s < np.finfo(v.dtype).tiny:  # a number so coarse may lie outside
+                r, s = min(r, 0.0), 0.0
         out[i, 0], out[i, 1], out[i, 2] = real(size * r), real(size * s), real(size * t)
     return 0.0
 

@@ -21,19 +21,18 @@ def _triples():
 def test_point_and_normal_are_in_the_cone_and_its_polar_and_orthogonal(scale):
     """Moreau: these conditions are sufficient. The polar cone is minus the dual one."""
     v = np.array(list(_triples()))
-    x = kernels.project_exponential_cone(scale * v) / scale
+    projected = kernels.project_exponential_cone(scale * v)
+    x = projected / scale
     size = np.abs(v).sum(axis=1)
     normal = v - x
     assert (np.abs((x * normal).sum(axis=1)) <= 1e-13 * size**2).all()
     for i in range(len(v)):
-        if 0 < np.abs(x[i]).min() < 1e-300:
-            continue  # of numbers below the normal ones quotients are not accurate
-        assert kernels.indicator_exponential_cone(x[i], 1e-11) == 0
+        assert kernels.indicator_exponential_cone(projected[i], 1e-11) == 0
         r, s, t = normal[i] / size[i] if size[i] else normal[i]
         if r > 1e-13:
-            rounding = 1 + 1e-14 / r  # of s / r, where r is what cancellation has left
-            allowed = -np.e * t * rounding + 1e-12
-            assert r * np.exp(min(s / r, 700)) <= allowed, (v[i], normal[i])
+            # r is what cancellation in v - x has left: it is known to eps, s / r accordingly
+            rounding = np.exp(4 * np.finfo(float).eps * (1 + s / r) / r)
+            assert r * np.exp(min(s / r, 700)) <= -np.e * t * rounding + 1e-12, (v[i], normal[i])
         else:
             assert max(s, t) < 1e-12, (v[i], normal[i])
 
