@@ -122,16 +122,16 @@ class _Stand:
         self._numba_type_ = types.Dispatcher(kernel)
 
 
-class _Parallel(_Stand):
+class _Parallel:
     """A kernel on Numba's threads; where a fork has left these behind, the same without them.
 
     GNU OpenMP kills a process that was forked from one with threads, as soon as it asks for some.
-    The plain code goes through the same chunks, and gives the same bits.
+    The plain code goes through the same chunks, and gives the same bits. Compiled code cannot call
+    it: a user's function that does, loaded from a cache, would not start the threads.
     """
 
     def __init__(self, kernel, compile_plain):
-        super().__init__(kernel)
-        self.plain = cache(compile_plain)
+        self.kernel, self.py_func, self.plain = kernel, kernel.py_func, cache(compile_plain)
 
     def __call__(self, *args):
         return (self.plain() if _threads_are_lost else self.kernel)(*args)

@@ -16,7 +16,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, array, count, destination, number, real_array, rows_of
@@ -62,7 +61,22 @@ def _solve_row(matrix, target, lower, upper, weight, eps_rel, eps_abs, max_iter,
     return descend(matrix, gradient, x, lower, upper, weight, 0.0, goal, max_iter)
 
 
-@jit(parallel=True)
+@jit(internal=True)
+def _solve_rows(
+    matrix, target, lower, upper, weight, eps_rel, eps_abs, max_iter, gradient, out, errors
+):
+    """All rows; returns the sweeps of the slowest. Coefficients are numbers or (m, n)."""
+    slowest = 0
+    for i in range(len(out)):
+        errors[i], taken = _solve_row(
+            matrix, row(target, i), at(lower, i), at(upper, i), at(weight, i), eps_rel, eps_abs,
+            max_iter, row(gradient, i), row(out, i),
+        )  # fmt: skip
+        slowest = max(slowest, taken)
+    return slowest
+
+
+@jit
 def _metric_nonnegative(
     matrix: packed("n", "n"),
     target: packed("m", "n"),
@@ -90,18 +104,12 @@ def _metric_nonnegative(
     int
         Sweeps of the slowest row.
     """
-    slowest = 0
-    for i in prange(len(out)):
-        error, taken = _solve_row(
-            matrix, row(target, i), 0.0, np.inf, 0.0, eps_rel, eps_abs, max_iter, row(gradient, i),
-            row(out, i),
-        )  # fmt: skip
-        errors[i] = error
-        slowest = max(slowest, taken)
-    return slowest
+    return _solve_rows(
+        matrix, target, 0.0, np.inf, 0.0, eps_rel, eps_abs, max_iter, gradient, out, errors
+    )
 
 
-@jit(parallel=True)
+@jit
 def _metric_box(
     matrix: packed("n", "n"),
     target: packed("m", "n"),
@@ -122,18 +130,12 @@ def _metric_box(
         As in `_metric_nonnegative`.
     lower, upper : ndarray, (m, n)
     """
-    slowest = 0
-    for i in prange(len(out)):
-        error, taken = _solve_row(
-            matrix, row(target, i), row(lower, i), row(upper, i), 0.0, eps_rel, eps_abs, max_iter,
-            row(gradient, i), row(out, i),
-        )  # fmt: skip
-        errors[i] = error
-        slowest = max(slowest, taken)
-    return slowest
+    return _solve_rows(
+        matrix, target, lower, upper, 0.0, eps_rel, eps_abs, max_iter, gradient, out, errors
+    )
 
 
-@jit(parallel=True)
+@jit
 def _metric_l1(
     matrix: packed("n", "n"),
     target: packed("m", "n"),
@@ -153,15 +155,9 @@ def _metric_l1(
         As in `_metric_nonnegative`.
     weight : ndarray, (m, n)
     """
-    slowest = 0
-    for i in prange(len(out)):
-        error, taken = _solve_row(
-            matrix, row(target, i), -np.inf, np.inf, row(weight, i), eps_rel, eps_abs, max_iter,
-            row(gradient, i), row(out, i),
-        )  # fmt: skip
-        errors[i] = error
-        slowest = max(slowest, taken)
-    return slowest
+    return _solve_rows(
+        matrix, target, -np.inf, np.inf, weight, eps_rel, eps_abs, max_iter, gradient, out, errors
+    )
 
 
 @jit
@@ -309,8 +305,7 @@ def metric_nonnegative(
     """Non-negative rows nearest in a metric.
 
     ``argmin_{x >= 0} 1/2 (x - t) A (x - t)ᵀ`` for every row t, by coordinate descent: non-negative
-    least squares ``|B x - y|`` with ``A = BᵀB`` and ``t = A⁻¹ Bᵀ y``. Zeros are exact. Rows are
-    shared by Numba's threads.
+    least squares ``|B x - y|`` with ``A = BᵀB`` and ``t = A⁻¹ Bᵀ y``. Zeros are exact.
 
     In compiled code ``metric_nonnegative(matrix, target, eps_rel, eps_abs, max_iter, gradient, out,
     errors)`` with matrix (n, n); target, gradient, out (m, n); errors (m,). ``out`` is the
@@ -341,8 +336,7 @@ def metric_box(
     """Rows within bounds, nearest in a metric.
 
     ``argmin_{lower <= x <= upper} 1/2 (x - t) A (x - t)ᵀ`` for every row t, by coordinate descent.
-    Signs are bounds at zero and infinity, and an entry that is left out has both at zero. Rows are
-    shared by Numba's threads.
+    Signs are bounds at zero and infinity, and an entry that is left out has both at zero.
 
     In compiled code ``metric_box(matrix, target, lower, upper, eps_rel, eps_abs, max_iter,
     gradient, out, errors)`` with matrix (n, n); target, lower, upper, gradient, out (m, n); errors
@@ -380,8 +374,7 @@ def metric_l1(
     """Prox of the l1 norm in a metric.
 
     ``argmin_x 1/2 (x - t) A (x - t)ᵀ + sum_j weight_j |x_j|`` for every row t, by coordinate
-    descent: the lasso with ``A = BᵀB`` and ``t = A⁻¹ Bᵀ y``. Zeros are exact. Rows are shared by
-    Numba's threads.
+    descent: the lasso with ``A = BᵀB`` and ``t = A⁻¹ Bᵀ y``. Zeros are exact.
 
     In compiled code ``metric_l1(matrix, target, weight, eps_rel, eps_abs, max_iter, gradient, out,
     errors)`` with matrix (n, n); target, weight, gradient, out (m, n); errors (m,). ``out`` is
