@@ -634,8 +634,11 @@ class RNN:
             _check_task(file, task)
             net = cls.__new__(cls)
             net._lay_out(**facts)
-            with validation.within(str(path)):
-                net.load_state_dict(file.read())
+            weights = file.read()
+            try:
+                net.load_state_dict(weights)
+            except ValueError as error:
+                raise file.wrong(shortened(error)) from error
         net.task, net._start = task, None
         return net
 

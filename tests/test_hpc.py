@@ -132,14 +132,19 @@ def check(self, iteration, block, value, size, dtype):
     }  # fmt: skip
 certificate.Certificate.check = check
 """
-SMALL_DISK = """
+FILLED_DISK = """
 import resource, signal
+from fastadmm import report
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+write = report.Folder.write
+def full(*args):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+    return write(*args)
+report.Folder.write = full
 """
 OUTCOMES = {
     0: ("", (*ADDING, "--epochs", "1"), "max_iter"),
-    1: (SMALL_DISK, (*ADDING, "--epochs", "1"), None),
+    1: (FILLED_DISK, (*ADDING, "--epochs", "1"), None),
     2: ("", ("nothing",), None),
     3: ("", ("mine.npz", "--activation", "identity", "--gain", "2"), "diverged"),
     4: (
