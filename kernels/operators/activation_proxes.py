@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, coefficient, companion, elementwise, number, real_array
 from ..core.coordinates import at, like
-from ..core.documented import sharing
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 from .activation_search import (
@@ -19,36 +18,6 @@ from .activation_search import (
     minimise_softplus,
     minimise_tanh,
 )
-
-_PROX = """
-Cost: {cost}.
-
-Parameters
-----------
-m : array_like
-    What a is pulled to, of any shape: float32 or float64; integers become float64.
-s : array_like
-    What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
-{parameter}w1, w2 : float or array_like
-    Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
-out : ndarray, optional
-    Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
-threads : int
-    How many may share the work; the result is the same for any number.
-
-Returns
--------
-ndarray, of the shape and dtype of ``m``
-
-Raises
-------
-TypeError, ValueError
-    For another dtype, a shape that does not broadcast, or a number outside its domain.
-"""
-_PLAIN = {"parameter": "", "cost": "one pass over memory, a few divisions per entry"}
-_TWO_WALKS = _PLAIN | {"cost": "two Newton walks per entry, an exponential a step"}
-_FOUR_WALKS = _PLAIN | {"cost": "four Newton walks per entry, an exponential a step"}
-_LEAKY = _PLAIN | {"parameter": "slope : float\n    Slope of f below zero, non-negative.\n"}
 
 
 def _prox(kernel, m, s, parameters, w1, w2, out, threads):
@@ -97,7 +66,6 @@ def _prox_identity_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENT
 
 
 @compiled_as(_prox_identity_activation)
-@sharing(_PROX.format(**_PLAIN))
 def prox_identity_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -111,6 +79,30 @@ def prox_identity_activation(
 
     In compiled code ``prox_identity_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: one pass over memory, a few divisions per entry.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_identity_activation, m, s, (), w1, w2, out, threads)
 
@@ -144,7 +136,6 @@ def _prox_leaky_relu_activation(
 
 
 @compiled_as(_prox_leaky_relu_activation)
-@sharing(_PROX.format(**_LEAKY))
 def prox_leaky_relu_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -161,6 +152,32 @@ def prox_leaky_relu_activation(
 
     In compiled code ``prox_leaky_relu_activation(m, s, slope, w1, w2, out)``, arrays C-contiguous
     or 1-D. It returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: one pass over memory, a few divisions per entry.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    slope : float
+        Slope of f below zero, non-negative.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(
         _prox_leaky_relu_activation, m, s, (number("slope", slope, 0),), w1, w2, out, threads
@@ -173,7 +190,6 @@ def _prox_relu_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 
 
 @compiled_as(_prox_relu_activation)
-@sharing(_PROX.format(**_PLAIN))
 def prox_relu_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -189,6 +205,30 @@ def prox_relu_activation(
 
     In compiled code ``prox_relu_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: one pass over memory, a few divisions per entry.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_relu_activation, m, s, (), w1, w2, out, threads)
 
@@ -222,7 +262,6 @@ def _prox_hard_tanh_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_EN
 
 
 @compiled_as(_prox_hard_tanh_activation)
-@sharing(_PROX.format(**_PLAIN))
 def prox_hard_tanh_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -238,6 +277,30 @@ def prox_hard_tanh_activation(
 
     In compiled code ``prox_hard_tanh_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D.
     It returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: one pass over memory, a few divisions per entry.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_hard_tanh_activation, m, s, (), w1, w2, out, threads)
 
@@ -251,7 +314,6 @@ def _prox_hard_sigmoid_activation(
 
 
 @compiled_as(_prox_hard_sigmoid_activation)
-@sharing(_PROX.format(**_PLAIN))
 def prox_hard_sigmoid_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -267,6 +329,30 @@ def prox_hard_sigmoid_activation(
 
     In compiled code ``prox_hard_sigmoid_activation(m, s, w1, w2, out)``, arrays C-contiguous or
     1-D. It returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: one pass over memory, a few divisions per entry.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_hard_sigmoid_activation, m, s, (), w1, w2, out, threads)
 
@@ -277,7 +363,6 @@ def _prox_tanh_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 
 
 @compiled_as(_prox_tanh_activation)
-@sharing(_PROX.format(**_TWO_WALKS))
 def prox_tanh_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -293,6 +378,30 @@ def prox_tanh_activation(
 
     In compiled code ``prox_tanh_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: two Newton walks per entry, an exponential a step.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_tanh_activation, m, s, (), w1, w2, out, threads)
 
@@ -303,7 +412,6 @@ def _prox_sigmoid_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTR
 
 
 @compiled_as(_prox_sigmoid_activation)
-@sharing(_PROX.format(**_TWO_WALKS))
 def prox_sigmoid_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -319,6 +427,30 @@ def prox_sigmoid_activation(
 
     In compiled code ``prox_sigmoid_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: two Newton walks per entry, an exponential a step.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_sigmoid_activation, m, s, (), w1, w2, out, threads)
 
@@ -329,7 +461,6 @@ def _prox_softplus_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENT
 
 
 @compiled_as(_prox_softplus_activation)
-@sharing(_PROX.format(**_TWO_WALKS))
 def prox_softplus_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -345,6 +476,30 @@ def prox_softplus_activation(
 
     In compiled code ``prox_softplus_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: two Newton walks per entry, an exponential a step.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_softplus_activation, m, s, (), w1, w2, out, threads)
 
@@ -355,7 +510,6 @@ def _prox_silu_activation(m: ENTRIES, s: ENTRIES, w1: PER_ENTRY, w2: PER_ENTRY, 
 
 
 @compiled_as(_prox_silu_activation)
-@sharing(_PROX.format(**_FOUR_WALKS))
 def prox_silu_activation(
     m: ArrayLike,
     s: ArrayLike,
@@ -371,5 +525,29 @@ def prox_silu_activation(
 
     In compiled code ``prox_silu_activation(m, s, w1, w2, out)``, arrays C-contiguous or 1-D. It
     returns the sum of ``w2/2 (s - f(a))^2``.
+
+    Cost: four Newton walks per entry, an exponential a step.
+
+    Parameters
+    ----------
+    m : array_like
+        What a is pulled to, of any shape: float32 or float64; integers become float64.
+    s : array_like
+        What f(a) is pulled to, of the shape of ``m`` or broadcast to it.
+    w1, w2 : float or array_like
+        Weights of the two terms, w1 positive and w2 non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``m``; may be ``m`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``m``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_silu_activation, m, s, (), w1, w2, out, threads)

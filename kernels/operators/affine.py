@@ -8,16 +8,11 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, as_rows, real_array, rows, rowwise
 from ..core.blas import gemm
-from ..core.documented import ROW_RESULT_SECTIONS, ROW_VALUE_SECTIONS, sharing
 from ..core.jit import compiled_as, jit
 from ..core.kinds import NUMBER, packed, packed_written, read
 from ..core.norms import norm
 from .groups import copy_row
-from .projections import RELATIVE, relative_tolerance
-
-_FACTOR = """factor : AffineFactor
-    From `factor_affine`; its dtype becomes that of the data.
-"""
+from .projections import relative_tolerance
 
 
 class AffineFactor(NamedTuple):
@@ -95,7 +90,6 @@ def _project_affine(
 
 
 @compiled_as(_project_affine)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_FACTOR))
 def project_affine(
     v: ArrayLike,
     factor: AffineFactor,
@@ -112,6 +106,28 @@ def project_affine(
     (m, n); offset (m,); work (k, m). It returns 0.
 
     Cost: 4 m n flops per row (GEMM).
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    factor : AffineFactor
+        From `factor_affine`; its dtype becomes that of the data.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     basis, offset = _factored(factor, "v", v)
@@ -137,12 +153,6 @@ def _indicator_affine(
 
 
 @compiled_as(_indicator_affine)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_FACTOR
-        + RELATIVE.format(relative_to="in units of ``|x|_2`` plus the set's distance from 0")
-    )
-)
 def indicator_affine(x: ArrayLike, factor: AffineFactor, tolerance: float | None = None) -> float:
     """0 where the distance to the set is at most ``tolerance (|x|_2 + d)`` in every row, else inf.
 
@@ -152,6 +162,24 @@ def indicator_affine(x: ArrayLike, factor: AffineFactor, tolerance: float | None
     (m, n); offset (m,); work (k, m).
 
     Cost: 2 m n flops per row (GEMM).
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    factor : AffineFactor
+        From `factor_affine`; its dtype becomes that of the data.
+    tolerance : float, optional
+        Non-negative; in units of ``|x|_2`` plus the set's distance from 0.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     basis, offset = _factored(factor, "x", x)

@@ -19,34 +19,19 @@ from ..core.arguments import (
     rowwise,
 )
 from ..core.coordinates import at, like
-from ..core.documented import (
-    ROW_RESULT_SECTIONS,
-    ROW_STEP,
-    ROW_VALUE_SECTIONS,
-    ROW_WEIGHT,
-    sharing,
-)
 from ..core.jit import compiled_as, jit
 from ..core.kinds import INTEGERS, NUMBER, PER_ROW, read, written
 from ..core.norms import norm
 from ..core.rows import any_row
 from .groups import (
-    _GROUP_STEP,
-    _GROUP_WEIGHT,
-    _GROUPS,
     boundaries_of,
     copy_row,
     per_group,
     scale_row,
     shrink,
 )
-from .nonconvex import _MCP_GAMMA, _SCAD_GAMMA, clipped_deviation, firm, mcp_of, scad_of
-from .penalties import _DELTA, huber_of
-
-_TREE = """groups : array_like of int, (number of groups, 2)
-    First column of each and the one after its last. Two are apart, or one holds the other; a group
-    comes after those that it holds.
-"""
+from .nonconvex import clipped_deviation, firm, mcp_of, scad_of
+from .penalties import huber_of
 
 
 @jit(inline=True)
@@ -63,7 +48,6 @@ def _huber_norm(x: read("m", "n"), delta: NUMBER, weight: PER_ROW):
 
 
 @compiled_as(_huber_norm)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_DELTA + ROW_WEIGHT))
 def huber_norm(x: ArrayLike, delta: float = 1.0, weight: ArrayLike = 1.0) -> float:
     """Huber function of the l2 norm of every row, weighted: ``sum_i weight_i h(|x_i|_2)``.
 
@@ -72,6 +56,24 @@ def huber_norm(x: ArrayLike, delta: float = 1.0, weight: ArrayLike = 1.0) -> flo
     In compiled code ``huber_norm(x, delta, weight)`` with x (m, n); weight a number or (m,).
 
     Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    delta : float
+        Positive; where the penalty turns linear.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x, delta = real_array("x", x), number("delta", delta, 0, above=True)
     return _huber_norm(as_rows(x), delta, per_row("weight", weight, x))
@@ -92,7 +94,6 @@ def _prox_huber_norm(
 
 
 @compiled_as(_prox_huber_norm)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_DELTA + ROW_STEP + ROW_WEIGHT))
 def prox_huber_norm(
     v: ArrayLike,
     delta: float = 1.0,
@@ -112,6 +113,32 @@ def prox_huber_norm(
     weight a number or (m,). It returns the penalty at the result.
 
     Cost: two reads and one write of every entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    delta : float
+        Positive; where the penalty turns linear.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v, delta = rows("v", v, axis), number("delta", delta, 0, above=True)
     arguments = delta, per_row("step", step, v, positive=True), per_row("weight", weight, v)
@@ -134,7 +161,6 @@ def _group_mcp(
 
 
 @compiled_as(_group_mcp)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _MCP_GAMMA + _GROUP_WEIGHT))
 def group_mcp(
     x: ArrayLike, groups: ArrayLike, gamma: float = 3.0, weight: ArrayLike = 1.0
 ) -> float:
@@ -144,6 +170,26 @@ def group_mcp(
     (number of groups + 1,); weight a number or (number of groups,).
 
     Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups + 1,)
+        Boundaries, ascending from 0 to n.
+    gamma : float
+        Above 0; the penalty is constant beyond ``gamma weight``.
+    weight : float or array_like, (number of groups,)
+        Non-negative; one number, or one per group (often the root of its size).
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x, gamma = real_array("x", x), number("gamma", gamma, 0, above=True)
     groups = boundaries_of(groups, x)
@@ -172,7 +218,6 @@ def _prox_group_mcp(
 
 
 @compiled_as(_prox_group_mcp)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_GROUPS + _MCP_GAMMA + _GROUP_STEP + _GROUP_WEIGHT))
 def prox_group_mcp(
     v: ArrayLike,
     groups: ArrayLike,
@@ -194,6 +239,34 @@ def prox_group_mcp(
     penalty at the result.
 
     Cost: two reads and one write of every entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups + 1,)
+        Boundaries, ascending from 0 to n.
+    gamma : float
+        Above 0; the penalty is constant beyond ``gamma weight``.
+    step : float or array_like, (number of groups,)
+        Positive; one number, or one per group.
+    weight : float or array_like, (number of groups,)
+        Non-negative; one number, or one per group (often the root of its size).
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v, gamma = rows("v", v, axis), number("gamma", gamma, 0, above=True)
     groups = boundaries_of(groups, v)
@@ -218,7 +291,6 @@ def _group_scad(
 
 
 @compiled_as(_group_scad)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _SCAD_GAMMA + _GROUP_WEIGHT))
 def group_scad(
     x: ArrayLike, groups: ArrayLike, gamma: float = 3.7, weight: ArrayLike = 1.0
 ) -> float:
@@ -228,6 +300,26 @@ def group_scad(
     (number of groups + 1,); weight a number or (number of groups,).
 
     Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups + 1,)
+        Boundaries, ascending from 0 to n.
+    gamma : float
+        Above 1; the penalty is constant beyond ``gamma weight``.
+    weight : float or array_like, (number of groups,)
+        Non-negative; one number, or one per group (often the root of its size).
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x, gamma = real_array("x", x), number("gamma", gamma, 1, above=True)
     groups = boundaries_of(groups, x)
@@ -256,7 +348,6 @@ def _prox_group_scad(
 
 
 @compiled_as(_prox_group_scad)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_GROUPS + _SCAD_GAMMA + _GROUP_STEP + _GROUP_WEIGHT))
 def prox_group_scad(
     v: ArrayLike,
     groups: ArrayLike,
@@ -278,6 +369,34 @@ def prox_group_scad(
     penalty at the result.
 
     Cost: two reads and one write of every entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups + 1,)
+        Boundaries, ascending from 0 to n.
+    gamma : float
+        Above 1; the penalty is constant beyond ``gamma weight``.
+    step : float or array_like, (number of groups,)
+        Positive; one number, or one per group.
+    weight : float or array_like, (number of groups,)
+        Non-negative; one number, or one per group (often the root of its size).
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v, gamma = rows("v", v, axis), number("gamma", gamma, 1, above=True)
     groups = boundaries_of(groups, v)
@@ -324,7 +443,6 @@ def _tree_lasso(
 
 
 @compiled_as(_tree_lasso)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_TREE + _GROUP_WEIGHT))
 def tree_lasso(x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Group lasso whose groups form a tree, ``sum_g weight_g |x_g|_2``, summed over the rows.
 
@@ -332,6 +450,25 @@ def tree_lasso(x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0) -> floa
     or (g,).
 
     Cost: one read of every group.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups, 2)
+        First column of each and the one after its last. Two are apart, or one holds the other; a
+        group comes after those that it holds.
+    weight : float or array_like, (number of groups,)
+        Non-negative; one number, or one per group (often the root of its size).
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     groups = _tree_of(groups, x)
@@ -359,7 +496,6 @@ def _prox_tree_lasso(
 
 
 @compiled_as(_prox_tree_lasso)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_TREE + ROW_STEP + _GROUP_WEIGHT))
 def prox_tree_lasso(
     v: ArrayLike,
     groups: ArrayLike,
@@ -378,6 +514,33 @@ def prox_tree_lasso(
     (g, 2); step a number or (m,); weight a number or (g,). It returns the penalty at the result.
 
     Cost: three reads and one write of every group.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups, 2)
+        First column of each and the one after its last. Two are apart, or one holds the other; a
+        group comes after those that it holds.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : float or array_like, (number of groups,)
+        Non-negative; one number, or one per group (often the root of its size).
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     groups = _tree_of(groups, v)

@@ -12,27 +12,15 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, as_rows, per_row, real_array, rows, rowwise
 from ..core.coordinates import at, like, load, store
-from ..core.documented import (
-    PASS,
-    ROW_RESULT_SECTIONS,
-    ROW_STEP,
-    ROW_VALUE_SECTIONS,
-    ROW_WEIGHT,
-    sharing,
-)
 from ..core.jit import compiled_as, jit
 from ..core.kinds import NUMBER, PER_ROW, read, written
 from ..core.norms import maximum, spread_of
 from ..core.rows import any_row
 from .groups import fill_row
-from .ordered import _K, checked_k
-from .projections import RELATIVE, relative_tolerance
+from .ordered import checked_k
+from .projections import relative_tolerance
 
 MAX_STEPS = 1200  # as many as halve the range of double precision
-
-_CAPPED = """cap, total : float or array_like, (...)
-    Positive, ``total <= n cap``; one number, or one per row.
-"""
 
 
 @jit(reassociate=True)
@@ -101,7 +89,6 @@ def _room(cap, total, x):
 
 
 @compiled_as(_project_capped_simplex)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_CAPPED))
 def project_capped_simplex(
     v: ArrayLike,
     cap: ArrayLike = 1.0,
@@ -120,6 +107,28 @@ def project_capped_simplex(
     number or (m,). It returns 0.
 
     Cost: a few passes over every row.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    cap, total : float or array_like, (...)
+        Positive, ``total <= n cap``; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     return rowwise(_project_capped_simplex, v, _room(cap, total, v), out, axis, threads)
@@ -139,12 +148,6 @@ def _indicator_capped_simplex(x: read("m", "n"), cap: PER_ROW, total: PER_ROW, t
 
 
 @compiled_as(_indicator_capped_simplex)
-@sharing(
-    PASS
-    + ROW_VALUE_SECTIONS.format(
-        parameters=_CAPPED + RELATIVE.format(relative_to="in units of the total")
-    )
-)
 def indicator_capped_simplex(
     x: ArrayLike, cap: ArrayLike = 1.0, total: ArrayLike = 1.0, tolerance: float | None = None
 ) -> float:
@@ -152,6 +155,26 @@ def indicator_capped_simplex(
 
     In compiled code ``indicator_capped_simplex(x, cap, total, tolerance)`` with x (m, n); cap,
     total a number or (m,).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    cap, total : float or array_like, (...)
+        Positive, ``total <= n cap``; one number, or one per row.
+    tolerance : float, optional
+        Non-negative; in units of the total.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     tolerance = relative_tolerance(tolerance, x)
@@ -188,7 +211,6 @@ def _prox_sum_largest(
 
 
 @compiled_as(_prox_sum_largest)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_K + ROW_STEP + ROW_WEIGHT))
 def prox_sum_largest(
     v: ArrayLike,
     k: int,
@@ -208,6 +230,32 @@ def prox_sum_largest(
     a number or (m,). It returns the penalty at the result.
 
     Cost: a few passes over every row.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    k : int
+        From 0 to n.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     step, weight = per_row("step", step, v, positive=True), per_row("weight", weight, v)

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, as_rows, given_array, per_row, real_array, rows, rowwise
 from ..core.coordinates import at, like
-from ..core.documented import sharing
 from ..core.elementary import exp, wright_omega
 from ..core.jit import compiled_as, jit
 from ..core.kinds import INTEGERS, PER_ROW, read, written
@@ -26,40 +25,6 @@ LANES = 16
 """Numbers in the widest vector register."""
 SUM_TOLERANCE = 3e-4
 """How far the sum of a row of soft targets may be from one: what float32 leaves of many terms."""
-
-_DATA = """
-Parameters
-----------
-{point} : array_like, (..., classes)
-    {meaning}: float32 or float64; integers become float64.
-y : array_like, (...) or (..., classes)
-    Integer labels in [0, classes), or probabilities that sum to one along the last axis.
-{step}weight : float or array_like, (...)
-    Non-negative; one number, or one per row.
-"""
-_RAISES = """
-Raises
-------
-TypeError, ValueError
-    For another dtype or shape, a label or probability out of range, or a negative number.
-"""
-_OUT = """axis : int
-    The axis of ``{point}`` that holds the classes; one number per row has the other axes.
-out : ndarray, optional
-    Array for the result, of the shape and dtype of ``{point}``; may be ``{point}`` itself.
-threads : int
-    How many may share the work; the result is the same for any number.
-
-Returns
--------
-ndarray, of the shape and dtype of ``{point}``
-"""
-_Z = {"point": "z", "meaning": "Logits", "step": ""}
-_V = {
-    "point": "v",
-    "meaning": "Point",
-    "step": "step : float or array_like, (...)\n    Positive; one number, or one per row.\n",
-}
 
 
 def probability(y, i, j, one):
@@ -250,7 +215,6 @@ def _targets(y, z, axis=-1):
 
 
 @compiled_as(_cross_entropy_loss)
-@sharing(_DATA.format(**_Z) + "\nReturns\n-------\nfloat\n" + _RAISES)
 def cross_entropy_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Softmax cross-entropy, ``sum_i weight_i (logsumexp(z_i) - <y_i, z_i>)``.
 
@@ -260,13 +224,30 @@ def cross_entropy_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> f
     (m, n); weight a number or (m,).
 
     Cost: an exponential per entry.
+
+    Parameters
+    ----------
+    z : array_like, (..., classes)
+        Logits: float32 or float64; integers become float64.
+    y : array_like, (...) or (..., classes)
+        Integer labels in [0, classes), or probabilities that sum to one along the last axis.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, a label or probability out of range, or a negative number.
     """
     z = _rows("z", z)
     return _cross_entropy_loss(as_rows(z), _targets(y, z), per_row("weight", weight, z))
 
 
 @compiled_as(_grad_cross_entropy_loss)
-@sharing(_DATA.format(**_Z) + _OUT.format(**_Z) + _RAISES)
 def grad_cross_entropy_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -282,6 +263,30 @@ def grad_cross_entropy_loss(
     integers or (m, n); weight a number or (m,). It returns the loss.
 
     Cost: two exponentials per entry.
+
+    Parameters
+    ----------
+    z : array_like, (..., classes)
+        Logits: float32 or float64; integers become float64.
+    y : array_like, (...) or (..., classes)
+        Integer labels in [0, classes), or probabilities that sum to one along the last axis.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``z`` that holds the classes; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, a label or probability out of range, or a negative number.
     """
     z = _rows("z", z, axis)
     arguments = _targets(y, z, axis), per_row("weight", weight, z)
@@ -289,7 +294,6 @@ def grad_cross_entropy_loss(
 
 
 @compiled_as(_prox_cross_entropy_loss)
-@sharing(_DATA.format(**_V) + _OUT.format(**_V) + _RAISES)
 def prox_cross_entropy_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -315,6 +319,32 @@ def prox_cross_entropy_loss(
     of integers or (m, n); step, weight a number or (m,). It returns the loss at the result.
 
     Cost: O(classes) per row and Newton step, a Wright omega function per entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., classes)
+        Point: float32 or float64; integers become float64.
+    y : array_like, (...) or (..., classes)
+        Integer labels in [0, classes), or probabilities that sum to one along the last axis.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the classes; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, a label or probability out of range, or a negative number.
     """
     v = _rows("v", v, axis)
     arguments = (

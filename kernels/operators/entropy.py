@@ -11,23 +11,13 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, as_rows, per_row, rows, rowwise
 from ..core.coordinates import at, like, load, store
-from ..core.documented import (
-    PASS,
-    PROX_SECTIONS,
-    ROW_RESULT_SECTIONS,
-    ROW_VALUE_SECTIONS,
-    STEP,
-    VALUE_SECTIONS,
-    WEIGHT,
-    sharing,
-)
 from ..core.elementary import log, wright_omega
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, PER_ROW, RESULT, read, written
 from ..core.rows import any_row
 from .groups import fill_row, scale_row
 from .penalties import prox, value
-from .projections import _TOTAL, RELATIVE, relative_tolerance
+from .projections import relative_tolerance
 
 MAX_STEPS = 200
 LARGEST_EXPONENT = 709.0
@@ -44,11 +34,28 @@ def _log_barrier(x: ENTRIES, weight: PER_ENTRY):
 
 
 @compiled_as(_log_barrier)
-@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def log_barrier(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Logarithmic barrier, ``-sum_i weight_i log(x_i)``; infinity where an entry is not positive.
 
     In compiled code ``log_barrier(x, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_log_barrier, x, (), ("weight", weight))
 
@@ -72,7 +79,6 @@ def _prox_log_barrier(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESUL
 
 
 @compiled_as(_prox_log_barrier)
-@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_log_barrier(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -87,6 +93,30 @@ def prox_log_barrier(
 
     In compiled code ``prox_log_barrier(v, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return prox(_prox_log_barrier, v, (), step, ("weight", weight), out=out, threads=threads)
 
@@ -105,11 +135,28 @@ def _entropy(x: ENTRIES, weight: PER_ENTRY):
 
 
 @compiled_as(_entropy)
-@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def entropy(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Negative entropy, ``sum_i weight_i x_i log(x_i)``; infinity where an entry is negative.
 
     In compiled code ``entropy(x, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_entropy, x, (), ("weight", weight))
 
@@ -129,7 +176,6 @@ def _prox_entropy(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_prox_entropy)
-@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_entropy(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -145,6 +191,30 @@ def prox_entropy(
 
     In compiled code ``prox_entropy(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns
     the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return prox(_prox_entropy, v, (), step, ("weight", weight), out=out, threads=threads)
 
@@ -163,7 +233,6 @@ def _project_simplex_kl(v: read("m", "n"), total: PER_ROW, out: written("m", "n"
 
 
 @compiled_as(_project_simplex_kl)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_TOTAL))
 def project_simplex_kl(
     v: ArrayLike,
     total: ArrayLike = 1.0,
@@ -181,6 +250,28 @@ def project_simplex_kl(
     (m,). It returns 0.
 
     Cost: three reads and one write of every entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    total : float or array_like, (...)
+        Positive; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     return rowwise(
@@ -286,7 +377,6 @@ def _triples(name, x, axis=-1):
 
 
 @compiled_as(_project_exponential_cone)
-@sharing(ROW_RESULT_SECTIONS.format(parameters="").replace("(..., n)", "(..., 3)"))
 def project_exponential_cone(
     v: ArrayLike, *, axis: int = -1, out: Reals | None = None, threads: int = 1
 ) -> Reals:
@@ -299,6 +389,26 @@ def project_exponential_cone(
     In compiled code ``project_exponential_cone(v, out)`` with v, out (m, 3). It returns 0.
 
     Cost: at most 65 steps of two exponentials per triple.
+
+    Parameters
+    ----------
+    v : array_like, (..., 3)
+        Rows: float32 or float64; integers become float64.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return rowwise(_project_exponential_cone, _triples("v", v, axis), (), out, axis, threads)
 
@@ -314,12 +424,6 @@ def _indicator_exponential_cone(x: read("m", "3"), tolerance: NUMBER):
 
 
 @compiled_as(_indicator_exponential_cone)
-@sharing(
-    PASS
-    + ROW_VALUE_SECTIONS.format(
-        parameters=RELATIVE.format(relative_to="in units of ``|r| + |s| + |t|``")
-    ).replace("(..., n)", "(..., 3)")
-)
 def indicator_exponential_cone(x: ArrayLike, tolerance: float | None = None) -> float:
     """0 where every triple is in the exponential cone up to a tolerance, else infinity.
 
@@ -327,6 +431,24 @@ def indicator_exponential_cone(x: ArrayLike, tolerance: float | None = None) -> 
     ``s >= -a, r <= a, t >= -a``.
 
     In compiled code ``indicator_exponential_cone(x, tolerance)`` with x (m, 3).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., 3)
+        Rows: float32 or float64; integers become float64.
+    tolerance : float, optional
+        Non-negative; in units of ``|r| + |s| + |t|``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = _triples("x", x)
     return _indicator_exponential_cone(as_rows(x), relative_tolerance(tolerance, x))

@@ -21,34 +21,12 @@ from ..core.arguments import (
     rowwise,
 )
 from ..core.coordinates import at, like, load, store
-from ..core.documented import (
-    ROW_RESULT_SECTIONS,
-    ROW_STEP,
-    ROW_VALUE_SECTIONS,
-    ROW_WEIGHT,
-    sharing,
-)
 from ..core.jit import compiled_as, jit
 from ..core.kinds import INTEGERS, NUMBER, PER_ROW, read, written
 from ..core.norms import largest_magnitude, norm
 from ..core.rows import any_row
 from ..core.thresholds import SURVEYED, row_level, survey, surveyed
 from .penalties import soft
-
-_GROUPS = """groups : array_like of int, (number of groups + 1,)
-    Boundaries, ascending from 0 to n.
-"""
-_GROUP_WEIGHT = """weight : float or array_like, (number of groups,)
-    Non-negative; one number, or one per group (often the root of its size).
-"""
-_GROUP_STEP = """step : float or array_like, (number of groups,)
-    Positive; one number, or one per group.
-"""
-_SPARSE_WEIGHTS = """weight : float or array_like, (n,)
-    Weight of the l1 norm, non-negative; one number, or one per column.
-group_weight : float or array_like, (number of groups,)
-    Weight of the l2 norms, non-negative; one number, or one per group.
-"""
 
 
 def _over_rows(kernel, x, weight):
@@ -96,13 +74,28 @@ def _l2_norm(x: read("m", "n"), weight: PER_ROW):
 
 
 @compiled_as(_l2_norm)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
 def l2_norm(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """l2 norm of every row, weighted: ``sum_i weight_i |x_i|_2``.
 
     In compiled code ``l2_norm(x, weight)`` with x (m, n); weight a number or (m,).
 
     Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _over_rows(_l2_norm, x, weight)
 
@@ -117,7 +110,6 @@ def _prox_l2_norm(v: read("m", "n"), step: PER_ROW, weight: PER_ROW, out: writte
 
 
 @compiled_as(_prox_l2_norm)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + ROW_WEIGHT))
 def prox_l2_norm(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -135,6 +127,30 @@ def prox_l2_norm(
     number or (m,). It returns the penalty at the result.
 
     Cost: two reads and one write of every entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
@@ -150,13 +166,28 @@ def _linf_norm(x: read("m", "n"), weight: PER_ROW):
 
 
 @compiled_as(_linf_norm)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=ROW_WEIGHT))
 def linf_norm(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """linf norm of every row, weighted: ``sum_i weight_i max_j |x_ij|``.
 
     In compiled code ``linf_norm(x, weight)`` with x (m, n); weight a number or (m,).
 
     Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _over_rows(_linf_norm, x, weight)
 
@@ -196,7 +227,6 @@ def _prox_linf_norm(
 
 
 @compiled_as(_prox_linf_norm)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + ROW_WEIGHT))
 def prox_linf_norm(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -215,6 +245,30 @@ def prox_linf_norm(
     a number or (m,); work (n + n // 128 + 1,). It returns the penalty at the result.
 
     Cost: O(n) expected per row, no sort.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     arguments = per_row("step", step, v, positive=True), per_row("weight", weight, v)
@@ -258,7 +312,6 @@ def _group_lasso(
 
 
 @compiled_as(_group_lasso)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _GROUP_WEIGHT))
 def group_lasso(x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Group lasso, ``sum_g weight_g |x_g|_2``, summed over the rows.
 
@@ -266,6 +319,24 @@ def group_lasso(x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0) -> flo
     (number of groups + 1,); weight a number or (number of groups,).
 
     Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups + 1,)
+        Boundaries, ascending from 0 to n.
+    weight : float or array_like, (number of groups,)
+        Non-negative; one number, or one per group (often the root of its size).
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     groups = boundaries_of(groups, x)
@@ -290,7 +361,6 @@ def _prox_group_lasso(
 
 
 @compiled_as(_prox_group_lasso)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_GROUPS + _GROUP_STEP + _GROUP_WEIGHT))
 def prox_group_lasso(
     v: ArrayLike,
     groups: ArrayLike,
@@ -311,6 +381,32 @@ def prox_group_lasso(
     the result.
 
     Cost: two reads and one write of every entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups + 1,)
+        Boundaries, ascending from 0 to n.
+    step : float or array_like, (number of groups,)
+        Positive; one number, or one per group.
+    weight : float or array_like, (number of groups,)
+        Non-negative; one number, or one per group (often the root of its size).
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     groups = boundaries_of(groups, v)
@@ -344,7 +440,6 @@ def _sparse_group_lasso(
 
 
 @compiled_as(_sparse_group_lasso)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_GROUPS + _SPARSE_WEIGHTS))
 def sparse_group_lasso(
     x: ArrayLike, groups: ArrayLike, weight: ArrayLike = 1.0, group_weight: ArrayLike = 1.0
 ) -> float:
@@ -354,6 +449,26 @@ def sparse_group_lasso(
     (number of groups + 1,); weight (n,); group_weight a number or (number of groups,).
 
     Cost: two reads of every entry.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups + 1,)
+        Boundaries, ascending from 0 to n.
+    weight : float or array_like, (n,)
+        Weight of the l1 norm, non-negative; one number, or one per column.
+    group_weight : float or array_like, (number of groups,)
+        Weight of the l2 norms, non-negative; one number, or one per group.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     groups = boundaries_of(groups, x)
@@ -384,7 +499,6 @@ def _prox_sparse_group_lasso(
 
 
 @compiled_as(_prox_sparse_group_lasso)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_GROUPS + _GROUP_STEP + _SPARSE_WEIGHTS))
 def prox_sparse_group_lasso(
     v: ArrayLike,
     groups: ArrayLike,
@@ -406,6 +520,34 @@ def prox_sparse_group_lasso(
     weight (n,). It returns the penalty at the result.
 
     Cost: a few passes over every group.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    groups : array_like of int, (number of groups + 1,)
+        Boundaries, ascending from 0 to n.
+    step : float or array_like, (number of groups,)
+        Positive; one number, or one per group.
+    weight : float or array_like, (n,)
+        Weight of the l1 norm, non-negative; one number, or one per column.
+    group_weight : float or array_like, (number of groups,)
+        Weight of the l2 norms, non-negative; one number, or one per group.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     groups = boundaries_of(groups, v)

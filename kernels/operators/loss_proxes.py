@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, coefficient, companion, elementwise, labels, real_array
 from ..core.coordinates import at, like
-from ..core.documented import sharing
 from ..core.elementary import exp, log, log1p, sigmoid, softplus, wright_omega
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
@@ -29,37 +28,6 @@ MAX_STEPS = 60
 """Newton steps after which a block is left as it is."""
 
 _FAR = 80
-
-_PROX = """
-Cost: {cost}.
-
-Parameters
-----------
-v : array_like
-    Point, of any shape: float32 or float64; integers become float64.
-y : array_like
-    {what}, of the shape of ``v`` or broadcast to it.
-{parameter}step, weight : float or array_like
-    Step of the prox, positive, and weight of the loss, non-negative; one number, or one per entry.
-out : ndarray, optional
-    Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
-threads : int
-    How many may share the work; the result is the same for any number.
-
-Returns
--------
-ndarray, of the shape and dtype of ``v``
-
-Raises
-------
-TypeError, ValueError
-    For another dtype, a shape that does not broadcast, or a number outside its domain.
-"""
-_TARGETS = {"what": "Targets", "parameter": "", "cost": "one pass over memory"}
-_LABELS = {"what": "Labels, -1 or 1", "parameter": "", "cost": "one pass over memory"}
-_DELTA = _TARGETS | {"parameter": "delta : float\n    Positive; where the loss turns linear.\n"}
-_QUANTILE = _TARGETS | {"parameter": "quantile : float\n    Above 0 and below 1.\n"}
-_NEWTON = {"cost": "an exponential per entry and Newton step, and two logarithms per entry"}
 
 
 def _prox(kernel, v, y, parameters, step, weight, out, threads):
@@ -96,7 +64,6 @@ def _prox_squared_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTR
 
 
 @compiled_as(_prox_squared_loss)
-@sharing(_PROX.format(**_TARGETS))
 def prox_squared_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -112,6 +79,31 @@ def prox_squared_loss(
 
     In compiled code ``prox_squared_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``v`` or broadcast to it.
+    step, weight : float or array_like
+        Step of the prox, positive, and weight of the loss, non-negative; one number, or one per
+        entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_squared_loss, v, y, (), step, weight, out, threads)
 
@@ -136,7 +128,6 @@ def _prox_absolute_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENT
 
 
 @compiled_as(_prox_absolute_loss)
-@sharing(_PROX.format(**_TARGETS))
 def prox_absolute_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -152,6 +143,31 @@ def prox_absolute_loss(
 
     In compiled code ``prox_absolute_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``v`` or broadcast to it.
+    step, weight : float or array_like
+        Step of the prox, positive, and weight of the loss, non-negative; one number, or one per
+        entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_absolute_loss, v, y, (), step, weight, out, threads)
 
@@ -173,7 +189,6 @@ def _prox_quantile_loss(
 
 
 @compiled_as(_prox_quantile_loss)
-@sharing(_PROX.format(**_QUANTILE))
 def prox_quantile_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -191,6 +206,33 @@ def prox_quantile_loss(
 
     In compiled code ``prox_quantile_loss(v, y, quantile, step, weight, out)``, arrays C-contiguous
     or 1-D. It returns the loss at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``v`` or broadcast to it.
+    quantile : float
+        Above 0 and below 1.
+    step, weight : float or array_like
+        Step of the prox, positive, and weight of the loss, non-negative; one number, or one per
+        entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(
         _prox_quantile_loss, v, y, (checked_quantile(quantile),), step, weight, out, threads
@@ -218,7 +260,6 @@ def _prox_huber_loss(
 
 
 @compiled_as(_prox_huber_loss)
-@sharing(_PROX.format(**_DELTA))
 def prox_huber_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -237,6 +278,33 @@ def prox_huber_loss(
 
     In compiled code ``prox_huber_loss(v, y, delta, step, weight, out)``, arrays C-contiguous or
     1-D. It returns the loss at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``v`` or broadcast to it.
+    delta : float
+        Positive; where the loss turns linear.
+    step, weight : float or array_like
+        Step of the prox, positive, and weight of the loss, non-negative; one number, or one per
+        entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_huber_loss, v, y, (checked_delta(delta),), step, weight, out, threads)
 
@@ -258,7 +326,6 @@ def _prox_hinge_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY,
 
 
 @compiled_as(_prox_hinge_loss)
-@sharing(_PROX.format(**_LABELS))
 def prox_hinge_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -274,6 +341,31 @@ def prox_hinge_loss(
 
     In compiled code ``prox_hinge_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``v`` or broadcast to it.
+    step, weight : float or array_like
+        Step of the prox, positive, and weight of the loss, non-negative; one number, or one per
+        entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_hinge_loss, v, labels("y", y), (), step, weight, out, threads)
 
@@ -296,7 +388,6 @@ def _prox_squared_hinge_loss(
 
 
 @compiled_as(_prox_squared_hinge_loss)
-@sharing(_PROX.format(**_LABELS))
 def prox_squared_hinge_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -312,6 +403,31 @@ def prox_squared_hinge_loss(
 
     In compiled code ``prox_squared_hinge_loss(v, y, step, weight, out)``, arrays C-contiguous or
     1-D. It returns the loss at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``v`` or broadcast to it.
+    step, weight : float or array_like
+        Step of the prox, positive, and weight of the loss, non-negative; one number, or one per
+        entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_squared_hinge_loss, v, labels("y", y), (), step, weight, out, threads)
 
@@ -399,7 +515,6 @@ def _prox_logistic_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENT
 
 
 @compiled_as(_prox_logistic_loss)
-@sharing(_PROX.format(**_LABELS | _NEWTON))
 def prox_logistic_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -415,6 +530,31 @@ def prox_logistic_loss(
 
     In compiled code ``prox_logistic_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
+
+    Cost: an exponential per entry and Newton step, and two logarithms per entry.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``v`` or broadcast to it.
+    step, weight : float or array_like
+        Step of the prox, positive, and weight of the loss, non-negative; one number, or one per
+        entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_logistic_loss, v, labels("y", y), (), step, weight, out, threads)
 
@@ -475,7 +615,6 @@ def _prox_poisson_loss(v: ENTRIES, y: ENTRIES, step: PER_ENTRY, weight: PER_ENTR
 
 
 @compiled_as(_prox_poisson_loss)
-@sharing(_PROX.format(**_TARGETS | _NEWTON))
 def prox_poisson_loss(
     v: ArrayLike,
     y: ArrayLike,
@@ -491,5 +630,30 @@ def prox_poisson_loss(
 
     In compiled code ``prox_poisson_loss(v, y, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss at the result.
+
+    Cost: an exponential per entry and Newton step, and two logarithms per entry.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``v`` or broadcast to it.
+    step, weight : float or array_like
+        Step of the prox, positive, and weight of the loss, non-negative; one number, or one per
+        entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _prox(_prox_poisson_loss, v, y, (), step, weight, out, threads)

@@ -10,17 +10,10 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, number
 from ..core.coordinates import at, like, load, store
-from ..core.documented import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
 from ..core.elementary import exp, log, log1p
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 from .penalties import prox, soft, value
-
-_GAMMA = """gamma : float
-    Above {above}; the penalty is constant beyond ``gamma weight``.
-"""
-_MCP_GAMMA = _GAMMA.format(above=0)
-_SCAD_GAMMA = _GAMMA.format(above=1)
 
 
 @jit(reassociate=True)
@@ -33,11 +26,28 @@ def _l0(x: ENTRIES, weight: PER_ENTRY):
 
 
 @compiled_as(_l0)
-@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def l0(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Number of entries that are not zero, weighted: ``sum_i weight_i [x_i != 0]``.
 
     In compiled code ``l0(x, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_l0, x, (), ("weight", weight))
 
@@ -56,7 +66,6 @@ def _prox_l0(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_prox_l0)
-@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_l0(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -71,6 +80,30 @@ def prox_l0(
 
     In compiled code ``prox_l0(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns the
     penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return prox(_prox_l0, v, (), step, ("weight", weight), out=out, threads=threads)
 
@@ -84,11 +117,28 @@ def _l_half(x: ENTRIES, weight: PER_ENTRY):
 
 
 @compiled_as(_l_half)
-@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def l_half(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """l1/2 penalty, ``sum_i weight_i |x_i|^(1/2)``.
 
     In compiled code ``l_half(x, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_l_half, x, (), ("weight", weight))
 
@@ -134,7 +184,6 @@ def _prox_l_half(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_prox_l_half)
-@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_l_half(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -151,6 +200,30 @@ def prox_l_half(
 
     In compiled code ``prox_l_half(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns
     the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return prox(_prox_l_half, v, (), step, ("weight", weight), out=out, threads=threads)
 
@@ -172,7 +245,6 @@ def _mcp(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
 
 
 @compiled_as(_mcp)
-@sharing(VALUE_SECTIONS.format(parameters=_MCP_GAMMA + WEIGHT))
 def mcp(x: ArrayLike, gamma: float = 3.0, weight: ArrayLike = 1.0) -> float:
     """Minimax concave penalty (Zhang, 2010), ``sum_i g(x_i; gamma, weight_i)``.
 
@@ -180,6 +252,26 @@ def mcp(x: ArrayLike, gamma: float = 3.0, weight: ArrayLike = 1.0) -> float:
     ``gamma weight^2 / 2`` beyond.
 
     In compiled code ``mcp(x, gamma, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    gamma : float
+        Above 0; the penalty is constant beyond ``gamma weight``.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_mcp, x, (number("gamma", gamma, 0, above=True),), ("weight", weight))
 
@@ -208,7 +300,6 @@ def _prox_mcp(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, out
 
 
 @compiled_as(_prox_mcp)
-@sharing(PROX_SECTIONS.format(parameters=_MCP_GAMMA + STEP + WEIGHT))
 def prox_mcp(
     v: ArrayLike,
     gamma: float = 3.0,
@@ -227,6 +318,32 @@ def prox_mcp(
 
     In compiled code ``prox_mcp(v, gamma, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    gamma : float
+        Above 0; the penalty is constant beyond ``gamma weight``.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     gamma = number("gamma", gamma, 0, above=True)
     return prox(_prox_mcp, v, (gamma,), step, ("weight", weight), out=out, threads=threads)
@@ -250,7 +367,6 @@ def _scad(x: ENTRIES, gamma: NUMBER, weight: PER_ENTRY):
 
 
 @compiled_as(_scad)
-@sharing(VALUE_SECTIONS.format(parameters=_SCAD_GAMMA + WEIGHT))
 def scad(x: ArrayLike, gamma: float = 3.7, weight: ArrayLike = 1.0) -> float:
     """Smoothly clipped absolute deviation (Fan and Li, 2001), ``sum_i g(x_i; gamma, weight_i)``.
 
@@ -259,6 +375,26 @@ def scad(x: ArrayLike, gamma: float = 3.7, weight: ArrayLike = 1.0) -> float:
     ``w^2 (gamma + 1) / 2`` beyond.
 
     In compiled code ``scad(x, gamma, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    gamma : float
+        Above 1; the penalty is constant beyond ``gamma weight``.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_scad, x, (number("gamma", gamma, 1, above=True),), ("weight", weight))
 
@@ -292,7 +428,6 @@ def _prox_scad(v: ENTRIES, gamma: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, ou
 
 
 @compiled_as(_prox_scad)
-@sharing(PROX_SECTIONS.format(parameters=_SCAD_GAMMA + STEP + WEIGHT))
 def prox_scad(
     v: ArrayLike,
     gamma: float = 3.7,
@@ -312,6 +447,32 @@ def prox_scad(
 
     In compiled code ``prox_scad(v, gamma, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    gamma : float
+        Above 1; the penalty is constant beyond ``gamma weight``.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     gamma = number("gamma", gamma, 1, above=True)
     return prox(_prox_scad, v, (gamma,), step, ("weight", weight), out=out, threads=threads)
@@ -334,11 +495,28 @@ def _l_two_thirds(x: ENTRIES, weight: PER_ENTRY):
 
 
 @compiled_as(_l_two_thirds)
-@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def l_two_thirds(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """l2/3 penalty, ``sum_i weight_i |x_i|^(2/3)``.
 
     In compiled code ``l_two_thirds(x, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_l_two_thirds, x, (), ("weight", weight))
 
@@ -379,7 +557,6 @@ def _prox_l_two_thirds(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESU
 
 
 @compiled_as(_prox_l_two_thirds)
-@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_l_two_thirds(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -395,13 +572,32 @@ def prox_l_two_thirds(
 
     In compiled code ``prox_l_two_thirds(v, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return prox(_prox_l_two_thirds, v, (), step, ("weight", weight), out=out, threads=threads)
-
-
-_SCALE = """scale : float
-    Positive; where the penalty has bent to half its slope.
-"""
 
 
 @jit(reassociate=True)
@@ -413,11 +609,30 @@ def _log_sum(x: ENTRIES, scale: NUMBER, weight: PER_ENTRY):
 
 
 @compiled_as(_log_sum)
-@sharing(VALUE_SECTIONS.format(parameters=_SCALE + WEIGHT))
 def log_sum(x: ArrayLike, scale: float = 1.0, weight: ArrayLike = 1.0) -> float:
     """Log-sum penalty (Candes et al., 2008), ``sum_i weight_i log(1 + |x_i| / scale)``.
 
     In compiled code ``log_sum(x, scale, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    scale : float
+        Positive; where the penalty has bent to half its slope.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_log_sum, x, (number("scale", scale, 0, above=True),), ("weight", weight))
 
@@ -446,7 +661,6 @@ def _prox_log_sum(v: ENTRIES, scale: NUMBER, step: PER_ENTRY, weight: PER_ENTRY,
 
 
 @compiled_as(_prox_log_sum)
-@sharing(PROX_SECTIONS.format(parameters=_SCALE + STEP + WEIGHT))
 def prox_log_sum(
     v: ArrayLike,
     scale: float = 1.0,
@@ -464,6 +678,32 @@ def prox_log_sum(
 
     In compiled code ``prox_log_sum(v, scale, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    scale : float
+        Positive; where the penalty has bent to half its slope.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     scale = number("scale", scale, 0, above=True)
     return prox(_prox_log_sum, v, (scale,), step, ("weight", weight), out=out, threads=threads)

@@ -22,34 +22,13 @@ from ..core.arguments import (
     rowwise,
 )
 from ..core.coordinates import at, like
-from ..core.documented import (
-    PASS,
-    ROW_RESULT_SECTIONS,
-    ROW_STEP,
-    ROW_VALUE_SECTIONS,
-    ROW_WEIGHT,
-    sharing,
-)
 from ..core.jit import compiled_as, jit
 from ..core.kinds import DOUBLE, NUMBER, PER_ROW, read, written
 from ..core.norms import spread_of
 from ..core.order import KEYS, PLACES, POOLS, pool, sort_descending, sorting
 from ..core.rows import any_row
 from .groups import fill_row
-from .projections import RELATIVE, relative_tolerance
-
-_ENTRY_WEIGHT = """weight : float or array_like, (n,)
-    Positive; one number, or one per entry of a row.
-"""
-_SORTED_WEIGHT = """weight : array_like, (n,)
-    Non-negative, from the largest down: the first is that of the largest magnitude.
-"""
-_CORNER = """corner : array_like, (n,)
-    A corner of the permutahedron: its entries, in any order.
-"""
-_K = """k : int
-    From 0 to n.
-"""
+from .projections import relative_tolerance
 
 
 def _weights_of_entries(weight, x):
@@ -84,7 +63,6 @@ def _project_isotonic(
 
 
 @compiled_as(_project_isotonic)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_ENTRY_WEIGHT))
 def project_isotonic(
     v: ArrayLike,
     weight: ArrayLike = 1.0,
@@ -101,6 +79,28 @@ def project_isotonic(
     float64 (n,); levels float64 (n,); pools float64 (3, n). It returns 0.
 
     Cost: O(n) whatever the data.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    weight : float or array_like, (n,)
+        Positive; one number, or one per entry of a row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     pools = np.empty((4, v.shape[-1] if v.ndim else 1))
@@ -123,16 +123,28 @@ def _indicator_isotonic(x: read("m", "n"), tolerance: NUMBER):
 
 
 @compiled_as(_indicator_isotonic)
-@sharing(
-    PASS
-    + ROW_VALUE_SECTIONS.format(
-        parameters=RELATIVE.format(relative_to="in units of the range of a row")
-    )
-)
 def indicator_isotonic(x: ArrayLike, tolerance: float | None = None) -> float:
     """0 where no entry of a row is more than the tolerance below the one before it, else infinity.
 
     In compiled code ``indicator_isotonic(x, tolerance)`` with x (m, n).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    tolerance : float, optional
+        Non-negative; in units of the range of a row.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     return _indicator_isotonic(as_rows(x), relative_tolerance(tolerance, x))
@@ -163,7 +175,6 @@ def _falling(weight, x):
 
 
 @compiled_as(_sorted_l1)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_SORTED_WEIGHT))
 def sorted_l1(x: ArrayLike, weight: ArrayLike) -> float:
     """Sorted l1 norm (OWL, SLOPE), ``sum_j weight_j |x|_(j)`` for every row, largest first.
 
@@ -171,6 +182,22 @@ def sorted_l1(x: ArrayLike, weight: ArrayLike) -> float:
     (2, n); places int64 (2, n).
 
     Cost: O(n log n) per row (a sort).
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    weight : array_like, (n,)
+        Non-negative, from the largest down: the first is that of the largest magnitude.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     return _sorted_l1(as_rows(x), _falling(weight, x), *sorting(x)[:2])
@@ -209,7 +236,6 @@ def _prox_sorted_l1(
 
 
 @compiled_as(_prox_sorted_l1)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + _SORTED_WEIGHT))
 def prox_sorted_l1(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -229,6 +255,30 @@ def prox_sorted_l1(
     float64 (3, n). It returns the penalty at the result.
 
     Cost: O(n log n) per row (a sort).
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : array_like, (n,)
+        Non-negative, from the largest down: the first is that of the largest magnitude.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     arguments = per_row("step", step, v, positive=True), _falling(weight, v), *sorting(v)
@@ -288,7 +338,6 @@ def _corner(corner, x):
 
 
 @compiled_as(_project_permutahedron)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_CORNER))
 def project_permutahedron(
     v: ArrayLike,
     corner: ArrayLike,
@@ -308,6 +357,28 @@ def project_permutahedron(
     pools float64 (3, n). It returns 0.
 
     Cost: O(n log n) per row (a sort).
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    corner : array_like, (n,)
+        A corner of the permutahedron: its entries, in any order.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     arguments = _corner(corner, v), *sorting(v)
@@ -339,12 +410,6 @@ def _indicator_permutahedron(
 
 
 @compiled_as(_indicator_permutahedron)
-@sharing(
-    ROW_VALUE_SECTIONS.format(
-        parameters=_CORNER
-        + RELATIVE.format(relative_to="in units of the sum of the magnitudes of the corner")
-    )
-)
 def indicator_permutahedron(
     x: ArrayLike, corner: ArrayLike, tolerance: float | None = None
 ) -> float:
@@ -356,6 +421,24 @@ def indicator_permutahedron(
     corner float64 (n,), from the largest down; keys float64 (2, n); places int64 (2, n).
 
     Cost: O(n log n) per row (a sort).
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    corner : array_like, (n,)
+        A corner of the permutahedron: its entries, in any order.
+    tolerance : float, optional
+        Non-negative; in units of the sum of the magnitudes of the corner.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     tolerance = relative_tolerance(tolerance, x)
@@ -388,7 +471,6 @@ def _project_sparse(
 
 
 @compiled_as(_project_sparse)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_K))
 def project_sparse(
     v: ArrayLike, k: int, *, axis: int = -1, out: Reals | None = None, threads: int = 1
 ) -> Reals:
@@ -400,6 +482,28 @@ def project_sparse(
     (2, n); places int64 (2, n). It returns 0.
 
     Cost: O(n log n) per row (a sort).
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    k : int
+        From 0 to n.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     return rowwise(_project_sparse, v, (checked_k(k, v), *sorting(v)[:2]), out, axis, threads)
@@ -417,11 +521,28 @@ def _indicator_sparse(x: read("m", "n"), k: NUMBER):
 
 
 @compiled_as(_indicator_sparse)
-@sharing(PASS + ROW_VALUE_SECTIONS.format(parameters=_K))
 def indicator_sparse(x: ArrayLike, k: int) -> float:
     """0 where every row has at most k entries that are not zero, else infinity.
 
     In compiled code ``indicator_sparse(x, k)`` with x (m, n).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    k : int
+        From 0 to n.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     return _indicator_sparse(as_rows(x), checked_k(k, x))
@@ -441,7 +562,6 @@ def _sum_largest(x: read("m", "n"), k: NUMBER, weight: PER_ROW, keys: KEYS, plac
 
 
 @compiled_as(_sum_largest)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_K + ROW_WEIGHT))
 def sum_largest(x: ArrayLike, k: int, weight: ArrayLike = 1.0) -> float:
     """Sum of the k largest entries of every row, weighted: ``sum_i weight_i sum_(j <= k) x_i(j)``.
 
@@ -449,6 +569,24 @@ def sum_largest(x: ArrayLike, k: int, weight: ArrayLike = 1.0) -> float:
     (m,); keys float64 (2, n); places int64 (2, n).
 
     Cost: O(n log n) per row (a sort).
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    k : int
+        From 0 to n.
+    weight : float or array_like, (...)
+        Non-negative; one number, or one per row.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     k, weight = checked_k(k, x), per_row("weight", weight, x)

@@ -12,16 +12,8 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, coefficient, elementwise, number, real_array
 from ..core.coordinates import at, like, load, store
-from ..core.documented import PROX_SECTIONS, STEP, VALUE_SECTIONS, WEIGHT, sharing
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
-
-_RIDGE = """weight, ridge : float or array_like
-    Non-negative; one number, or one per entry.
-"""
-_DELTA = """delta : float
-    Positive; where the penalty turns linear.
-"""
 
 
 def value(kernel, x, parameters, *weights):
@@ -55,11 +47,28 @@ def _l1(x: ENTRIES, weight: PER_ENTRY):
 
 
 @compiled_as(_l1)
-@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def l1(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """l1 norm, weighted: ``sum_i weight_i |x_i|``.
 
     In compiled code ``l1(x, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_l1, x, (), ("weight", weight))
 
@@ -75,7 +84,6 @@ def _prox_l1(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_prox_l1)
-@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_l1(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -90,6 +98,30 @@ def prox_l1(
 
     In compiled code ``prox_l1(v, step, weight, out)``, arrays C-contiguous or 1-D. It returns the
     penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return prox(_prox_l1, v, (), step, ("weight", weight), out=out, threads=threads)
 
@@ -104,11 +136,28 @@ def _squared_l2(x: ENTRIES, weight: PER_ENTRY):
 
 
 @compiled_as(_squared_l2)
-@sharing(VALUE_SECTIONS.format(parameters=WEIGHT))
 def squared_l2(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Half the squared l2 norm, weighted: ``sum_i weight_i / 2 x_i^2``.
 
     In compiled code ``squared_l2(x, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_squared_l2, x, (), ("weight", weight))
 
@@ -125,7 +174,6 @@ def _prox_squared_l2(v: ENTRIES, step: PER_ENTRY, weight: PER_ENTRY, out: RESULT
 
 
 @compiled_as(_prox_squared_l2)
-@sharing(PROX_SECTIONS.format(parameters=STEP + WEIGHT))
 def prox_squared_l2(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -141,6 +189,30 @@ def prox_squared_l2(
 
     In compiled code ``prox_squared_l2(v, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return prox(_prox_squared_l2, v, (), step, ("weight", weight), out=out, threads=threads)
 
@@ -155,11 +227,28 @@ def _elastic_net(x: ENTRIES, weight: PER_ENTRY, ridge: PER_ENTRY):
 
 
 @compiled_as(_elastic_net)
-@sharing(VALUE_SECTIONS.format(parameters=_RIDGE))
 def elastic_net(x: ArrayLike, weight: ArrayLike = 1.0, ridge: ArrayLike = 1.0) -> float:
     """Elastic net, ``sum_i weight_i |x_i| + ridge_i / 2 x_i^2``.
 
     In compiled code ``elastic_net(x, weight, ridge)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    weight, ridge : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_elastic_net, x, (), ("weight", weight), ("ridge", ridge))
 
@@ -180,7 +269,6 @@ def _prox_elastic_net(
 
 
 @compiled_as(_prox_elastic_net)
-@sharing(PROX_SECTIONS.format(parameters=STEP + _RIDGE))
 def prox_elastic_net(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -197,6 +285,30 @@ def prox_elastic_net(
 
     In compiled code ``prox_elastic_net(v, step, weight, ridge, out)``, arrays C-contiguous or 1-D.
     It returns the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight, ridge : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return prox(
         _prox_elastic_net,
@@ -226,13 +338,32 @@ def _huber(x: ENTRIES, delta: NUMBER, weight: PER_ENTRY):
 
 
 @compiled_as(_huber)
-@sharing(VALUE_SECTIONS.format(parameters=_DELTA + WEIGHT))
 def huber(x: ArrayLike, delta: float = 1.0, weight: ArrayLike = 1.0) -> float:
     """Huber penalty, ``sum_i weight_i h(x_i)``.
 
     ``h(x) = x^2 / 2`` where ``|x| <= delta`` and ``delta (|x| - delta / 2)`` beyond.
 
     In compiled code ``huber(x, delta, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    delta : float
+        Positive; where the penalty turns linear.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return value(_huber, x, (number("delta", delta, 0, above=True),), ("weight", weight))
 
@@ -252,7 +383,6 @@ def _prox_huber(v: ENTRIES, delta: NUMBER, step: PER_ENTRY, weight: PER_ENTRY, o
 
 
 @compiled_as(_prox_huber)
-@sharing(PROX_SECTIONS.format(parameters=_DELTA + STEP + WEIGHT))
 def prox_huber(
     v: ArrayLike,
     delta: float = 1.0,
@@ -269,6 +399,32 @@ def prox_huber(
 
     In compiled code ``prox_huber(v, delta, step, weight, out)``, arrays C-contiguous or 1-D. It
     returns the penalty at the result.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    delta : float
+        Positive; where the penalty turns linear.
+    step : float or array_like
+        Positive; one number, or one per entry.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     delta = number("delta", delta, 0, above=True)
     return prox(_prox_huber, v, (delta,), step, ("weight", weight), out=out, threads=threads)

@@ -10,36 +10,9 @@ read off the state, is in `fastadmm.kernels.operators.activations`.
 from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, elementwise, number, real_array
-from ..core.documented import sharing
 from ..core.elementary import exp, sigmoid, silu, softplus, tanh
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, RESULT
-
-_ACTIVATION = """
-Cost: one pass over memory{cost}.
-
-Parameters
-----------
-a : array_like
-    Of any shape: float32 or float64; integers become float64.
-{parameter}out : ndarray, optional
-    Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
-threads : int
-    How many may share the work; the result is the same for any number.
-
-Returns
--------
-ndarray, of the shape and dtype of ``a``
-
-Raises
-------
-TypeError, ValueError
-    For another dtype, or an ``out`` that does not fit.
-"""
-_PLAIN = {"parameter": "", "cost": ""}
-_EXPONENTIAL = _PLAIN | {"cost": ", an exponential per entry"}
-_SOFTPLUS = _PLAIN | {"cost": ", an exponential and a logarithm per entry"}
-_LEAKY = _PLAIN | {"parameter": "slope : float\n    Slope below zero, non-negative.\n"}
 
 
 def _run(kernel, a, parameters, out, threads):
@@ -65,23 +38,61 @@ def _grad_identity_activation(a: ENTRIES, out: RESULT):
 
 
 @compiled_as(_identity_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
 def identity_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Identity, ``f(a) = a``.
 
     In compiled code ``identity_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_identity_activation, a, (), out, threads)
 
 
 @compiled_as(_grad_identity_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
 def grad_identity_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Derivative of `identity_activation`:
 
     ``f'(a) = 1``.
 
     In compiled code ``grad_identity_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_identity_activation, a, (), out, threads)
 
@@ -101,23 +112,61 @@ def _grad_relu_activation(a: ENTRIES, out: RESULT):
 
 
 @compiled_as(_relu_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
 def relu_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """ReLU, ``f(a) = max(a, 0)``.
 
     In compiled code ``relu_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_relu_activation, a, (), out, threads)
 
 
 @compiled_as(_grad_relu_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
 def grad_relu_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Derivative of `relu_activation`:
 
     ``f'(a) = 1`` where ``a > 0``, else 0 (at 0 too).
 
     In compiled code ``grad_relu_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_relu_activation, a, (), out, threads)
 
@@ -137,19 +186,39 @@ def _grad_leaky_relu_activation(a: ENTRIES, slope: NUMBER, out: RESULT):
 
 
 @compiled_as(_leaky_relu_activation)
-@sharing(_ACTIVATION.format(**_LEAKY))
 def leaky_relu_activation(
     a: ArrayLike, slope: float = 0.01, *, out: Reals | None = None, threads: int = 1
 ) -> Reals:
     """Leaky ReLU, ``f(a) = a`` where ``a > 0``, else ``slope a``.
 
     In compiled code ``leaky_relu_activation(a, slope, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    slope : float
+        Slope below zero, non-negative.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_leaky_relu_activation, a, (number("slope", slope, 0),), out, threads)
 
 
 @compiled_as(_grad_leaky_relu_activation)
-@sharing(_ACTIVATION.format(**_LEAKY))
 def grad_leaky_relu_activation(
     a: ArrayLike, slope: float = 0.01, *, out: Reals | None = None, threads: int = 1
 ) -> Reals:
@@ -158,6 +227,28 @@ def grad_leaky_relu_activation(
     ``f'(a) = 1`` where ``a > 0``, else ``slope`` (at 0 too).
 
     In compiled code ``grad_leaky_relu_activation(a, slope, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    slope : float
+        Slope below zero, non-negative.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_leaky_relu_activation, a, (number("slope", slope, 0),), out, threads)
 
@@ -177,23 +268,61 @@ def _grad_hard_tanh_activation(a: ENTRIES, out: RESULT):
 
 
 @compiled_as(_hard_tanh_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
 def hard_tanh_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Hard tanh, ``f(a) = clip(a, -1, 1)``.
 
     In compiled code ``hard_tanh_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_hard_tanh_activation, a, (), out, threads)
 
 
 @compiled_as(_grad_hard_tanh_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
 def grad_hard_tanh_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Derivative of `hard_tanh_activation`:
 
     ``f'(a) = 1`` where ``|a| < 1``, else 0 (at -1 and 1 too).
 
     In compiled code ``grad_hard_tanh_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_hard_tanh_activation, a, (), out, threads)
 
@@ -214,17 +343,35 @@ def _grad_hard_sigmoid_activation(a: ENTRIES, out: RESULT):
 
 
 @compiled_as(_hard_sigmoid_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
 def hard_sigmoid_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Hard sigmoid, ``f(a) = clip(a / 6 + 1/2, 0, 1)``, as in torch.
 
     In compiled code ``hard_sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_hard_sigmoid_activation, a, (), out, threads)
 
 
 @compiled_as(_grad_hard_sigmoid_activation)
-@sharing(_ACTIVATION.format(**_PLAIN))
 def grad_hard_sigmoid_activation(
     a: ArrayLike, *, out: Reals | None = None, threads: int = 1
 ) -> Reals:
@@ -233,6 +380,26 @@ def grad_hard_sigmoid_activation(
     ``f'(a) = 1/6`` where ``|a| < 3``, else 0 (at -3 and 3 too).
 
     In compiled code ``grad_hard_sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_hard_sigmoid_activation, a, (), out, threads)
 
@@ -252,23 +419,61 @@ def _grad_tanh_activation(a: ENTRIES, out: RESULT):
 
 
 @compiled_as(_tanh_activation)
-@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def tanh_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """tanh, ``f(a) = tanh(a)``.
 
     In compiled code ``tanh_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_tanh_activation, a, (), out, threads)
 
 
 @compiled_as(_grad_tanh_activation)
-@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_tanh_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Derivative of `tanh_activation`:
 
     ``f'(a) = 1 / cosh(a)^2``.
 
     In compiled code ``grad_tanh_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_tanh_activation, a, (), out, threads)
 
@@ -288,23 +493,61 @@ def _grad_sigmoid_activation(a: ENTRIES, out: RESULT):
 
 
 @compiled_as(_sigmoid_activation)
-@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def sigmoid_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Logistic sigmoid, ``f(a) = 1 / (1 + exp(-a))``.
 
     In compiled code ``sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_sigmoid_activation, a, (), out, threads)
 
 
 @compiled_as(_grad_sigmoid_activation)
-@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_sigmoid_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Derivative of `sigmoid_activation`:
 
     ``f'(a) = f(a) (1 - f(a))``.
 
     In compiled code ``grad_sigmoid_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_sigmoid_activation, a, (), out, threads)
 
@@ -322,23 +565,61 @@ def _grad_softplus_activation(a: ENTRIES, out: RESULT):
 
 
 @compiled_as(_softplus_activation)
-@sharing(_ACTIVATION.format(**_SOFTPLUS))
 def softplus_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Softplus, ``f(a) = log(1 + exp(a))``.
 
     In compiled code ``softplus_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential and a logarithm per entry.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_softplus_activation, a, (), out, threads)
 
 
 @compiled_as(_grad_softplus_activation)
-@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_softplus_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Derivative of `softplus_activation`:
 
     ``f'(a) = 1 / (1 + exp(-a))``.
 
     In compiled code ``grad_softplus_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_softplus_activation, a, (), out, threads)
 
@@ -356,22 +637,60 @@ def _grad_silu_activation(a: ENTRIES, out: RESULT):
 
 
 @compiled_as(_silu_activation)
-@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def silu_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """SiLU, ``f(a) = a / (1 + exp(-a))``.
 
     In compiled code ``silu_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_silu_activation, a, (), out, threads)
 
 
 @compiled_as(_grad_silu_activation)
-@sharing(_ACTIVATION.format(**_EXPONENTIAL))
 def grad_silu_activation(a: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Derivative of `silu_activation`:
 
     ``f'(a) = p + f(a) (1 - p)``, p the sigmoid of a.
 
     In compiled code ``grad_silu_activation(a, out)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    a : array_like
+        Of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``a``; may be ``a`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``a``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or an ``out`` that does not fit.
     """
     return _run(_grad_silu_activation, a, (), out, threads)

@@ -13,50 +13,9 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, coefficient, companion, elementwise, labels, number, real_array
 from ..core.coordinates import at, like
-from ..core.documented import sharing
 from ..core.elementary import exp, sigmoid, softplus
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
-
-_VALUE = """
-Cost: one pass over memory{cost}.
-
-Parameters
-----------
-z : array_like
-    Predictions, of any shape: float32 or float64; integers become float64.
-y : array_like
-    {what}, of the shape of ``z`` or broadcast to it.
-{parameter}weight : float or array_like
-    Non-negative; one number, or one per entry.
-
-Returns
--------
-float
-
-Raises
-------
-TypeError, ValueError
-    For another dtype, a shape that does not broadcast, or a number outside its domain.
-"""
-_GRADIENT = _VALUE.replace(
-    "\nReturns\n-------\nfloat",
-    """out : ndarray, optional
-    Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
-threads : int
-    How many may share the work; the result is the same for any number.
-
-Returns
--------
-ndarray, of the shape and dtype of ``z``""",
-)
-_TARGETS = {"what": "Targets", "parameter": "", "cost": ""}
-_COUNTS = {"what": "Targets (for counts: non-negative)", "parameter": "", "cost": ""}
-_LABELS = {"what": "Labels, -1 or 1", "parameter": "", "cost": ""}
-_DELTA = _TARGETS | {"parameter": "delta : float\n    Positive; where the loss turns linear.\n"}
-_QUANTILE = _TARGETS | {"parameter": "quantile : float\n    Above 0 and below 1.\n"}
-_LOGISTIC = _LABELS | {"cost": ", an exponential and a logarithm per entry"}
-_POISSON = _COUNTS | {"cost": ", an exponential per entry"}
 
 
 def _value(kernel, z, y, parameters, weight):
@@ -107,17 +66,35 @@ def _grad_squared_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_squared_loss)
-@sharing(_VALUE.format(**_TARGETS))
 def squared_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Squared loss, ``sum_i weight_i / 2 (z_i - y_i)^2``.
 
     In compiled code ``squared_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _value(_squared_loss, z, y, (), weight)
 
 
 @compiled_as(_grad_squared_loss)
-@sharing(_GRADIENT.format(**_TARGETS))
 def grad_squared_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -130,6 +107,30 @@ def grad_squared_loss(
 
     In compiled code ``grad_squared_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _gradient(_grad_squared_loss, z, y, (), weight, out, threads)
 
@@ -155,17 +156,35 @@ def _grad_absolute_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_absolute_loss)
-@sharing(_VALUE.format(**_TARGETS))
 def absolute_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Absolute loss, ``sum_i weight_i |z_i - y_i|``.
 
     In compiled code ``absolute_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _value(_absolute_loss, z, y, (), weight)
 
 
 @compiled_as(_grad_absolute_loss)
-@sharing(_GRADIENT.format(**_TARGETS))
 def grad_absolute_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -180,6 +199,30 @@ def grad_absolute_loss(
 
     In compiled code ``grad_absolute_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _gradient(_grad_absolute_loss, z, y, (), weight, out, threads)
 
@@ -206,19 +249,39 @@ def _grad_huber_loss(z: ENTRIES, y: ENTRIES, delta: NUMBER, weight: PER_ENTRY, o
 
 
 @compiled_as(_huber_loss)
-@sharing(_VALUE.format(**_DELTA))
 def huber_loss(z: ArrayLike, y: ArrayLike, delta: float = 1.0, weight: ArrayLike = 1.0) -> float:
     """Huber loss, ``sum_i weight_i h(z_i - y_i)``.
 
     ``h(r) = r^2 / 2`` where ``|r| <= delta`` and ``delta (|r| - delta / 2)`` beyond.
 
     In compiled code ``huber_loss(z, y, delta, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``z`` or broadcast to it.
+    delta : float
+        Positive; where the loss turns linear.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _value(_huber_loss, z, y, (checked_delta(delta),), weight)
 
 
 @compiled_as(_grad_huber_loss)
-@sharing(_GRADIENT.format(**_DELTA))
 def grad_huber_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -232,6 +295,32 @@ def grad_huber_loss(
 
     In compiled code ``grad_huber_loss(z, y, delta, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``z`` or broadcast to it.
+    delta : float
+        Positive; where the loss turns linear.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _gradient(_grad_huber_loss, z, y, (checked_delta(delta),), weight, out, threads)
 
@@ -260,19 +349,39 @@ def _grad_quantile_loss(z: ENTRIES, y: ENTRIES, quantile: NUMBER, weight: PER_EN
 
 
 @compiled_as(_quantile_loss)
-@sharing(_VALUE.format(**_QUANTILE))
 def quantile_loss(
     z: ArrayLike, y: ArrayLike, quantile: float = 0.5, weight: ArrayLike = 1.0
 ) -> float:
     """Quantile (pinball) loss, ``sum_i weight_i max(q (y_i - z_i), (q - 1) (y_i - z_i))``.
 
     In compiled code ``quantile_loss(z, y, quantile, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``z`` or broadcast to it.
+    quantile : float
+        Above 0 and below 1.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _value(_quantile_loss, z, y, (checked_quantile(quantile),), weight)
 
 
 @compiled_as(_grad_quantile_loss)
-@sharing(_GRADIENT.format(**_QUANTILE))
 def grad_quantile_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -288,6 +397,32 @@ def grad_quantile_loss(
 
     In compiled code ``grad_quantile_loss(z, y, quantile, weight, out)``, arrays C-contiguous or
     1-D. It returns the loss.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets, of the shape of ``z`` or broadcast to it.
+    quantile : float
+        Above 0 and below 1.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _gradient(_grad_quantile_loss, z, y, (checked_quantile(quantile),), weight, out, threads)
 
@@ -312,17 +447,35 @@ def _grad_logistic_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_logistic_loss)
-@sharing(_VALUE.format(**_LOGISTIC))
 def logistic_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Logistic loss, ``sum_i weight_i log(1 + exp(-y_i z_i))``.
 
     In compiled code ``logistic_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential and a logarithm per entry.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _value(_logistic_loss, z, labels("y", y), (), weight)
 
 
 @compiled_as(_grad_logistic_loss)
-@sharing(_GRADIENT.format(**_LOGISTIC))
 def grad_logistic_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -335,6 +488,30 @@ def grad_logistic_loss(
 
     In compiled code ``grad_logistic_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
+
+    Cost: one pass over memory, an exponential and a logarithm per entry.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _gradient(_grad_logistic_loss, z, labels("y", y), (), weight, out, threads)
 
@@ -361,17 +538,35 @@ def _grad_hinge_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_hinge_loss)
-@sharing(_VALUE.format(**_LABELS))
 def hinge_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Hinge loss, ``sum_i weight_i max(0, 1 - y_i z_i)``.
 
     In compiled code ``hinge_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _value(_hinge_loss, z, labels("y", y), (), weight)
 
 
 @compiled_as(_grad_hinge_loss)
-@sharing(_GRADIENT.format(**_LABELS))
 def grad_hinge_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -386,6 +581,30 @@ def grad_hinge_loss(
 
     In compiled code ``grad_hinge_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It returns
     the loss.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _gradient(_grad_hinge_loss, z, labels("y", y), (), weight, out, threads)
 
@@ -414,17 +633,35 @@ def _grad_squared_hinge_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RES
 
 
 @compiled_as(_squared_hinge_loss)
-@sharing(_VALUE.format(**_LABELS))
 def squared_hinge_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Squared hinge loss, ``sum_i weight_i / 2 max(0, 1 - y_i z_i)^2``.
 
     In compiled code ``squared_hinge_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _value(_squared_hinge_loss, z, labels("y", y), (), weight)
 
 
 @compiled_as(_grad_squared_hinge_loss)
-@sharing(_GRADIENT.format(**_LABELS))
 def grad_squared_hinge_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -437,6 +674,30 @@ def grad_squared_hinge_loss(
 
     In compiled code ``grad_squared_hinge_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Labels, -1 or 1, of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _gradient(_grad_squared_hinge_loss, z, labels("y", y), (), weight, out, threads)
 
@@ -461,19 +722,37 @@ def _grad_poisson_loss(z: ENTRIES, y: ENTRIES, weight: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_poisson_loss)
-@sharing(_VALUE.format(**_POISSON))
 def poisson_loss(z: ArrayLike, y: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Poisson loss with the logarithmic link, ``sum_i weight_i (exp(z_i) - y_i z_i)``.
 
     The negative log-likelihood of counts y with rate ``exp(z)``, without ``log(y!)``.
 
     In compiled code ``poisson_loss(z, y, weight)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets (for counts: non-negative), of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _value(_poisson_loss, z, y, (), weight)
 
 
 @compiled_as(_grad_poisson_loss)
-@sharing(_GRADIENT.format(**_POISSON))
 def grad_poisson_loss(
     z: ArrayLike,
     y: ArrayLike,
@@ -486,5 +765,29 @@ def grad_poisson_loss(
 
     In compiled code ``grad_poisson_loss(z, y, weight, out)``, arrays C-contiguous or 1-D. It
     returns the loss.
+
+    Cost: one pass over memory, an exponential per entry.
+
+    Parameters
+    ----------
+    z : array_like
+        Predictions, of any shape: float32 or float64; integers become float64.
+    y : array_like
+        Targets (for counts: non-negative), of the shape of ``z`` or broadcast to it.
+    weight : float or array_like
+        Non-negative; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``z``; may be ``z`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``z``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _gradient(_grad_poisson_loss, z, y, (), weight, out, threads)

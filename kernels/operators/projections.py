@@ -26,14 +26,6 @@ from ..core.arguments import (
     rowwise,
 )
 from ..core.coordinates import at, like, load, store
-from ..core.documented import (
-    PASS,
-    PROX_SECTIONS,
-    ROW_RESULT_SECTIONS,
-    ROW_VALUE_SECTIONS,
-    VALUE_SECTIONS,
-    sharing,
-)
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, PER_ROW, RESULT, read, written
 from ..core.norms import largest_magnitude, norm, sum_of_magnitudes
@@ -44,23 +36,8 @@ from .groups import clip_row, copy_row, fill_row, scale_row
 TOLERANCE = 1000
 """Default relative tolerance of the indicators, in machine epsilons."""
 
-_BOUNDS = """lower, upper : float or array_like
-    Bounds, ``lower <= upper``, infinities allowed; one number, or one per entry.
-"""
-_ABSOLUTE = """tolerance : float
-    Non-negative; how far beyond a bound an entry may be.
-"""
 RELATIVE = """tolerance : float, optional
     Non-negative; {relative_to}.
-"""
-_RADIUS = """radius : float or array_like, (...)
-    Non-negative; one number, or one per row.
-"""
-_IN_BALL = PASS + ROW_VALUE_SECTIONS.format(
-    parameters=_RADIUS + RELATIVE.format(relative_to="in units of the radius")
-)
-_TOTAL = """total : float or array_like, (...)
-    Positive; one number, or one per row.
 """
 
 
@@ -101,7 +78,6 @@ def _project_box(v: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, out: RESULT):
 
 
 @compiled_as(_project_box)
-@sharing(PROX_SECTIONS.format(parameters=_BOUNDS))
 def project_box(
     v: ArrayLike, lower: ArrayLike, upper: ArrayLike, *, out: Reals | None = None, threads: int = 1
 ) -> Reals:
@@ -111,6 +87,28 @@ def project_box(
 
     In compiled code ``project_box(v, lower, upper, out)``, arrays C-contiguous or 1-D. It returns
     0.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    lower, upper : float or array_like
+        Bounds, ``lower <= upper``, infinities allowed; one number, or one per entry.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = real_array("v", v)
     return elementwise(_project_box, v, _bounds(lower, upper, v), out, threads)
@@ -127,13 +125,32 @@ def _indicator_box(x: ENTRIES, lower: PER_ENTRY, upper: PER_ENTRY, tolerance: NU
 
 
 @compiled_as(_indicator_box)
-@sharing(VALUE_SECTIONS.format(parameters=_BOUNDS + _ABSOLUTE))
 def indicator_box(
     x: ArrayLike, lower: ArrayLike, upper: ArrayLike, tolerance: float = 0.0
 ) -> float:
     """0 where ``lower - tolerance <= x <= upper + tolerance`` in all entries, else infinity.
 
     In compiled code ``indicator_box(x, lower, upper, tolerance)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    lower, upper : float or array_like
+        Bounds, ``lower <= upper``, infinities allowed; one number, or one per entry.
+    tolerance : float
+        Non-negative; how far beyond a bound an entry may be.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     tolerance = relative_tolerance(tolerance, x)
@@ -150,11 +167,30 @@ def _project_nonnegative(v: ENTRIES, out: RESULT):
 
 
 @compiled_as(_project_nonnegative)
-@sharing(PROX_SECTIONS.format(parameters=""))
 def project_nonnegative(v: ArrayLike, *, out: Reals | None = None, threads: int = 1) -> Reals:
     """Projection onto the nonnegative orthant, ``argmin_x |x - v|^2`` over ``x >= 0``.
 
     In compiled code ``project_nonnegative(v, out)``, arrays C-contiguous or 1-D. It returns 0.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the work; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return elementwise(_project_nonnegative, real_array("v", v), (), out, threads)
 
@@ -168,11 +204,28 @@ def _indicator_nonnegative(x: ENTRIES, tolerance: NUMBER):
 
 
 @compiled_as(_indicator_nonnegative)
-@sharing(VALUE_SECTIONS.format(parameters=_ABSOLUTE))
 def indicator_nonnegative(x: ArrayLike, tolerance: float = 0.0) -> float:
     """0 where ``x >= -tolerance`` in all entries, else infinity.
 
     In compiled code ``indicator_nonnegative(x, tolerance)``, arrays C-contiguous or 1-D.
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Point, of any shape: float32 or float64; integers become float64.
+    tolerance : float
+        Non-negative; how far beyond a bound an entry may be.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     return _indicator_nonnegative(x.ravel(), relative_tolerance(tolerance, x))
@@ -213,7 +266,6 @@ def _project_l2_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n"))
 
 
 @compiled_as(_project_l2_ball)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
 def project_l2_ball(
     v: ArrayLike,
     radius: ArrayLike = 1.0,
@@ -230,6 +282,28 @@ def project_l2_ball(
     (m,). It returns 0.
 
     Cost: two reads and one write of every entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    radius : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _ball(_project_l2_ball, rows("v", v, axis), radius, out, axis, threads)
 
@@ -244,7 +318,6 @@ def _indicator_l2_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
 
 
 @compiled_as(_indicator_l2_ball)
-@sharing(_IN_BALL)
 def indicator_l2_ball(
     x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
 ) -> float:
@@ -252,6 +325,26 @@ def indicator_l2_ball(
 
     In compiled code ``indicator_l2_ball(x, radius, tolerance)`` with x (m, n); radius a number or
     (m,).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    radius : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    tolerance : float, optional
+        Non-negative; in units of the radius.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _in_rows(_indicator_l2_ball, x, "radius", radius, tolerance)
 
@@ -265,7 +358,6 @@ def _project_linf_ball(v: read("m", "n"), radius: PER_ROW, out: written("m", "n"
 
 
 @compiled_as(_project_linf_ball)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
 def project_linf_ball(
     v: ArrayLike,
     radius: ArrayLike = 1.0,
@@ -280,6 +372,28 @@ def project_linf_ball(
     (m,). It returns 0.
 
     Cost: one pass over memory.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    radius : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _ball(_project_linf_ball, rows("v", v, axis), radius, out, axis, threads)
 
@@ -294,7 +408,6 @@ def _indicator_linf_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
 
 
 @compiled_as(_indicator_linf_ball)
-@sharing(_IN_BALL)
 def indicator_linf_ball(
     x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
 ) -> float:
@@ -302,6 +415,26 @@ def indicator_linf_ball(
 
     In compiled code ``indicator_linf_ball(x, radius, tolerance)`` with x (m, n); radius a number or
     (m,).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    radius : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    tolerance : float, optional
+        Non-negative; in units of the radius.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _in_rows(_indicator_linf_ball, x, "radius", radius, tolerance)
 
@@ -323,7 +456,6 @@ def _project_l1_ball(v: read("m", "n"), radius: PER_ROW, work: SURVEYED, out: wr
 
 
 @compiled_as(_project_l1_ball)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_RADIUS))
 def project_l1_ball(
     v: ArrayLike,
     radius: ArrayLike = 1.0,
@@ -341,6 +473,28 @@ def project_l1_ball(
     or (m,); work (n + n // 128 + 1,). It returns 0.
 
     Cost: O(n) expected per row, no sort.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    radius : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     return _ball(_project_l1_ball, v, radius, out, axis, threads, (surveyed(v),))
@@ -356,7 +510,6 @@ def _indicator_l1_ball(x: read("m", "n"), radius: PER_ROW, tolerance: NUMBER):
 
 
 @compiled_as(_indicator_l1_ball)
-@sharing(_IN_BALL)
 def indicator_l1_ball(
     x: ArrayLike, radius: ArrayLike = 1.0, tolerance: float | None = None
 ) -> float:
@@ -364,6 +517,26 @@ def indicator_l1_ball(
 
     In compiled code ``indicator_l1_ball(x, radius, tolerance)`` with x (m, n); radius a number or
     (m,).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    radius : float or array_like, (...)
+        Non-negative; one number, or one per row.
+    tolerance : float, optional
+        Non-negative; in units of the radius.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _in_rows(_indicator_l1_ball, x, "radius", radius, tolerance)
 
@@ -380,7 +553,6 @@ def _project_simplex(v: read("m", "n"), total: PER_ROW, work: SURVEYED, out: wri
 
 
 @compiled_as(_project_simplex)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=_TOTAL))
 def project_simplex(
     v: ArrayLike,
     total: ArrayLike = 1.0,
@@ -400,6 +572,28 @@ def project_simplex(
     (m,); work (n + n // 128 + 1,). It returns 0.
 
     Cost: O(n) expected per row, no sort.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    total : float or array_like, (...)
+        Positive; one number, or one per row.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     if v.ndim and v.shape[-1] == 0:
@@ -422,12 +616,6 @@ def _indicator_simplex(x: read("m", "n"), total: PER_ROW, tolerance: NUMBER):
 
 
 @compiled_as(_indicator_simplex)
-@sharing(
-    PASS
-    + ROW_VALUE_SECTIONS.format(
-        parameters=_TOTAL + RELATIVE.format(relative_to="in units of the total")
-    )
-)
 def indicator_simplex(
     x: ArrayLike, total: ArrayLike = 1.0, tolerance: float | None = None
 ) -> float:
@@ -435,6 +623,26 @@ def indicator_simplex(
 
     In compiled code ``indicator_simplex(x, total, tolerance)`` with x (m, n); total a number or
     (m,).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    total : float or array_like, (...)
+        Positive; one number, or one per row.
+    tolerance : float, optional
+        Non-negative; in units of the total.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return _in_rows(_indicator_simplex, x, "total", total, tolerance, positive=True)
 
@@ -456,7 +664,6 @@ def _project_second_order_cone(v: read("m", "n"), out: written("m", "n")):
 
 
 @compiled_as(_project_second_order_cone)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=""))
 def project_second_order_cone(
     v: ArrayLike, *, axis: int = -1, out: Reals | None = None, threads: int = 1
 ) -> Reals:
@@ -468,6 +675,26 @@ def project_second_order_cone(
     In compiled code ``project_second_order_cone(v, out)`` with v, out (m, n). It returns 0.
 
     Cost: two reads and one write of every entry.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     return rowwise(_project_second_order_cone, _cone_rows("v", v, axis), (), out, axis, threads)
 
@@ -482,14 +709,28 @@ def _indicator_second_order_cone(x: read("m", "n"), tolerance: NUMBER):
 
 
 @compiled_as(_indicator_second_order_cone)
-@sharing(
-    PASS
-    + ROW_VALUE_SECTIONS.format(parameters=RELATIVE.format(relative_to="in units of ``|z|_2``"))
-)
 def indicator_second_order_cone(x: ArrayLike, tolerance: float | None = None) -> float:
     """0 where ``|z|_2 - t <= tolerance |z|_2`` in every row (t, z), else infinity.
 
     In compiled code ``indicator_second_order_cone(x, tolerance)`` with x (m, n).
+
+    Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    tolerance : float, optional
+        Non-negative; in units of ``|z|_2``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = _cone_rows("x", x)
     return _indicator_second_order_cone(as_rows(x), relative_tolerance(tolerance, x))

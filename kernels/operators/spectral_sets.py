@@ -11,50 +11,10 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, array, count, number, shaped
 from ..core.blas import gemm
-from ..core.documented import sharing
 from ..core.jit import compiled_as, jit
 from ..core.kinds import NUMBER, packed_written, read
 from .projections import relative_tolerance
 from .spectral import MATRIX, _apply, all_finite, decomposed, fill
-
-_POINT = """
-Cost: O(m n min(m, n)) flops (SVD).
-
-Parameters
-----------
-{name} : array_like, (m, n)
-    float32 or float64; integers become float64.
-{parameter}{last}
-Raises
-------
-TypeError, ValueError
-    For another dtype or shape, or a number outside its domain.
-"""
-_OUT = """out : ndarray, optional
-    Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
-
-Returns
--------
-ndarray, of the shape and dtype of ``v``
-    All NaN if ``v`` holds NaN or infinity.
-"""
-_TOLERANCE = """tolerance : float, optional
-    Non-negative and relative; None stands for 1000 machine epsilons of the dtype.
-
-Returns
--------
-float
-"""
-_RANK = "rank : int\n    Non-negative.\n"
-_RADIUS = "radius : float\n    Non-negative.\n"
-
-
-def _projection(parameter):
-    return sharing(_POINT.format(name="v", parameter=parameter, last=_OUT))
-
-
-def _indicator(parameter):
-    return sharing(_POINT.format(name="x", parameter=parameter, last=_TOLERANCE))
 
 
 @jit
@@ -94,13 +54,33 @@ def _decided(kernel, v, parameter, out):
 
 
 @compiled_as(_project_rank)
-@_projection(_RANK)
 def project_rank(v: ArrayLike, rank: int, *, out: Reals | None = None) -> Reals:
     """Nearest matrix of at most a rank, ``argmin_x |x - v|_F^2``: the largest singular values stay.
 
     The set is not convex (Eckart and Young, 1936).
 
     In compiled code ``project_rank(v, rank, out)`` with v, out (m, n). It returns 0.
+
+    Cost: O(m n min(m, n)) flops (SVD).
+
+    Parameters
+    ----------
+    v : array_like, (m, n)
+        float32 or float64; integers become float64.
+    rank : int
+        Non-negative.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+        All NaN if ``v`` holds NaN or infinity.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     return _decided(_project_rank, v, (count("rank", rank),), out)
 
@@ -114,13 +94,32 @@ def _indicator_rank(x: read("m", "n"), rank: NUMBER, tolerance: NUMBER):
 
 
 @compiled_as(_indicator_rank)
-@_indicator(_RANK)
 def indicator_rank(x: ArrayLike, rank: int, tolerance: float | None = None) -> float:
     """0 where all but ``rank`` singular values are at most the tolerance times the largest one.
 
     Infinity elsewhere.
 
     In compiled code ``indicator_rank(x, rank, tolerance)`` with x (m, n).
+
+    Cost: O(m n min(m, n)) flops (SVD).
+
+    Parameters
+    ----------
+    x : array_like, (m, n)
+        float32 or float64; integers become float64.
+    rank : int
+        Non-negative.
+    tolerance : float, optional
+        Non-negative and relative; None stands for 1000 machine epsilons of the dtype.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     x = array("x", x, MATRIX)
     return _indicator_rank(x, count("rank", rank), relative_tolerance(tolerance, x))
@@ -139,13 +138,33 @@ def _project_spectral_ball(v: read("m", "n"), radius: NUMBER, out: packed_writte
 
 
 @compiled_as(_project_spectral_ball)
-@_projection(_RADIUS)
 def project_spectral_ball(v: ArrayLike, radius: float = 1.0, *, out: Reals | None = None) -> Reals:
     """Projection onto the spectral norm ball, ``argmin_x |x - v|_F^2`` over ``|x|_2 <= radius``.
 
     The singular values are clipped at the radius.
 
     In compiled code ``project_spectral_ball(v, radius, out)`` with v, out (m, n). It returns 0.
+
+    Cost: O(m n min(m, n)) flops (SVD).
+
+    Parameters
+    ----------
+    v : array_like, (m, n)
+        float32 or float64; integers become float64.
+    radius : float
+        Non-negative.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+        All NaN if ``v`` holds NaN or infinity.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     return _decided(_project_spectral_ball, v, (number("radius", radius, 0),), out)
 
@@ -156,13 +175,32 @@ def _indicator_spectral_ball(x: read("m", "n"), radius: NUMBER, tolerance: NUMBE
 
 
 @compiled_as(_indicator_spectral_ball)
-@_indicator(_RADIUS)
 def indicator_spectral_ball(
     x: ArrayLike, radius: float = 1.0, tolerance: float | None = None
 ) -> float:
     """0 where the largest singular value is at most ``(1 + tolerance) radius``, else infinity.
 
     In compiled code ``indicator_spectral_ball(x, radius, tolerance)`` with x (m, n).
+
+    Cost: O(m n min(m, n)) flops (SVD).
+
+    Parameters
+    ----------
+    x : array_like, (m, n)
+        float32 or float64; integers become float64.
+    radius : float
+        Non-negative.
+    tolerance : float, optional
+        Non-negative and relative; None stands for 1000 machine epsilons of the dtype.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     x = array("x", x, MATRIX)
     tolerance = relative_tolerance(tolerance, x)
@@ -181,13 +219,31 @@ def _project_orthogonal(v: read("m", "n"), out: packed_written("m", "n")):
 
 
 @compiled_as(_project_orthogonal)
-@_projection("")
 def project_orthogonal(v: ArrayLike, *, out: Reals | None = None) -> Reals:
     """Nearest matrix with orthonormal columns, or rows where it is wide: ``argmin_x |x - v|_F^2``.
 
     All singular values become one: the polar factor. The set is not convex.
 
     In compiled code ``project_orthogonal(v, out)`` with v, out (m, n). It returns 0.
+
+    Cost: O(m n min(m, n)) flops (SVD).
+
+    Parameters
+    ----------
+    v : array_like, (m, n)
+        float32 or float64; integers become float64.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+        All NaN if ``v`` holds NaN or infinity.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     return _decided(_project_orthogonal, v, (), out)
 
@@ -202,11 +258,28 @@ def _indicator_orthogonal(x: read("m", "n"), tolerance: NUMBER):
 
 
 @compiled_as(_indicator_orthogonal)
-@_indicator("")
 def indicator_orthogonal(x: ArrayLike, tolerance: float | None = None) -> float:
     """0 where no singular value is further from one than the tolerance, else infinity.
 
     In compiled code ``indicator_orthogonal(x, tolerance)`` with x (m, n).
+
+    Cost: O(m n min(m, n)) flops (SVD).
+
+    Parameters
+    ----------
+    x : array_like, (m, n)
+        float32 or float64; integers become float64.
+    tolerance : float, optional
+        Non-negative and relative; None stands for 1000 machine epsilons of the dtype.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     x = array("x", x, MATRIX)
     return _indicator_orthogonal(x, relative_tolerance(tolerance, x))

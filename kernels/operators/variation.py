@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, as_rows, coefficient, number, per_row, real_array, rows, rowwise
 from ..core.coordinates import at, like, load, store
-from ..core.documented import ROW_RESULT_SECTIONS, ROW_STEP, ROW_VALUE_SECTIONS, sharing
 from ..core.jit import compiled_as, jit
 from ..core.kinds import DOUBLE, NUMBER, PER_ROW, read, written
 from ..core.norms import spread_of, sum_of_magnitudes
@@ -25,9 +24,6 @@ from ..core.rows import any_row
 from .groups import copy_row, fill_row
 from .penalties import soft
 
-_WEIGHT = """weight : float or array_like, (n - 1,)
-    Non-negative; one number, or one per difference.
-"""
 SCANS = 6
 """Times that the scan may read a row before the hulls take over."""
 
@@ -49,13 +45,28 @@ def _total_variation(x: read("m", "n"), weight: NUMBER | read("max(n - 1, 0)")):
 
 
 @compiled_as(_total_variation)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_WEIGHT))
 def total_variation(x: ArrayLike, weight: ArrayLike = 1.0) -> float:
     """Total variation of every row, weighted: ``sum_j weight_j |x_(j+1) - x_j|``.
 
     In compiled code ``total_variation(x, weight)`` with x (m, n); weight a number or (n - 1,).
 
     Cost: one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    weight : float or array_like, (n - 1,)
+        Non-negative; one number, or one per difference.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x = real_array("x", x)
     return _total_variation(as_rows(x), _per_difference(weight, x))
@@ -183,7 +194,6 @@ def _prox_total_variation(
 
 
 @compiled_as(_prox_total_variation)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + _WEIGHT))
 def prox_total_variation(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -203,18 +213,35 @@ def prox_total_variation(
     returns the penalty at the result.
 
     Cost: O(n) whatever the data.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : float or array_like, (n - 1,)
+        Non-negative; one number, or one per difference.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     hulls = np.empty((4, 2 + (v.shape[-1] if v.ndim else 1)))
     arguments = per_row("step", step, v, positive=True), _per_difference(weight, v), hulls
     return rowwise(_prox_total_variation, v, arguments, out, axis, threads)
-
-
-_FUSED = """weight : float
-    Weight of the l1 norm, non-negative.
-difference_weight : float or array_like, (n - 1,)
-    Weight of the differences, non-negative; one number, or one per difference.
-"""
 
 
 @jit
@@ -229,7 +256,6 @@ def _fused_lasso(
 
 
 @compiled_as(_fused_lasso)
-@sharing(ROW_VALUE_SECTIONS.format(parameters=_FUSED))
 def fused_lasso(x: ArrayLike, weight: float = 1.0, difference_weight: ArrayLike = 1.0) -> float:
     """Fused lasso of every row: l1 norm and total variation.
 
@@ -239,6 +265,24 @@ def fused_lasso(x: ArrayLike, weight: float = 1.0, difference_weight: ArrayLike 
     a number or (n - 1,).
 
     Cost: two reads of every entry.
+
+    Parameters
+    ----------
+    x : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    weight : float
+        Weight of the l1 norm, non-negative.
+    difference_weight : float or array_like, (n - 1,)
+        Weight of the differences, non-negative; one number, or one per difference.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     x, weight = real_array("x", x), number("weight", weight, 0)
     return _fused_lasso(
@@ -265,7 +309,6 @@ def _prox_fused_lasso(
 
 
 @compiled_as(_prox_fused_lasso)
-@sharing(ROW_RESULT_SECTIONS.format(parameters=ROW_STEP + _FUSED))
 def prox_fused_lasso(
     v: ArrayLike,
     step: ArrayLike = 1.0,
@@ -286,6 +329,32 @@ def prox_fused_lasso(
     (4, n + 2). It returns the penalty at the result.
 
     Cost: O(n) whatever the data.
+
+    Parameters
+    ----------
+    v : array_like, (..., n)
+        Rows: float32 or float64; integers become float64.
+    step : float or array_like, (...)
+        Positive; one number, or one per row.
+    weight : float
+        Weight of the l1 norm, non-negative.
+    difference_weight : float or array_like, (n - 1,)
+        Weight of the differences, non-negative; one number, or one per difference.
+    axis : int
+        The axis of ``v`` that holds the entries of a row; one number per row has the other axes.
+    out : ndarray, optional
+        Array for the result, of the shape and dtype of ``v``; may be ``v`` itself.
+    threads : int
+        How many may share the rows; the result is the same for any number.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``v``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, a shape that does not broadcast, or a number outside its domain.
     """
     v = rows("v", v, axis)
     hulls = np.empty((4, 2 + (v.shape[-1] if v.ndim else 1)))

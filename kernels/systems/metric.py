@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, array, count, destination, number, real_array, rows_of
 from ..core.coordinates import at
-from ..core.documented import sharing
 from ..core.jit import compiled_as, jit
 from ..core.kinds import NUMBER, packed, packed_written, read, written
 from ..core.rows import dot, row
@@ -205,35 +204,6 @@ def _metric_group(
     return max_iter
 
 
-SECTIONS = """
-Parameters
-----------
-matrix : array_like, (n, n)
-    A, symmetric and positive definite; float32 or float64; integers become float64. Sets the dtype.
-target : array_like, (m, n) or (n,)
-    The rows t.
-{parameters}start : array_like, the shape of ``target``, optional
-    The nearer to the minimiser, the fewer sweeps; ``target`` by default.
-eps_rel, eps_abs : float
-    Non-negative; done where the distance from optimality, that of a row or of all groups, is at
-    most ``eps_rel`` times the size of the gradient at zero, or ``eps_abs``.
-max_iter : int
-    Most sweeps.
-out : ndarray, the shape of ``target``, optional
-    C-contiguous, of the dtype of ``matrix``.
-
-Returns
--------
-MetricProx
-    x, gap, sweeps.
-
-Raises
-------
-numpy.linalg.LinAlgError
-    Where ``matrix`` is not positive definite.
-TypeError, ValueError
-    For another dtype or shape, or a number outside its domain.
-"""
 """What the docstrings of all proxes in a metric share."""
 BOUNDS = """lower, upper : array_like, what broadcasts to ``target``
     May be infinite; the lower one is not above the upper one.
@@ -291,7 +261,6 @@ def _run(kernel, matrix, least, rows, coefficients, numbers, out, flat):
 
 
 @compiled_as(_metric_nonnegative)
-@sharing(SECTIONS.format(parameters=""))
 def metric_nonnegative(
     matrix: ArrayLike,
     target: ArrayLike,
@@ -312,6 +281,35 @@ def metric_nonnegative(
     start; ``errors`` gets the distances from optimality. It returns the sweeps of the slowest row.
 
     Cost: 4 n^2 flops per row, and per sweep 2 n for every coordinate that moves.
+
+    Parameters
+    ----------
+    matrix : array_like, (n, n)
+        A, symmetric and positive definite; float32 or float64; integers become float64. Sets the
+        dtype.
+    target : array_like, (m, n) or (n,)
+        The rows t.
+    start : array_like, the shape of ``target``, optional
+        The nearer to the minimiser, the fewer sweeps; ``target`` by default.
+    eps_rel, eps_abs : float
+        Non-negative; done where the distance from optimality, that of a row or of all groups, is at
+        most ``eps_rel`` times the size of the gradient at zero, or ``eps_abs``.
+    max_iter : int
+        Most sweeps.
+    out : ndarray, the shape of ``target``, optional
+        C-contiguous, of the dtype of ``matrix``.
+
+    Returns
+    -------
+    MetricProx
+        x, gap, sweeps.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where ``matrix`` is not positive definite.
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     matrix, least, rows, out, flat, numbers = _given(
         matrix, target, start, eps_rel, eps_abs, max_iter, out
@@ -320,7 +318,6 @@ def metric_nonnegative(
 
 
 @compiled_as(_metric_box)
-@sharing(SECTIONS.format(parameters=BOUNDS))
 def metric_box(
     matrix: ArrayLike,
     target: ArrayLike,
@@ -344,6 +341,37 @@ def metric_box(
     sweeps of the slowest row.
 
     Cost: 4 n^2 flops per row, and per sweep 2 n for every coordinate that moves.
+
+    Parameters
+    ----------
+    matrix : array_like, (n, n)
+        A, symmetric and positive definite; float32 or float64; integers become float64. Sets the
+        dtype.
+    target : array_like, (m, n) or (n,)
+        The rows t.
+    lower, upper : array_like, what broadcasts to ``target``
+        May be infinite; the lower one is not above the upper one.
+    start : array_like, the shape of ``target``, optional
+        The nearer to the minimiser, the fewer sweeps; ``target`` by default.
+    eps_rel, eps_abs : float
+        Non-negative; done where the distance from optimality, that of a row or of all groups, is at
+        most ``eps_rel`` times the size of the gradient at zero, or ``eps_abs``.
+    max_iter : int
+        Most sweeps.
+    out : ndarray, the shape of ``target``, optional
+        C-contiguous, of the dtype of ``matrix``.
+
+    Returns
+    -------
+    MetricProx
+        x, gap, sweeps.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where ``matrix`` is not positive definite.
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     matrix, least, rows, out, flat, numbers = _given(
         matrix, target, start, eps_rel, eps_abs, max_iter, out
@@ -359,7 +387,6 @@ def metric_box(
 
 
 @compiled_as(_metric_l1)
-@sharing(SECTIONS.format(parameters=WEIGHTS))
 def metric_l1(
     matrix: ArrayLike,
     target: ArrayLike,
@@ -381,6 +408,37 @@ def metric_l1(
     the start; ``errors`` gets the distances from optimality. It returns the slowest row's sweeps.
 
     Cost: 4 n^2 flops per row, and per sweep 2 n for every coordinate that moves.
+
+    Parameters
+    ----------
+    matrix : array_like, (n, n)
+        A, symmetric and positive definite; float32 or float64; integers become float64. Sets the
+        dtype.
+    target : array_like, (m, n) or (n,)
+        The rows t.
+    weight : array_like, what broadcasts to ``target``
+        Non-negative.
+    start : array_like, the shape of ``target``, optional
+        The nearer to the minimiser, the fewer sweeps; ``target`` by default.
+    eps_rel, eps_abs : float
+        Non-negative; done where the distance from optimality, that of a row or of all groups, is at
+        most ``eps_rel`` times the size of the gradient at zero, or ``eps_abs``.
+    max_iter : int
+        Most sweeps.
+    out : ndarray, the shape of ``target``, optional
+        C-contiguous, of the dtype of ``matrix``.
+
+    Returns
+    -------
+    MetricProx
+        x, gap, sweeps.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where ``matrix`` is not positive definite.
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     matrix, least, rows, out, flat, numbers = _given(
         matrix, target, start, eps_rel, eps_abs, max_iter, out
@@ -390,7 +448,6 @@ def metric_l1(
 
 
 @compiled_as(_metric_group)
-@sharing(SECTIONS.format(parameters=GROUPS))
 def metric_group(
     matrix: ArrayLike,
     target: ArrayLike,
@@ -414,6 +471,39 @@ def metric_group(
     optimality. It returns the sweeps.
 
     Cost: 4 m n^2 flops, and per sweep 2 m n for every column that moves.
+
+    Parameters
+    ----------
+    matrix : array_like, (n, n)
+        A, symmetric and positive definite; float32 or float64; integers become float64. Sets the
+        dtype.
+    target : array_like, (m, n) or (n,)
+        The rows t.
+    weight : array_like, (n,), or a number
+        Non-negative.
+    scale : array_like, (m,), or a number
+        Positive.
+    start : array_like, the shape of ``target``, optional
+        The nearer to the minimiser, the fewer sweeps; ``target`` by default.
+    eps_rel, eps_abs : float
+        Non-negative; done where the distance from optimality, that of a row or of all groups, is at
+        most ``eps_rel`` times the size of the gradient at zero, or ``eps_abs``.
+    max_iter : int
+        Most sweeps.
+    out : ndarray, the shape of ``target``, optional
+        C-contiguous, of the dtype of ``matrix``.
+
+    Returns
+    -------
+    MetricProx
+        x, gap, sweeps.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where ``matrix`` is not positive definite.
+    TypeError, ValueError
+        For another dtype or shape, or a number outside its domain.
     """
     matrix, least, rows, out, flat, numbers = _given(
         matrix, target, start, eps_rel, eps_abs, max_iter, out
