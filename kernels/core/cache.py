@@ -26,6 +26,8 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from .linked import is_linked_only, restored
+
 config: Any = _config
 """Numba's settings, which come to be as it is loaded: no checker can know them."""
 
@@ -131,7 +133,10 @@ class Files(NullCache):
         try:
             path, key = self._place(sig, target_context.codegen())
             found, parts = _read(path)
-            return CompileResult._rebuild(target_context, *parts) if found == key else None
+            if found != key:
+                return None
+            rebuilt = restored if is_linked_only(parts) else CompileResult._rebuild
+            return rebuilt(target_context, *parts)
         except FileNotFoundError:
             return None
         except Exception as error:  # damaged files raise all sorts of them

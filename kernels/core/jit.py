@@ -23,6 +23,7 @@ from numba.np.ufunc import parallel as numba_threads
 
 from .cache import Files, config, open_folder
 from .kinds import Door
+from .linked import LinkedOnly
 
 ELEMENTWISE = frozenset({"contract"})
 REDUCTION = frozenset({"contract", "reassoc", "nsz"})
@@ -77,7 +78,7 @@ def jit(
         never vectorised.
     internal : bool
         Called from compiled code only: leave out the entry from Python, which converts every
-        argument, and whose code takes as long to compile as a small kernel's own.
+        argument, and machine code of its own, see `fastadmm.kernels.core.linked`.
     cached : bool
         Keep it on disk. A function that takes compiled functions has a new type, and would have a
         new file, in every process.
@@ -97,6 +98,8 @@ def jit(
         "no_cpython_wrapper": internal,
         "no_cfunc_wrapper": internal,
     }
+    if internal and not config.BOUNDSCHECK:  # whose exceptions need what a whole function has
+        options["pipeline_class"] = LinkedOnly
     kernel = _compiled(function, options, cached)
     if config.DISABLE_JIT:
         return kernel

@@ -46,6 +46,47 @@ def run(tmp_path_factory):
     return call
 
 
+INTERNAL = """
+import numpy as np
+from numba import njit
+from numba.core import event
+from fastadmm.kernels.core.linked import Library
+from fastadmm.kernels.core.rows import transpose
+
+class Compiled(event.Listener):
+    def on_start(self, event):
+        print(event.data["dispatcher"].py_func.__name__, end=" ")
+    def on_end(self, event):
+        pass
+
+@njit
+def caller(a, out):
+    transpose(a, out)
+
+out = np.zeros((3, 2))
+with event.install_listener("numba:compile", Compiled()):
+    caller(np.arange(6.0).reshape(2, 3), out)
+print(*out.ravel())
+kernel, = transpose.kernel.overloads.values()
+assert isinstance(kernel.library, Library)
+"""
+
+
+def test_internal_kernels_are_kept_for_other_callers_without_machine_code(tmp_path):
+    environment = os.environ | {"FASTADMM_CACHE": str(tmp_path)}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", INTERNAL], env=environment, capture_output=True, text=True,
+            check=True,
+        ).stdout.split()
+        for _ in range(2)
+    )  # fmt: skip
+    assert first[:2] == ["caller", "transpose"]
+    assert second[0] == "caller"
+    assert "transpose" not in second
+    assert first[-6:] == second[-6:] == ["0.0", "3.0", "1.0", "4.0", "2.0", "5.0"]
+
+
 def test_kernels_cached_by_different_processes_are_not_confused(run):
     """Numba numbers functions per process: by number alone, one would be linked for others.
 
