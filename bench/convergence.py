@@ -3,11 +3,12 @@
 python -m bench.convergence         writes results/convergence.json
 """
 
+from fastadmm.kernels.operators.activation_codes import ACTIVATIONS
+
 from bench import machine
 from fastadmm import RNN, datasets, fit
 
 ITERATIONS = {"block": {1: 200, 0.1: 1000, 0.5: 1000, 2: 1000}, "admmirnn": {1: 1000}}
-ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
 
 
 def run(solver, gain=1, epochs=200, activation="tanh", **options):

@@ -21,6 +21,7 @@ import typer.core  # noqa: E402
 from fastadmm import signals, tasks  # noqa: E402
 from fastadmm.cells import CELLS  # noqa: E402
 from fastadmm.files import finite_or_none, replacing  # noqa: E402
+from fastadmm.kernels.operators.activation_codes import ACTIVATIONS  # noqa: E402
 from fastadmm.mpi import launch  # noqa: E402
 from fastadmm.validation import one_of  # noqa: E402
 from fastadmm.version import __version__, versions  # noqa: E402
@@ -127,7 +128,7 @@ def train(
     ] = False,
     dropout: Annotated[float, typer.Option(help="Between layers.")] = 0.0,
     initial: Annotated[str, typer.Option(help="State at the beginning: zero, learned.")] = "zero",
-    activation: Annotated[str, typer.Option(help="tanh, relu, sigmoid, identity")] = "tanh",
+    activation: Annotated[str, typer.Option(help=", ".join(ACTIVATIONS))] = "tanh",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Sequences in a mini-batch; parallel streams of text.")

@@ -157,7 +157,8 @@ class RNNClassifier(ClassifierMixin, _Estimator):
     hidden : int
         Units H of the state.
     cell : {"elman", "gru", "lstm"}
-    activation : {"tanh", "relu", "sigmoid", "identity"}
+    activation : str
+        See `fastadmm.RNN`.
     gain : float
         Scale of the initial recurrent weights, see `fastadmm.RNN`.
     readout : {"last", "all"}

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from fastadmm import sequences, tensors, validation
 from fastadmm.cells import CELLS, READ_OUT, Cell, Columns, columns, start
 from fastadmm.files import StrPath, shortened
+from fastadmm.kernels.operators.activation_codes import ACTIVATIONS
 
-ACTIVATIONS = ("identity", "tanh", "relu", "sigmoid")
 FORMAT, KEY = 2, "fastadmm"
 READOUTS = ("last", "all", "mean", "max")
 _BATCH, _STEPS = 512, 256  # sequences and steps simulated at a time: bounds the memory of predict
@@ -60,8 +60,10 @@ class RNN:
         Channels D of the input, or the size of the alphabet where inputs are token ids.
     hidden, outputs : int
         Units H and outputs C.
-    activation : {"tanh", "relu", "sigmoid", "identity"}
-        Of the Elman cell; gated cells have tanh.
+    activation : str
+        Of Elman and leaky cells, a name in `fastadmm.kernels.operators.activation_codes`:
+        ``tanh``, ``relu``, ``leaky_relu`` (slope 0.01), ``hard_tanh``, ``sigmoid``, ``softplus``,
+        ``identity``; gated cells have tanh.
     gain : float
         Scale of the initial recurrent weights, ``gain`` times a random orthogonal matrix; a gated
         cell has one for every gate.
@@ -326,9 +328,7 @@ class RNN:
     @property
     def activation_code(self) -> int:
         """The activation as compiled kernels know it."""
-        from fastadmm.kernels.operators.activations import ACTIVATIONS as codes
-
-        return codes[self.activation]
+        return ACTIVATIONS[self.activation]
 
     def simulate(
         self,

@@ -29,13 +29,7 @@ from ..core.coordinates import at, like, some_or_one
 from ..core.jit import jit
 from ..core.rows import row
 from ..core.tiles import multiply
-from ..operators.activation_proxes import (
-    _prox_identity_activation,
-    _prox_relu_activation,
-    _prox_sigmoid_activation,
-    _prox_tanh_activation,
-)
-from ..operators.activations import RELU, SIGMOID, TANH, activate
+from ..operators.activations import activate, prox
 from ..operators.cross_entropy import _prox_cross_entropy_loss
 
 RESIDUAL, LEFT, RIGHT, MULTIPLIER, ALIGNED, CHANGE, PENALTY = range(7)
@@ -47,19 +41,6 @@ SUMS = 7
 def begun(active, t, start, stop):
     """Those of the sequences ``start:stop`` that have step t."""
     return slice(start, max(start, min(stop, active[t])))
-
-
-@jit
-def prox_of(activation, m, s, w1, w2, out):
-    """``argmin_a w1/2 (a - m)² + w2/2 (s - f(a))²`` of an activation given by its code."""
-    if activation == TANH:
-        _prox_tanh_activation(m, s, w1, w2, out)
-    elif activation == SIGMOID:
-        _prox_sigmoid_activation(m, s, w1, w2, out)
-    elif activation == RELU:
-        _prox_relu_activation(m, s, w1, w2, out)
-    else:
-        _prox_identity_activation(m, s, w1, w2, out)
 
 
 @jit
@@ -305,7 +286,7 @@ def update_preactivations(
             activate(activation, old_value)
             _aim(driven, states, old, old_value, l1, l2, rho1, rho2, relaxation)
             for i in range(len(fresh)):
-                prox_of(activation, row(l1, i), row(l2, i), rho1, rho2, row(fresh, i))
+                prox(activation, row(l1, i), row(l2, i), rho1, rho2, row(fresh, i))
             value[:] = fresh
             activate(activation, value)
             _ascend(

@@ -17,21 +17,11 @@ from numba import prange
 from ..core.blas import gemm
 from ..core.jit import jit
 from ..core.rows import row
-from ..operators.activations import RELU, SIGMOID, TANH, activate, times_derivative
+from ..operators.activations import activate, limits, times_derivative
 from .exact_blocks import begun, drive
 
 HALVINGS = 10
 """Proposals of a step, each half of the one before; the last one is to stay."""
-
-
-@jit
-def _curvature(activation):
-    """Largest |f'|, largest |f''| and largest |f| that an activation has; 0 for none to count."""
-    if activation == TANH:
-        return 1.0, 0.7699, 1.0
-    if activation == SIGMOID:
-        return 0.25, 0.09623, 1.0
-    return 1.0, 0.0, 0.0
 
 
 @jit(reassociate=True)
@@ -73,10 +63,10 @@ def _cost(a, f, d, s, l1, l2, w1, w2):
 
 
 @jit
-def _propose(a, value, slope, driven, states, lambda1, lambda2, w1, w2, bounds, steps, fresh):
+def _propose(a, value, slope, driven, states, lambda1, lambda2, w1, w2, within, steps, fresh):
     """First proposal ``a − ∇/τ``; ``steps`` keeps ∇/τ for shorter ones."""
     real = a.dtype.type
-    first, second, largest = real(bounds[0]), real(bounds[1]), real(bounds[2])
+    first, second, largest = real(within[0]), real(within[1]), real(within[2])
     p, q = real(w1), real(w2)
     for i in range(len(a)):
         x, f, f1, d = row(a, i), row(value, i), row(slope, i), row(driven, i)
@@ -117,9 +107,9 @@ def _step_preactivations(a, driven, states, lambda1, lambda2, w1, w2, activation
     activate(activation, value)
     other[:] = 1
     times_derivative(activation, other, value)
-    limits = _curvature(activation)
-    _propose(a, value, other, driven, states, lambda1, lambda2, w1, w2, limits, steps, fresh)
-    if activation == RELU:  # the bound on the curvature does not hold across the kink
+    within = limits(activation)
+    _propose(a, value, other, driven, states, lambda1, lambda2, w1, w2, within, steps, fresh)
+    if within[3]:  # across it the bound on the curvature does not hold
         for k in range(HALVINGS):
             other[:] = fresh
             activate(activation, other)

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+from fastadmm.kernels.operators.activation_codes import ACTIVATIONS
 
 from fastadmm import RNN, fit
 from fastadmm.solvers import SOLVERS
@@ -59,7 +60,7 @@ def numbers(rng):
     solver, outputs = str(rng.choice(list(SOLVERS))), int(rng.choice([1, 3]))
     X_size, y_size, gain = float(rng.choice(SIZES)), float(rng.choice(SIZES)), rng.choice(GAINS)
     X, y = _data(rng, outputs, X_size, y_size)
-    activation = str(rng.choice(["tanh", "relu", "identity", "sigmoid"]))
+    activation = str(rng.choice(list(ACTIVATIONS)))
     scale = None if rng.random() < 0.5 else "standard"
     asked = dict(
         solver=solver, scale=scale, epochs=4, threads=1,

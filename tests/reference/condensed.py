@@ -10,6 +10,12 @@ ACTIVATIONS = {
         lambda a: 1 / (1 + np.exp(-a)),
         lambda a: np.exp(-a) / (1 + np.exp(-a)) ** 2,
     ),
+    "leaky_relu": (
+        lambda a: np.where(a > 0, a, 0.01 * a),
+        lambda a: np.where(a > 0, 1.0, 0.01),
+    ),
+    "hard_tanh": (lambda a: np.clip(a, -1, 1), lambda a: (abs(a) < 1).astype(float)),
+    "softplus": (lambda a: np.logaddexp(0, a), lambda a: 1 / (1 + np.exp(-a))),
 }
 
 

@@ -13,7 +13,7 @@ class Elman(NamedTuple):
     hidden: int
     """H."""
     activation: int
-    """Code of f in `fastadmm.kernels.operators.activations`."""
+    """Code of f in `fastadmm.kernels.operators.activation_codes`."""
 
     GATES, KEPT, CARRIED = 1, 0, 1  # pyright: ignore[reportGeneralTypeIssues]
 

@@ -16,7 +16,7 @@ class Leaky(NamedTuple):
     hidden: int
     """H."""
     activation: int
-    """Code of f in `fastadmm.kernels.operators.activations`."""
+    """Code of f in `fastadmm.kernels.operators.activation_codes`."""
     leak: np.ndarray
     """α, (H,), in (0, 1]."""
 
