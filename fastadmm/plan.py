@@ -10,6 +10,7 @@ import numpy as np
 from fastadmm.batches import Batch, Data
 from fastadmm.cells import CELLS
 from fastadmm.datasets import Task
+from fastadmm.losses import CROSS_ENTROPY
 from fastadmm.mpi import cost
 from fastadmm.mpi.machine import Machine
 from fastadmm.network import RNN
@@ -109,7 +110,7 @@ def _cycles(work, steps, batch, threads):
         leak=0.5 if work.cell.name == "leaky" else None,
     )  # fmt: skip
     readout = "all" if work.every else "last"
-    problem = Problem("softmax_cross_entropy", readout, work.tokens, Units.raw(net, work.tokens))
+    problem = Problem(CROSS_ENTROPY, readout, work.tokens, Units.raw(net, work.tokens))
     if work.tokens:
         X = rng.integers(0, work.inputs, (batch, steps))
     else:

@@ -1,6 +1,5 @@
 """What is minimised: a loss on some of the outputs of the unfolded network."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,11 +9,10 @@ from fastadmm import validation
 from fastadmm.batches import Data
 from fastadmm.constraints import Constraint
 from fastadmm.kernels.recurrent.recurrence import Targets
+from fastadmm.losses import CROSS_ENTROPY, LOSSES, SQUARED, Loss
 from fastadmm.network import READOUTS
 from fastadmm.unfolded import Unfolded
 from fastadmm.units import Units
-
-LOSSES = ("softmax_cross_entropy", "squared")
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,8 @@ class Problem:
 
     Attributes
     ----------
-    loss : {"softmax_cross_entropy", "squared"}
-        Mean over loss terms (an output that has a target) of ``-log softmax(o)[y]``, or of
-        ``|o - y|^2 / 2``. Histories report cross-entropy in nats and the squared loss as mean
-        squared error, per output component.
+    loss : fastadmm.losses.Loss
+        Minimised is its mean over loss terms, the outputs that have a target.
     readout : {"last", "all", "mean", "max"}
         Which outputs have a target: the last one, every one, or that of the mean or largest states.
     tokens : bool
@@ -39,7 +35,7 @@ class Problem:
         On weights, by block.
     """
 
-    loss: str
+    loss: Loss
     readout: str
     tokens: bool
     units: Units
@@ -49,13 +45,11 @@ class Problem:
     @property
     def classifies(self):
         """True where targets are labels, so that there is an accuracy."""
-        return self.loss == "softmax_cross_entropy"
+        return self.loss.has_labels
 
     def reported(self, total, terms, width):
         """Loss as reported, from the kernels' sum over so many terms of so many components."""
-        if self.classifies:
-            return total / terms
-        return 2 * total * self.units.target_scale**2 / (terms * width)
+        return self.loss.reported(total / terms, width, self.units.target_scale)
 
     def scores(self, sums, width):
         """Loss as reported and accuracy, None without labels, from what `score` returns."""
@@ -67,9 +61,7 @@ class Problem:
         """Mean loss, as the kernels define it, of a network whose outputs are all zero."""
         if y.size == 0:
             return 0.0
-        if self.classifies:
-            return math.log(width)
-        return float(np.square(self.units.targets(y), dtype=float).sum(-1).mean() / 2)
+        return self.loss.of_zero(y if self.classifies else self.units.targets(y), width)
 
     @property
     def every(self):
@@ -123,11 +115,11 @@ def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None
     """
     validation.one_of(readout, READOUTS, "readout")
     if loss is None:
-        loss = LOSSES[0] if validation.asarray(y, "y").dtype.kind in "iub" else LOSSES[1]
-    validation.one_of(loss, LOSSES, "loss")
+        loss = (CROSS_ENTROPY if validation.asarray(y, "y").dtype.kind in "iub" else SQUARED).name
+    chosen = LOSSES[validation.one_of(loss, LOSSES, "loss")]
     X = validation.inputs(net, X, empty=empty)
-    y = validation.targets(net, X, y, loss, readout)
-    return Problem(loss, readout, X.ndim == 2, Units.raw(net, X.ndim == 2)), Data(X, y, lengths)
+    y = validation.targets(net, X, y, chosen, readout)
+    return Problem(chosen, readout, X.ndim == 2, Units.raw(net, X.ndim == 2)), Data(X, y, lengths)
 
 
 def score(net, problem, data, threads, steps=256, batch=512):
@@ -148,7 +140,7 @@ def score(net, problem, data, threads, steps=256, batch=512):
     -------
     ndarray, (3,), float64
     """
-    from fastadmm.kernels.operators import losses
+    from fastadmm.kernels.operators.losses import loss
 
     n_cases, n_timepoints = data.X.shape[:2]
     sums = np.zeros(3)
@@ -160,7 +152,6 @@ def score(net, problem, data, threads, steps=256, batch=512):
     unfolded = Unfolded(
         net, problem.tokens, steps, batch, threads, problem.units, readout=problem.readout
     )
-    kernel = getattr(losses, problem.loss)
     for own, window in unfolded.windows(data, net.weights, steps, batch):
         if not problem.every and own.first + own.steps < n_timepoints:
             continue
@@ -171,7 +162,7 @@ def score(net, problem, data, threads, steps=256, batch=512):
             rows, targets = rows[kept], targets[kept]
         outputs = np.ascontiguousarray(rows[:, -1 - net.width :]) @ net.phi.T
         right = int((outputs.argmax(1) == targets).sum()) if problem.classifies else 0
-        sums += kernel(outputs, targets, None, 1.0, outputs), right, len(targets)
+        sums += loss(outputs, targets, None, 1.0, outputs), right, len(targets)
     return sums
 
 

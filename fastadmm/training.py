@@ -325,14 +325,14 @@ def fit(
         )
         started = None if whole.initial is None else whole.initial[share.cases]
         data = replace(data, weights=weights, initial=started)
-        net.task.update(loss=problem.loss, readout=readout)
+        net.task.update(loss=problem.loss.name, readout=readout)
         if scale == "standard":
             problem = replace(problem, units=Units.of(net, problem, data, share))
         problem = replace(problem, constraints=held)
         result, rng = Result(threads=threads), np.random.default_rng(seed)
         result.settings = {
             "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
-            "loss": problem.loss, "readout": readout, "washout": washout, "scale": scale,
+            "loss": problem.loss.name, "readout": readout, "washout": washout, "scale": scale,
             "ranks": domain.size,
             "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
             "staleness": staleness, "early_stopping": early_stopping,
@@ -483,7 +483,7 @@ def _own_cases(net, held_out, problem, domain):
         own = slice(*partition(len(held_out.X), domain.size, domain.rank))
         part, empty = held_out.of(own), own.start == own.stop
         data = make_problem(
-            net, part.X, part.y, problem.loss, problem.readout, empty, part.lengths
+            net, part.X, part.y, problem.loss.name, problem.readout, empty, part.lengths
         )[1]
         return replace(data, initial=part.initial)
 

@@ -164,7 +164,7 @@ def targets(net, X, y, loss, readout, name="y"):
     y = asarray(y, name)
     shape = X.shape[:1] if readout != "all" else X.shape[:2]
     axes = "(n_cases,)" if readout != "all" else "(n_cases, n_timepoints)"
-    if loss == "softmax_cross_entropy":
+    if loss.has_labels:
         if y.dtype.kind not in "iub":
             raise TypeError(f"{name} has dtype {y.dtype}: expected integer labels")
         if y.shape != shape:

@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 
 from fastadmm.cells import READ_OUT
-from fastadmm.kernels import prox_cross_entropy_loss
+from fastadmm.kernels.operators import losses
 from fastadmm.kernels.operators.activations import activate
 from fastadmm.kernels.recurrent import linearised_blocks
 from fastadmm.kernels.recurrent.exact_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
@@ -167,12 +167,8 @@ class Admmirnn(Splitting):
         v, o = (array.reshape(-1, classes) for array in (self.output_targets, self.o))
         values, weights, _ = self.goal
         step = np.broadcast_to(1 / self.row_weights, (*shape[:2], 1)).reshape(-1)
-        if self.problem.classifies:
-            weights = 1.0 if weights is None else weights
-            prox_cross_entropy_loss(v, values, np.ascontiguousarray(step), weights, out=o)
-        else:
-            tau = (step if weights is None else step * weights)[:, None]
-            np.divide(v + tau * values, 1 + tau, out=o)
+        weights = 1.0 if weights is None else weights
+        losses.prox(v, values, np.ascontiguousarray(step), weights, o)
         self.blank(self.o)
         self._certify("o")
 

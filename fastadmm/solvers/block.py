@@ -34,11 +34,6 @@ from fastadmm.solvers.record import SplittingRecord
 from fastadmm.solvers.regularisers import REGULARISERS, Consensus
 from fastadmm.solvers.variables import finite, held_by
 
-RHO3 = {"softmax_cross_entropy": 0.3, "squared": 3.0}
-"""Default penalty of the outputs; the curvatures of the losses are at most 1/2 and 1."""
-ETA = {"softmax_cross_entropy": 0.5, "squared": 0.2}
-"""Default length of a unit's step at the start of the opening."""
-
 
 @dataclass(frozen=True)
 class BlockOptions:
@@ -132,8 +127,8 @@ class Block(Course):
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
         super().__init__(net, problem, options, batch, steps, total, threads, domain)
-        rho3 = RHO3[problem.loss] if options.rho3 is None else options.rho3
-        self.eta = ETA[problem.loss] if options.eta is None else options.eta
+        rho3 = problem.loss.rho3 if options.rho3 is None else options.rho3
+        self.eta = problem.loss.eta if options.eta is None else options.eta
         self.rho = np.array([options.rho1, options.rho2, rho3], float)
         self.least_rho = self.rho[:2].copy()
         if options.regulariser is not None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from fastadmm.kernels.operators import losses
 from fastadmm.kernels.operators.activations import activate
+from fastadmm.kernels.operators.losses import loss
 from fastadmm.kernels.recurrent import exact_blocks, recurrence
 from fastadmm.kernels.recurrent.exact_blocks import ALIGNED, PENALTY, SUMS
 from fastadmm.kernels.recurrent.sums import dense_sums, token_sums
@@ -156,8 +156,7 @@ class Variables(Solver):
             counts = self.begun[self.steps - len(outputs) :].reshape(-1).astype(self.net.dtype)
             weights = counts if weights is None else weights * counts
         outputs, gradient = flat
-        kernel = getattr(losses, self.problem.loss)
-        return kernel(outputs, values, weights, 1.0, gradient)
+        return loss(outputs, values, weights, 1.0, gradient)
 
     def outputs_with(self, phi):
         """``Φ [1; s]`` of the steps with a target, (L, B, C); zero before sequences begin."""

@@ -1,9 +1,14 @@
-"""Losses of a batch of outputs: value and gradient in one pass."""
+"""Losses of a batch of outputs: value and gradient in one pass, and prox, chosen by the targets.
+
+Labels (n,) mean the softmax cross-entropy, numbers (n, width) the squared loss.
+"""
 
 import math
 
+from ..core.coordinates import at, like
 from ..core.elementary import exp
 from ..core.jit import jit
+from .cross_entropy import _prox_cross_entropy_loss
 
 
 @jit(reassociate=True)
@@ -78,3 +83,46 @@ def squared(outputs, targets, weights, scale, gradient):
             gradient[i, j] = weight * factor * residual
         total += weight * row
     return 0.5 * total
+
+
+@jit
+def loss(outputs, targets, weights, scale, gradient):
+    """The loss of these targets: as `softmax_cross_entropy` or `squared`."""
+    if targets.ndim == 1:  # known when it is compiled
+        return softmax_cross_entropy(outputs, targets, weights, scale, gradient)
+    return squared(outputs, targets, weights, scale, gradient)
+
+
+@jit(reassociate=True)
+def _prox_squared(v, targets, step, weight, out):
+    weight, step, total, one = like(weight, v), like(step, v), 0.0, v.dtype.type(1)
+    for i in range(len(v)):
+        tau = at(step, i) * at(weight, i)
+        keep, take, row = one / (one + tau), tau / (one + tau), one - one
+        for j in range(v.shape[1]):
+            out[i, j] = keep * v[i, j] + take * targets[i, j]
+            gap = out[i, j] - targets[i, j]
+            row += gap * gap
+        total += 0.5 * at(weight, i) * row
+    return total
+
+
+@jit
+def prox(v, targets, step, weights, out):
+    """``argmin_o weight_i ℓ(o_i) + |o_i - v_i|² / (2 step_i)`` of every row, and the loss there.
+
+    Parameters
+    ----------
+    v : ndarray, (n, width), float32 or float64
+    targets : ndarray, (n,), int64, or (n, width)
+    step, weights : float or ndarray, (n,)
+    out : ndarray, (n, width); overwritten
+
+    Returns
+    -------
+    float
+        Sum of ``weight_i ℓ(out_i)``.
+    """
+    if targets.ndim == 1:
+        return _prox_cross_entropy_loss(v, targets, step, weights, out)
+    return _prox_squared(v, targets, step, weights, out)

@@ -25,12 +25,12 @@ all other conditions but those of the weights hold exactly.
 from numba import prange
 
 from ..core.blas import gemm
-from ..core.coordinates import at, like, some_or_one
+from ..core.coordinates import at, some_or_one
 from ..core.jit import jit
 from ..core.rows import row
 from ..core.tiles import multiply
+from ..operators import losses as losses_of
 from ..operators.activations import activate, prox
-from ..operators.cross_entropy import _prox_cross_entropy_loss
 
 RESIDUAL, LEFT, RIGHT, MULTIPLIER, ALIGNED, CHANGE, PENALTY = range(7)
 """Places of the sums over a constraint."""
@@ -325,28 +325,6 @@ def _aim_outputs(driven, o, lambda_, rho, relaxation):
             lambda_[i, j] = take * driven[i, j] + keep * o[i, j] - lambda_[i, j] * inverse
 
 
-@jit(reassociate=True)
-def _prox_squared(v, y, step, weight, out):
-    """Prox of ``weight |x - y|² / 2``, and its value there."""
-    weight, total, one = like(weight, v), 0.0, v.dtype.type(1)
-    for i in range(len(v)):
-        tau = v.dtype.type(step) * at(weight, i)
-        keep, take, row = one / (one + tau), tau / (one + tau), one - one
-        for j in range(v.shape[1]):
-            out[i, j] = keep * v[i, j] + take * y[i, j]
-            gap = out[i, j] - y[i, j]
-            row += gap * gap
-        total += 0.5 * at(weight, i) * row
-    return total
-
-
-@jit(internal=True)
-def _prox_of_loss(v, y, step, weights, out):
-    if y.ndim == 1:  # known when it is compiled
-        return _prox_cross_entropy_loss(v, y, step, weights, out)
-    return _prox_squared(v, y, step, weights, out)
-
-
 @jit(parallel=True)
 def update_outputs(
     z, phi, y, weights, o, lambda_, rho, relaxation, targets, work, losses, sums, active, bounds
@@ -382,7 +360,7 @@ def update_outputs(
             gemm(1.0, z[first + place + 1, part, left:], False, phi, True, 0.0, driven)
             _aim_outputs(driven, o[place, part], dual, rho, relaxation)
             own = slice(place * batch + part.start, place * batch + part.stop)
-            losses[chunk] += _prox_of_loss(dual, y[own], 1 / rho, some_or_one(weights, own), fresh)
+            losses[chunk] += losses_of.prox(dual, y[own], 1 / rho, some_or_one(weights, own), fresh)
             _ascend_outputs(
                 fresh, driven, o[place, part], dual, targets[place, part], rho, sums[chunk, 2]
             )

@@ -23,7 +23,7 @@ from ..core.elementary import log
 from ..core.jit import jit
 from ..core.rows import row, squared_norm, transpose
 from ..core.tiles import multiply, multiply_add
-from ..operators.losses import softmax_cross_entropy, squared
+from ..operators.losses import loss
 from .cells.cell import advance, enter, pull, widths
 from .layout import COLUMNS, FIRST, OFFSET, RECURRENT, UNITS, matrix
 
@@ -222,14 +222,6 @@ def transpose_maps(weights):
 
 
 @jit(internal=True)
-def _loss(outputs, y, weights, scale):
-    """Sum of losses, and its gradient over the outputs."""
-    if y.ndim == 1:  # known when it is compiled, of an argument
-        return softmax_cross_entropy(outputs, y, weights, scale, outputs)
-    return squared(outputs, y, weights, scale, outputs)
-
-
-@jit(internal=True)
 def _read_out(z, phi_t, targets, delta, active, start, stop):
     """Sum of losses of some sequences, and its gradient times the scale, over ``delta``."""
     outputs, batch, _ = delta.shape
@@ -241,7 +233,7 @@ def _read_out(z, phi_t, targets, delta, active, start, stop):
         gradient, y = delta[place, start:here], targets.values[own]
         multiply(z[t + 1, start:here, left:], phi_t, gradient)
         weights = some(targets.weights, own)
-        total += _loss(gradient, y, weights, targets.scale)
+        total += loss(gradient, y, weights, targets.scale, gradient)
     return total
 
 

@@ -76,7 +76,7 @@ def penalties(own):
 
 def value(own, point=None):
     point = point or point_of(own)
-    return lagrangian(point, own.net.activation, own.problem.loss, *penalties(own))
+    return lagrangian(point, own.net.activation, own.problem.loss.name, *penalties(own))
 
 
 def linear_task():

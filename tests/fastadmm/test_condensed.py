@@ -282,7 +282,7 @@ def test_windows_carry_the_state():
             total += solver.measure(batch).loss
             carried = solver.final_state(batch)
     expected = reference.mean_loss(
-        net.theta, net.phi, "tanh", reference.one_hot(X, 3), y, problem.loss, "all"
+        net.theta, net.phi, "tanh", reference.one_hot(X, 3), y, problem.loss.name, "all"
     )
     assert total / (4 * 23) == pytest.approx(expected, rel=1e-12)
 

@@ -28,7 +28,7 @@ def test_kkt_residuals_against_a_dense_computation(solver):
     weights = penalties(own) if solver == "admmirnn" else (np.zeros(4), np.zeros(4), np.zeros(1))
 
     def force(name):
-        function = lambda p: lagrangian(p, "tanh", problem.loss, *weights)  # noqa: E731
+        function = lambda p: lagrangian(p, "tanh", problem.loss.name, *weights)  # noqa: E731
         return np.linalg.norm(numerical_gradient(function, point, name))
 
     kkt, norm = mine, np.linalg.norm

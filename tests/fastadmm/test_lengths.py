@@ -177,7 +177,7 @@ def test_sums_equal_the_twin_sequence_by_sequence(readout, tokens):
     grams, loss = [0.0, 0.0], 0.0
     for x, target in zip(X, y, strict=True):
         dense = (reference.one_hot(x, D) if tokens else x)[None]
-        args = "tanh", dense, np.array([target]), problem.loss, readout
+        args = "tanh", dense, np.array([target]), problem.loss.name, readout
         own = 1 if readout == "last" else len(x)
         (g, gram), (g_phi, gram_phi), _ = reference.sums(net.theta, net.phi, *args, True)
         loss += own * reference.mean_loss(net.theta, net.phi, *args)
