@@ -187,7 +187,8 @@ class Run:
             if self.result.kkt is not None:
                 found["gradient_relative"] = self.result.kkt["gradient_relative"]
             self.result.convergence = found
-        self.result.state = solver.state(with_window=False)
+        of = {name: self.saving.asked[name] for name in ("solver", "network")}
+        self.result.state = of | solver.state(with_window=False)
         self.result.certificate = solver.certificate
         returns_best = self.result.status == "diverged" or self.patience
         self._hand_over(self.best if returns_best else solver.average)

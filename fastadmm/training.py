@@ -272,6 +272,7 @@ def fit(
         launch.check(comm)
         agree(comm, {**locals(), **options})
     kind, settings = _solver(solver, options)
+    _check_continues(warm_start, solver, net)
     facts = {"readout": readout, "washout": washout}
     check_trains(solver, kind, net.facts | facts | {"initial": _kind_of_start(net, initial)})
     if constraints and not kind.takes_constraints:
@@ -379,6 +380,19 @@ def _solver(name, options):
     kind = SOLVERS[one_of(name, SOLVERS, "solver")]
     check_names(kind.Options, options, f"fit or of solver {name!r}")
     return kind, kind.Options(**options)
+
+
+def _check_continues(state, solver, net):
+    """Refuse for ``warm_start`` what no run of this solver on such a network has left."""
+    if state is None:
+        return
+    if not isinstance(state, Mapping):
+        raise TypeError(f"warm_start is of type {type(state).__name__}: expected Result.state")
+    for name, own in {"solver": solver, "network": net.facts}.items():
+        if name not in state:
+            raise ValueError(f"warm_start has no {name!r}: expected Result.state")
+        if state[name] != own:
+            raise ValueError(f"warm_start has {name} {state[name]}: expected {own}")
 
 
 def _whole(net, X, y, lengths, loss, readout):

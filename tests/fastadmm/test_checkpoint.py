@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,6 +147,19 @@ def test_time_counts_for_its_call_and_for_its_epoch(tmp_path, monkeypatch):
     assert result.train_seconds == whole.train_seconds
     for record, expected in zip(result.history, whole.history, strict=True):
         assert record["seconds"] == expected["seconds"]
+
+
+def test_warm_start_of_something_else_is_refused():
+    net, first = run("all data", "condensed", epochs=1)
+    wrong = {
+        "warm_start has solver condensed: expected block": ("block", net, first.state),
+        "warm_start has network {'inputs': ": ("condensed", RNN(7, 9, 2), first.state),
+        "warm_start has no 'solver': expected Result.state": ("condensed", net, {"k": 1}),
+        "warm_start is of type int: expected Result.state": ("condensed", net, 5),
+    }
+    for message, (solver, other, state) in wrong.items():
+        with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+            run("all data", solver, net=other, epochs=1, warm_start=state)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
