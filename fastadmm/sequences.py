@@ -84,17 +84,27 @@ def inputs(X, lengths, name="X"):
     shape = X.shape
     if len(shape) < 2:
         return X, None  # refused for that, as without lengths
+    lengths = check_lengths(lengths, shape)
+    return at_the_end(X, lengths), lengths
+
+
+def check_lengths(lengths, shape, name="lengths"):
+    """Numbers of time points of the sequences in an array of a shape, int64.
+
+    Raises
+    ------
+    ValueError
+    """
     if lengths.dtype.kind not in "iu" or lengths.shape != shape[:1]:
         raise ValueError(
-            f"lengths has shape {lengths.shape} and dtype {lengths.dtype}: expected an integer for "
+            f"{name} has shape {lengths.shape} and dtype {lengths.dtype}: expected an integer for "
             f"each of {shape[0]} cases"
         )
     wrong = (lengths < 1) | (lengths > shape[1])
     if wrong.any():
         i = int(wrong.argmax())
-        raise ValueError(f"lengths[{i}] is {lengths[i]}: expected 1 to {shape[1]}, the time points")
-    lengths = lengths.astype(np.int64)
-    return at_the_end(X, lengths), lengths
+        raise ValueError(f"{name}[{i}] is {lengths[i]}: expected 1 to {shape[1]}, the time points")
+    return lengths.astype(np.int64)
 
 
 def targets(y, lengths, readout, is_list, name="y"):
