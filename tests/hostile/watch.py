@@ -1,6 +1,7 @@
 """What counts as a fault: all but a clear refusal or a right result, in time and in memory."""
 
 import contextlib
+import faulthandler
 import re
 import signal
 import tracemalloc
@@ -15,6 +16,8 @@ from fastadmm.cells import CELLS
 
 SECONDS = 20
 """Within which a case ends, or compiles a kernel."""
+LONGEST = 3 * SECONDS
+"""After which the process ends: compiled code hears no signal."""
 LEAST_MEMORY = 64 << 20
 """Bytes that a case may take in any case; kernels that are loaded for it among them."""
 
@@ -75,14 +78,23 @@ class _Compiling(event.Listener):
     def on_start(self, event):
         self.depth += 1
         if self.depth == 1:
-            signal.alarm(0)
+            _watch(0)
             tracemalloc.stop()
 
     def on_end(self, event):
         self.depth -= 1
         if not self.depth:
             tracemalloc.start()
-            signal.alarm(SECONDS)
+            _watch(SECONDS)
+
+
+def _watch(seconds):
+    """Raise `Hang` after some seconds, or, in compiled code, end the process later; 0: no more."""
+    signal.alarm(seconds)
+    if seconds:
+        faulthandler.dump_traceback_later(LONGEST, exit=True)
+    else:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @contextlib.contextmanager
@@ -93,11 +105,11 @@ def time_limit(seconds: int) -> Iterator[None]:
         raise Hang
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(seconds)
+    _watch(seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        _watch(0)
         signal.signal(signal.SIGALRM, before)
 
 
