@@ -47,6 +47,10 @@ class OnDisk:
         """What the index asks for, read now."""
         raise NotImplementedError
 
+    def of(self, cases: Any) -> Any:
+        """Some of the cases: a slice, or indices in order; read now, where nothing else is said."""
+        return self[cases]
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 

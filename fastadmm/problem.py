@@ -112,8 +112,10 @@ class Problem:
         return np.ascontiguousarray(window).reshape(-1, *array.shape[2:])
 
 
-def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None):
+def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None, names=("X", "y")):
     """Check data against the network and choose the loss: integers and booleans are labels.
+
+    ``names`` are those of X and y, for messages.
 
     Returns
     -------
@@ -123,10 +125,10 @@ def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None
     """
     validation.one_of(readout, READOUTS, "readout")
     if loss is None:
-        loss = LOSSES[0] if validation.asarray(y, "y").dtype.kind in "iub" else LOSSES[1]
+        loss = LOSSES[0] if validation.asarray(y, names[1]).dtype.kind in "iub" else LOSSES[1]
     validation.one_of(loss, LOSSES, "loss")
-    X = validation.inputs(net, X, empty=empty)
-    y = validation.targets(net, X, y, loss, readout)
+    X = validation.inputs(net, X, names[0], empty)
+    y = validation.targets(net, X, y, loss, readout, names[1])
     return Problem(loss, readout, X.ndim == 2, Units.raw(net, X.ndim == 2)), Data(X, y, lengths)
 
 

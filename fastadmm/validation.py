@@ -21,6 +21,13 @@ def nonnegative(value, name):
     return float(value)
 
 
+def flag(value, name):
+    """``value``, which must be True or False, as a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} is {short(value)}: expected True or False")
+    return bool(value)
+
+
 def one_of(value, choices, name):
     """``value``, which must be among ``choices``."""
     if value not in choices:

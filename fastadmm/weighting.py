@@ -30,9 +30,13 @@ def check(sample_weight, class_weight, n_cases):
     if wrong.any():
         i = int(wrong.argmax())
         raise ValueError(f"sample_weight[{i}] is {weights[i]}: expected a number, at least 0")
-    if not weights.any():
-        raise ValueError("sample_weight is zero everywhere: expected a positive number")
     return weights
+
+
+def check_some(sample_weight):
+    """Refuse weights of all cases that are zero everywhere."""
+    if sample_weight is not None and not sample_weight.any():
+        raise ValueError("sample_weight is zero everywhere: expected a positive number")
 
 
 def loss_weights(sample_weight, class_weight, net, problem, data, share, washout=0):

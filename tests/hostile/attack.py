@@ -33,7 +33,7 @@ AREAS = {
     "models": 3000, "data": 2500, "cache": 200, "numerics": 500, "kernels": 3200, "commands": 360,
     "process": 40, "kills": 220,
 }  # fmt: skip
-"""Cases of each; `ranks` runs under mpirun instead, with 39 on 2, 3 and 4 ranks."""
+"""Cases of each; `ranks` runs under mpirun instead, with 40 on 2, 3 and 4 ranks."""
 ORDER = [*AREAS, "ranks"]
 RANKS = 2, 3, 4
 FAULTS = "hang", "crash", "traceback", "silent", "lost", "memory", "unclear"

@@ -22,7 +22,7 @@ LEAST_MEMORY = 64 << 20
 """Bytes that a case may take in any case; kernels that are loaded for it among them."""
 
 INTERNAL = re.compile(
-    r"object is not|NoneType|unsupported operand|not supported between|unexpected keyword|"
+    r"object is not|'NoneType'|unsupported operand|not supported between|unexpected keyword|"
     r"positional argument|has no attribute|out of range|allow_pickle|inhomogeneous|"
     r"could not be broadcast|cannot be broadcast|reduction operation|Traceback|must be real number|"
     r"multiple values for|is not iterable|not subscriptable|invalid literal for|"
