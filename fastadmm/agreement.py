@@ -129,7 +129,7 @@ def described(value: Any) -> str:
         return _sequence(value)
     if hasattr(value, "__array__"):
         return _array(np.asarray(value))
-    return short(value) if type(value).__repr__ is not object.__repr__ else type(value).__name__
+    return short(value)
 
 
 def _sequence(values):

@@ -74,8 +74,8 @@ def parted(whole, held_out, validation, readout):
 def _split(whole, fraction, readout):
     """Indices of the cases to train on, and of those to hold out, each in order."""
     n_cases = len(whole.X)
-    count = round(fraction * n_cases)
-    if not 0 < fraction < 1 or not 0 < count < n_cases:
+    count = round(fraction * n_cases) if 0 < fraction < 1 else 0
+    if not 0 < count < n_cases:
         raise ValueError(
             f"validation is {fraction!r}: expected a pair (Xv, yv), or a fraction that leaves "
             f"cases on both sides, of {n_cases}"

@@ -41,6 +41,8 @@ from fastadmm.validation import (
     flag,
     one_of,
     positive_integer,
+    seconds,
+    short,
     within,
 )
 from fastadmm.warmup import make_ready
@@ -290,6 +292,7 @@ def fit(
     check_trains(solver, kind, net.facts | facts | {"initial": _kind_of_start(net, initial)})
     if constraints and not kind.takes_constraints:
         raise ValueError(f"constraints are given: solver {solver!r} takes none")
+    group_by_length = flag(group_by_length, "group_by_length")
     washout = positive_integer(washout, "washout", least=0)
     if washout and readout != "all":
         raise ValueError(f"washout is {washout}: expected 0, readout is {readout!r}")
@@ -297,8 +300,9 @@ def fit(
     callbacks = callables(callbacks, "callbacks")
     if early_stopping is not None:
         early_stopping = positive_integer(early_stopping, "early_stopping")
-    if time_limit is not None and not time_limit > 0:
-        raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
+    time_limit = seconds(time_limit, "time_limit")
+    verbose = positive_integer(int(verbose) if isinstance(verbose, bool) else verbose, "verbose", 0)
+    rng = _generator(seed)
     one_of(readout, READOUTS, "readout")
     one_of(scale, SCALES, "scale")
     saving, saved = asked_for(checkpoint, checkpoint_every, resume, comm)
@@ -350,7 +354,7 @@ def fit(
         if scale == "standard":
             problem = replace(problem, units=Units.of(net, problem, data, share))
         problem = replace(problem, constraints=held)
-        result, rng = Result(threads=threads), np.random.default_rng(seed)
+        result = Result(threads=threads)
         result.settings = {
             "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
             "loss": problem.loss, "readout": readout, "washout": washout, "scale": scale,
@@ -434,6 +438,16 @@ def _joined(comm, net, whole, held_out, loss, readout, lists):
     return whole, held_out
 
 
+def _generator(seed):
+    """The generator of the order of mini-batches."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"seed is {short(seed)}: expected an integer, at least 0, or a numpy Generator"
+        ) from error
+
+
 def _is_list(value) -> TypeGuard[Sequence]:
     """Sequences given one by one, for example, may have lengths of their own."""
     return isinstance(value, list | tuple)
@@ -467,7 +481,9 @@ def _only_whole(net, X, readout, steps, grid, comm):
     """Refuse what cuts sequences in time, and tokens backward; ``steps`` and ``grid`` otherwise."""
     why = "bidirectional is True" if net.bidirectional else f"readout is {readout!r}"
     if steps is not None:
-        raise ValueError(f"steps is {steps!r}: expected None, {why}, which needs whole sequences")
+        raise ValueError(
+            f"steps is {short(steps)}: expected None, {why}, which needs whole sequences"
+        )
     if grid is not None and grid[0] != 1:
         raise ValueError(
             f"grid is {grid}: expected one rank along time, {why}, which needs whole sequences"

@@ -165,6 +165,38 @@ def test_wrong_types_are_named_before_any_work(case):
     np.testing.assert_array_equal(own.theta, before)
 
 
+SEVERAL = np.array([1, 2])
+ODD_SETTINGS = {
+    "seed": ("x", "seed is 'x': expected an integer, at least 0, or a numpy Generator"),
+    "time_limit": ("x", "time_limit is 'x': expected a positive number of seconds"),
+    "threads": ("2", "threads is '2': expected 1 to"),
+    "verbose": ("x", "verbose is 'x': expected an integer, at least 0"),
+    "checkpoint": (3, "checkpoint is 3: expected the path of a file"),
+    "resume": (b"x", "resume is b'x': expected the path of a file"),
+    "class_weight": (SEVERAL, "class_weight is array([1, 2]): expected 'balanced' or a dict"),
+    "solver": ([], "solver is []: expected one of 'condensed'"),
+    "scale": (SEVERAL, "scale is array([1, 2]): expected one of 'standard', None"),
+    "validation": (float("inf"), "validation is inf: expected a pair (Xv, yv), or a fraction"),
+    "warm_start": (2, "warm_start is 2: expected Result.state of a run of this solver"),
+    "group_by_length": (SEVERAL, "group_by_length is array([1, 2]): expected True or False"),
+    "by_rank": (1, "by_rank is 1: expected True or False"),
+    "eta": (object(), "eta is <object object>: expected a positive number or 'auto'"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_SETTINGS)
+def test_settings_of_other_types_are_named(name):
+    value, message = ODD_SETTINGS[name]
+    with pytest.raises((ValueError, TypeError), match=f"^{re.escape(message)}"):
+        fit(net(), X, Y, epochs=1, **{name: value})
+
+
+def test_settings_that_would_never_end_or_overflow():
+    for solver, name, value in (("block", "sweeps", 2**70), ("admmirnn", "rho3", 1e300)):
+        with pytest.raises(ValueError, match=f"^{name} is .*: expected a"):
+            fit(net(), X, Y, solver=solver, batch_size=None, **{name: value})
+
+
 def test_booleans_are_labels():
     one, other = net(2), net(2)
     fit(one, X, Y > 1, epochs=1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import os
 import re
 import signal
 import tracemalloc
@@ -16,6 +17,8 @@ from fastadmm.cells import CELLS
 
 SECONDS = 20
 """Within which a case ends, or compiles a kernel."""
+PROCESS = os.getpid()
+"""The one that is watched; it watches those that it forks."""
 LONGEST = 3 * SECONDS
 """After which the process ends: compiled code hears no signal."""
 LEAST_MEMORY = 64 << 20
@@ -90,6 +93,8 @@ class _Compiling(event.Listener):
 
 def _watch(seconds):
     """Raise `Hang` after some seconds, or, in compiled code, end the process later; 0: no more."""
+    if os.getpid() != PROCESS:
+        return
     signal.alarm(seconds)
     if seconds:
         faulthandler.dump_traceback_later(LONGEST, exit=True)
