@@ -27,6 +27,8 @@ PRESENT = frozenset({"checkpoint", "resume", "warm_start"})
 
 LARGEST_DIFFERENCE = 1e-3
 """Of the norms of the ranks' weights, relative: more is no rounding."""
+BY_CASE = PRESENT | {"X", "y", "lengths", "initial", "sample_weight", "validation"}
+"""The same with ``by_rank``, where every rank has cases of its own."""
 _WHOLE, _SOME = 1 << 22, 16
 """Bytes up to which an array is compared as a whole; of larger ones so many cases are."""
 
@@ -44,14 +46,29 @@ def agree(comm: "MPI.Intracomm", arguments: Mapping[str, Any]) -> None:
     ------
     ValueError
     """
-    mine = {}
+    mine = {"by_rank": described(arguments.get("by_rank"))}  # first, since others hang on it
+    own = BY_CASE if mine["by_rank"] == "True" else PRESENT
     for name, value in arguments.items():
         if name not in OWN:
-            present = "None" if value is None else "given"
-            mine[name] = present if name in PRESENT else described(value)
+            is_own = name in own and not isinstance(value, float)  # a fraction to hold out
+            mine[name] = _present(value) if is_own else described(value)
     found = comm.allgather(mine)
     for name in dict.fromkeys(name for each in found for name in each):
         _refuse(name, [each.get(name, "not given") for each in found])
+
+
+def same(comm: "MPI.Intracomm", name: str, said: str) -> None:
+    """Refuse what ranks say of an argument where that differs, on all of them; collective.
+
+    Raises
+    ------
+    ValueError
+    """
+    _refuse(name, comm.allgather(said))
+
+
+def _present(value):
+    return "None" if value is None else "given"
 
 
 def _refuse(name, values):
@@ -112,7 +129,7 @@ def described(value: Any) -> str:
         return _sequence(value)
     if hasattr(value, "__array__"):
         return _array(np.asarray(value))
-    return short(value) if type(value).__repr__ is not object.__repr__ else type(value).__name__
+    return short(value)
 
 
 def _sequence(values):

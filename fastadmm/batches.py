@@ -1,7 +1,7 @@
 """The order of training, which part of the data each owner trains on, and its mini-batches."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,21 +39,35 @@ class Data:
     initial: np.ndarray | None = None
 
     @classmethod
-    def given(cls, X, y, lengths, readout):
+    def given(cls, X, y, lengths, readout, names=("X", "y")):
         """What a user gives, as arrays in which sequences end together; those on disk stay there.
+
+        ``names`` are those of X and y, for messages.
 
         Raises
         ------
         ValueError, TypeError
             Where they cannot be that, or lengths do not fit.
         """
-        X, y, lengths = sequences.pair(X, y, lengths, readout)
-        return cls(_indexable(X, "X"), _indexable(y, "y"), lengths)
+        X, y, lengths = sequences.pair(X, y, lengths, readout, names)
+        return cls(_indexable(X, names[0]), _indexable(y, names[1]), lengths)
 
     def of(self, cases):
         """Those of some cases: a slice, or an array of indices in order."""
         others = self.y, self.lengths, self.weights, self.initial
-        return Data(self.X[cases], *(None if a is None else a[cases] for a in others))
+        return Data(_some(self.X, cases), *(_some(array, cases) for array in others))
+
+    def here(self):
+        """The same in memory, inputs, targets and states to begin with."""
+        initial = None if self.initial is None else np.asarray(self.initial)
+        return replace(self, X=np.asarray(self.X), y=np.asarray(self.y), initial=initial)
+
+
+def _some(array, cases):
+    """Some cases of an array, or of None; those of all ranks stay where they are."""
+    if array is None:
+        return None
+    return array.of(cases) if isinstance(array, OnDisk) else array[cases]
 
 
 def _indexable(value, name):

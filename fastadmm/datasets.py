@@ -13,7 +13,8 @@ import numpy as np
 
 from fastadmm import on_disk
 from fastadmm.files import FileError, StrPath, reading, shortened
-from fastadmm.on_disk import Mapped, OnDisk, Streams, TextFile, check_unpacked
+from fastadmm.on_disk import Mapped, OnDisk, Streams, TextFile, check_unpacked, read_most
+from fastadmm.sequences import check_lengths
 
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
 MAX_CLASSES = 100_000
@@ -140,7 +141,7 @@ def _unpacked_idx(path, magic):
         shape = _idx_shape(path, file.read(header), magic)
         size = math.prod(shape)
         check_unpacked(path, size, Path(path).stat().st_size)
-        content = file.read(size + 1)
+        content = read_most(file, size + 1)
     _check_length(path, header + len(content), header + size)
     return np.frombuffer(content, np.uint8).reshape(shape)
 
@@ -307,12 +308,20 @@ def arrays(
             f"X in {path} has shape {X.shape}: expected 3-D (n_cases, n_timepoints, n_channels), "
             "or 2-D (n_cases, n_timepoints) of integers for token ids"
         )
-    if X.size == 0:
-        raise FileError(f"X in {path} has shape {X.shape}: expected at least one of each")
+    for name in ("X", "y"):
+        if content[name].size == 0 or content[name].ndim == 0:
+            shape = content[name].shape
+            raise FileError(f"{name} in {path} has shape {shape}: expected at least one of each")
     if X.shape[1] < 2:
         raise FileError(f"X in {path} has shape {X.shape}: sequences shorter than two steps")
     labels = y.dtype.kind in "iubU"
     every = [name for name in ("y", *held_out[1:]) if content[name].size]
+    for name in every[1:]:
+        if labels and content[name].dtype.kind not in "iubU":
+            raise FileError(
+                f"{name} in {path} has dtype {content[name].dtype}: expected labels as y has, "
+                f"{y.dtype}"
+            )
     about = {}
     if labels and not (tokens and y.ndim == 2):
         found = [_classes(content[name]) for name in every] if classes is None else [classes]
@@ -330,10 +339,18 @@ def arrays(
     every = [name for name in ("X", *held_out[:1]) if content[name].size]
     inputs = _tokens(content, every, path, max_classes) if tokens else X.shape[2]
     tested = (content["Xv"], content["yv"]) if held_out else None
-    lengths = [content[name][:] if name in content else None for name in ("lengths", "lengthsv")]
+    lengths = [_lengths(content, *names, path) for names in (("lengths", "X"), ("lengthsv", "Xv"))]
     return Task(
         Path(path).name, X, content["y"], tested, inputs, outputs, readout, steps, about, *lengths
     )
+
+
+def _lengths(content, name, of, path):
+    """Numbers of time points of sequences, None where there are none."""
+    if not {name, of} <= set(content):
+        return None
+    lengths, shape = np.asarray(content[name]), content[of].shape
+    return check_lengths(lengths, shape, f"{name} in {path}") if len(shape) > 1 else None
 
 
 def _tokens(content, names, path, most):

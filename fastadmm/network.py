@@ -164,7 +164,7 @@ class RNN:
         self.task: dict[str, Any] = {}
         self.leak = self._checked_leak(leak)
         self.layers = validation.positive_integer(layers, "layers")
-        self.bidirectional = bool(validation.one_of(bidirectional, (False, True), "bidirectional"))
+        self.bidirectional = validation.flag(bidirectional, "bidirectional")
         self.dropout = validation.nonnegative(dropout, "dropout")
         if self.dropout >= 1 or (self.dropout and layers == 1):
             raise ValueError(

@@ -4,6 +4,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from io import BufferedIOBase
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ class OnDisk:
     def __getitem__(self, index: Any) -> np.ndarray:
         """What the index asks for, read now."""
         raise NotImplementedError
+
+    def of(self, cases: Any) -> Any:
+        """Some of the cases: a slice, or indices in order; read now, where nothing else is said."""
+        return self[cases]
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
@@ -89,6 +94,8 @@ class Mapped(OnDisk):
         return part
 
 
+_BLOCK = 1 << 20
+"""Bytes unpacked at a time."""
 MAX_RATIO, MAX_RATIO_FROM = 200, 1 << 28
 """What unpacks to more than so many times its size, and to more than so many bytes, is refused."""
 
@@ -105,6 +112,17 @@ def check_unpacked(name: object, size: int, packed: int) -> None:
             f"{shortened(name)} unpacks to {size} bytes from {packed}: expected at most "
             f"{MAX_RATIO} times as many; where that is right, store it unpacked"
         )
+
+
+def read_most(file: BufferedIOBase, size: int) -> bytearray:
+    """What is left of a file, up to so many bytes; memory is taken as they come."""
+    content = bytearray()
+    while len(content) < size:
+        block = file.read(min(_BLOCK, size - len(content)))
+        if not block:
+            break
+        content += block
+    return content
 
 
 def read_npz(path: StrPath, lazy: bool = False) -> dict[str, np.ndarray | OnDisk]:
@@ -142,7 +160,11 @@ def _member(path, archive, name, lazy):
     if lazy and is_plain and info.compress_type == zipfile.ZIP_STORED:
         return Mapped(np.memmap(path, dtype, "r", _first_byte(path, info) + start, shape))
     with archive.open(info) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+        file.read(start)
+        content = read_most(file, size)
+    if len(content) < size:
+        raise FileError(f"{which} is truncated: {len(content)} bytes, its header says {size}")
+    return np.ndarray(shape, dtype, content, order="F" if fortran else "C")
 
 
 def _header(file, name):

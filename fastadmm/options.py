@@ -44,6 +44,10 @@ FRACTION = Range("0 <= {name} < 1", lambda value: 0 <= value < 1)
 UNIT_INTERVAL = Range("0 <= {name} <= 1", lambda value: 0 <= value <= 1)
 COUNTING = Range("a positive integer", lambda value: value >= 1)
 COUNTING_FROM_0 = Range("an integer, at least 0", lambda value: value >= 0)
+PENALTY = Range("a number from 1e-30 to 1e30", lambda value: 1e-30 <= value <= 1e30)
+"""Which has an inverse in single precision."""
+SWEEPS = Range("an integer from 1 to 1000", lambda value: 1 <= value <= 1000)
+"""Neither a signal nor a time limit ends a step before its last one."""
 _TRUTH = Range("True or False", lambda value: True)
 
 

@@ -104,8 +104,10 @@ class Problem:
         return np.ascontiguousarray(window).reshape(-1, *array.shape[2:])
 
 
-def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None):
+def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None, names=("X", "y")):
     """Check data against the network and choose the loss: integers and booleans are labels.
+
+    ``names`` are those of X and y, for messages.
 
     Returns
     -------
@@ -115,10 +117,11 @@ def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None
     """
     validation.one_of(readout, READOUTS, "readout")
     if loss is None:
-        loss = (CROSS_ENTROPY if validation.asarray(y, "y").dtype.kind in "iub" else SQUARED).name
+        is_label = validation.asarray(y, names[1]).dtype.kind in "iub"
+        loss = (CROSS_ENTROPY if is_label else SQUARED).name
     chosen = LOSSES[validation.one_of(loss, LOSSES, "loss")]
-    X = validation.inputs(net, X, empty=empty)
-    y = validation.targets(net, X, y, chosen, readout)
+    X = validation.inputs(net, X, names[0], empty)
+    y = validation.targets(net, X, y, chosen, readout, names[1])
     return Problem(chosen, readout, X.ndim == 2, Units.raw(net, X.ndim == 2)), Data(X, y, lengths)
 
 

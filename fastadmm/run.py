@@ -20,6 +20,7 @@ from fastadmm.mpi.launch import alike
 from fastadmm.problem import score
 from fastadmm.solvers.held import Bound
 from fastadmm.units import Units
+from fastadmm.validation import short
 
 SIGNALS = (signal.SIGINT, *signals.STOPPING)
 """Signals that end training, in the order in which they count."""
@@ -155,7 +156,7 @@ class Run:
             plan.epochs * plan.batches, self.threads, self.domain,
         )  # fmt: skip
         if state is not None:
-            solver.restore(state, new_run=True)
+            self._warm(solver, state)
         if self.resumed is not None:
             first = self._restore(solver, self.resumed)
         try:
@@ -175,6 +176,17 @@ class Run:
         except KeyboardInterrupt:
             self.result.status, self.result.signal = "interrupted", int(signal.SIGINT)
         self._end(solver)
+
+    def _warm(self, solver, state):
+        """Take up the state of a run before."""
+        with alike(self.domain.comm, (ValueError,)):
+            try:
+                solver.restore(state, new_run=True)
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"warm_start is {short(state)}: expected Result.state of a run of this solver "
+                    "on a network and data like these"
+                ) from error
 
     @np.errstate(all="ignore")  # what is not finite has a status
     def _end(self, solver):

@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastadmm import validation
 from fastadmm.checkpoint import Checkpoint
 from fastadmm.mpi.launch import alike
+from fastadmm.validation import short
 
 
 @dataclass
@@ -61,7 +63,8 @@ def asked_for(path, every, resume, comm):
     """
     is_root, saved = comm is None or comm.rank == 0, None
     with alike(comm, (ValueError, TypeError, FileNotFoundError)):
-        saving = _saving(path, every)
+        saving = _saving(validation.path(path, "checkpoint"), every)
+        validation.path(resume, "resume")
         if resume == "auto" and saving.path is None:
             raise ValueError("resume is 'auto': it needs checkpoint, the file to look for")
         if is_root:
@@ -71,7 +74,9 @@ def asked_for(path, every, resume, comm):
 
 def _saving(path, every):
     if every is not None and path is None:
-        raise ValueError(f"checkpoint_every is {every!r}: it needs checkpoint, the file to write")
+        raise ValueError(
+            f"checkpoint_every is {short(every)}: it needs checkpoint, the file to write"
+        )
     if path is None:
         return Saving()
     every = "60s" if every is None else every
@@ -79,7 +84,9 @@ def _saving(path, every):
     number = float(found[1]) if found else 0.0
     counts_epochs = bool(found) and found[2] != "s"
     if isinstance(every, bool) or number <= 0 or (counts_epochs and number % 1):
-        raise ValueError(f"checkpoint_every is {every!r}: expected epochs, or seconds as in '60s'")
+        raise ValueError(
+            f"checkpoint_every is {short(every)}: expected epochs, or seconds as in '60s'"
+        )
     if counts_epochs:
         return Saving(Path(path), epochs=int(number))
     return Saving(Path(path), seconds=number)

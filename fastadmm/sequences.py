@@ -84,20 +84,30 @@ def inputs(X, lengths, name="X"):
     shape = X.shape
     if len(shape) < 2:
         return X, None  # refused for that, as without lengths
+    lengths = check_lengths(lengths, shape)
+    return at_the_end(X, lengths), lengths
+
+
+def check_lengths(lengths, shape, name="lengths"):
+    """Numbers of time points of the sequences in an array of a shape, int64.
+
+    Raises
+    ------
+    ValueError
+    """
     if lengths.dtype.kind not in "iu" or lengths.shape != shape[:1]:
         raise ValueError(
-            f"lengths has shape {lengths.shape} and dtype {lengths.dtype}: expected an integer for "
+            f"{name} has shape {lengths.shape} and dtype {lengths.dtype}: expected an integer for "
             f"each of {shape[0]} cases"
         )
     wrong = (lengths < 1) | (lengths > shape[1])
     if wrong.any():
         i = int(wrong.argmax())
-        raise ValueError(f"lengths[{i}] is {lengths[i]}: expected 1 to {shape[1]}, the time points")
-    lengths = lengths.astype(np.int64)
-    return at_the_end(X, lengths), lengths
+        raise ValueError(f"{name}[{i}] is {lengths[i]}: expected 1 to {shape[1]}, the time points")
+    return lengths.astype(np.int64)
 
 
-def targets(y, lengths, readout, is_list, name="y"):
+def targets(y, lengths, readout, is_list, names=("X", "y")):
     """Targets as one array; one for every time point of a list of sequences is a list, too.
 
     Raises
@@ -107,26 +117,29 @@ def targets(y, lengths, readout, is_list, name="y"):
     """
     if readout != "all" or lengths is None:
         return y
+    of, name = names
     if not is_list:
         y = y if isinstance(y, OnDisk) else asarray(y, name)
         fits = y.ndim > 1 and len(y) == len(lengths) and y.shape[1] >= lengths.max()
         return at_the_end(y, lengths) if fits else y  # or it is refused, as without lengths
     y, found = padded(y, name)
+    if np.ndim(y) < 2:
+        return y  # refused for that, as without lengths
     found = np.full(len(y), np.shape(y)[1]) if found is None else found
     wrong = found != lengths if len(found) == len(lengths) else np.zeros(0, bool)
     if wrong.any():
         i = int(wrong.argmax())
         raise ValueError(
-            f"{name}[{i}] has {found[i]} targets: expected {lengths[i]}, as X[{i}] has"
+            f"{name}[{i}] has {found[i]} targets: expected {lengths[i]}, as {of}[{i}] has"
         )
     return y
 
 
-def pair(X, y, lengths, readout):
+def pair(X, y, lengths, readout, names=("X", "y")):
     """Inputs and targets as arrays in which sequences end together, and the lengths or None."""
     is_list = lengths is None
-    X, lengths = inputs(X, lengths)
-    return X, targets(y, lengths, readout, is_list), lengths
+    X, lengths = inputs(X, lengths, names[0])
+    return X, targets(y, lengths, readout, is_list, names), lengths
 
 
 def mask(lengths, times, n_timepoints):

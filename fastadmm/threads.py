@@ -8,7 +8,10 @@ import threading
 from collections.abc import Iterator
 
 import numba
+import numpy as np
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
+
+from fastadmm.validation import short
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Variables by which a user chooses how OpenMP's threads wait for work."""
@@ -42,8 +45,9 @@ def check_threads(threads: int | None, cores: int | None = None) -> int:
         asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         cores = available_cores() if cores is None else cores
         return min(int(asked) if asked.isdigit() and int(asked) else cores, limit)
-    if not 1 <= threads <= limit:
-        raise ValueError(f"threads is {threads}: expected 1 to {limit} (NUMBA_NUM_THREADS)")
+    if not isinstance(threads, int | np.integer) or not 1 <= threads <= limit:
+        said = f"threads is {short(threads)}"
+        raise ValueError(f"{said}: expected 1 to {limit} (NUMBA_NUM_THREADS)")
     return int(threads)
 
 

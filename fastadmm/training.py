@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,8 @@ from fastadmm.agreement import agree
 from fastadmm.batches import Data, Plan, Share
 from fastadmm.constraints import Constraint
 from fastadmm.files import StrPath
-from fastadmm.held_out import held_out_of
+from fastadmm.held_out import NAMES, parted
+from fastadmm.held_out import given as held_out_given
 from fastadmm.mpi import launch
 from fastadmm.mpi.cost import Work, choose, useful_threads
 from fastadmm.mpi.launch import alike, cores_per_rank
@@ -33,7 +34,17 @@ from fastadmm.solvers.base import check_trains
 from fastadmm.solvers.certificate import Certificate
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import SCALES, Units
-from fastadmm.validation import asarray, callables, finite, one_of, positive_integer, within
+from fastadmm.validation import (
+    asarray,
+    callables,
+    finite,
+    flag,
+    one_of,
+    positive_integer,
+    seconds,
+    short,
+    within,
+)
 from fastadmm.warmup import make_ready
 
 if TYPE_CHECKING:
@@ -132,6 +143,7 @@ def fit(
     threads: int | None = None,
     seed: int | np.random.Generator = 0,
     comm: "MPI.Intracomm | None" = None,
+    by_rank: bool = False,
     grid: tuple[int, int] | None = None,
     micro_batches: int | None = None,
     staleness: int = 0,
@@ -213,6 +225,10 @@ def fit(
         the weights are those of one rank, up to the order of summation. Every rank passes the
         same arguments and the whole X and y, memory maps best: only its own part is read. Ranks
         compare what they were asked for (of large arrays some cases), and raise where it differs.
+    by_rank : bool
+        Every rank passes cases of its own instead: X, y, lengths, initial, sample_weight and
+        (Xv, yv), any number of cases, or none. In the order of ranks they are the data, and the
+        weights are those of one rank that has all of it; a rank sends others what their part lacks.
     grid : (int, int), optional
         Ranks along time and along the batch.
     micro_batches : int, optional
@@ -277,6 +293,7 @@ def fit(
     check_trains(solver, kind, net.facts | facts | {"initial": _kind_of_start(net, initial)})
     if constraints and not kind.takes_constraints:
         raise ValueError(f"constraints are given: solver {solver!r} takes none")
+    group_by_length = flag(group_by_length, "group_by_length")
     washout = positive_integer(washout, "washout", least=0)
     if washout and readout != "all":
         raise ValueError(f"washout is {washout}: expected 0, readout is {readout!r}")
@@ -284,19 +301,27 @@ def fit(
     callbacks = callables(callbacks, "callbacks")
     if early_stopping is not None:
         early_stopping = positive_integer(early_stopping, "early_stopping")
-    if time_limit is not None and not time_limit > 0:
-        raise ValueError(f"time_limit is {time_limit!r}: expected a positive number of seconds")
+    time_limit = seconds(time_limit, "time_limit")
+    verbose = positive_integer(int(verbose) if isinstance(verbose, bool) else verbose, "verbose", 0)
+    rng = _generator(seed)
     one_of(readout, READOUTS, "readout")
     one_of(scale, SCALES, "scale")
     saving, saved = asked_for(checkpoint, checkpoint_every, resume, comm)
-    whole = _whole(net, X, y, lengths, loss, readout)
+    by_rank = flag(by_rank, "by_rank") and comm is not None
     with alike(comm, (ValueError, TypeError)):
+        whole = _whole(net, X, y, lengths, loss, readout, by_rank)
         sample_weight = weighting.check(sample_weight, class_weight, len(whole.X))
         whole = replace(whole, weights=sample_weight, initial=_start(net, initial, len(whole.X)))
-        whole, held_out = held_out_of(whole, validation, readout)
+        held_out = held_out_given(validation, readout)
+    if by_rank:
+        lists = lengths is not None or _is_list(X), _is_list(validation) and _is_list(validation[0])
+        whole, held_out = _joined(comm, net, whole, held_out, loss, readout, lists)
+    with alike(comm, (ValueError, TypeError)):
+        weighting.check_some(whole.weights)
+        whole, held_out = parted(whole, held_out, validation, readout)
         _check_washout(washout, whole, "X")
         if held_out is not None:
-            _check_washout(washout, held_out, "validation")
+            _check_washout(washout, held_out, "Xv")
     if net.needs_whole(readout):
         steps, grid = _only_whole(net, whole.X, readout, steps, grid, comm)
     plan = _plan(whole, readout, epochs, batch_size, steps, group_by_length)
@@ -330,7 +355,7 @@ def fit(
         if scale == "standard":
             problem = replace(problem, units=Units.of(net, problem, data, share))
         problem = replace(problem, constraints=held)
-        result, rng = Result(threads=threads), np.random.default_rng(seed)
+        result = Result(threads=threads)
         result.settings = {
             "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
             "loss": problem.loss.name, "readout": readout, "washout": washout, "scale": scale,
@@ -387,7 +412,9 @@ def _check_continues(state, solver, net):
     if state is None:
         return
     if not isinstance(state, Mapping):
-        raise TypeError(f"warm_start is of type {type(state).__name__}: expected Result.state")
+        raise TypeError(
+            f"warm_start is {short(state)}: expected Result.state of a run of this solver"
+        )
     for name, own in {"solver": solver, "network": net.facts}.items():
         if name not in state:
             raise ValueError(f"warm_start has no {name!r}: expected Result.state")
@@ -395,13 +422,51 @@ def _check_continues(state, solver, net):
             raise ValueError(f"warm_start has {name} {state[name]}: expected {own}")
 
 
-def _whole(net, X, y, lengths, loss, readout):
-    """All cases: inputs and targets as arrays that fit each other, and the lengths or None."""
+def _whole(net, X, y, lengths, loss, readout, by_rank):
+    """All cases given: inputs and targets as arrays that fit each other, and the lengths or None.
+
+    Of a rank that brings its own there may be none.
+    """
     whole = Data.given(X, y, lengths, readout)
     X, y = whole.X, whole.y
-    if X.ndim < 2 or 0 in X.shape[:2] or len(X) != len(y):
+    if X.ndim < 2 or 0 in X.shape[by_rank:2] or np.shape(y)[:1] != X.shape[:1]:
         make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
     return whole
+
+
+def _joined(comm, net, whole, held_out, loss, readout, lists):
+    """The data of all ranks, of which each has brought its own cases."""
+    from fastadmm.by_rank import joined
+
+    with alike(comm, (ValueError, TypeError)), within(f"rank {comm.rank}"):
+        problem, data = make_problem(
+            net, whole.X, whole.y, loss, readout, not len(whole.X), whole.lengths
+        )
+        if held_out is not None:
+            held_out = make_problem(
+                net, held_out.X, held_out.y, problem.loss.name, readout, not len(held_out.X),
+                held_out.lengths, NAMES,
+            )[1]  # fmt: skip
+    whole = replace(data, weights=whole.weights, initial=whole.initial)
+    whole = joined(comm, whole, lists[0], readout, ("X", "y"))
+    if held_out is not None:
+        held_out = joined(comm, held_out, lists[1], readout, NAMES)
+    return whole, held_out
+
+
+def _generator(seed):
+    """The generator of the order of mini-batches."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"seed is {short(seed)}: expected an integer, at least 0, or a numpy Generator"
+        ) from error
+
+
+def _is_list(value) -> TypeGuard[Sequence]:
+    """Sequences given one by one, for example, may have lengths of their own."""
+    return isinstance(value, list | tuple)
 
 
 def _check_washout(washout, data, name):
@@ -432,7 +497,9 @@ def _only_whole(net, X, readout, steps, grid, comm):
     """Refuse what cuts sequences in time, and tokens backward; ``steps`` and ``grid`` otherwise."""
     why = "bidirectional is True" if net.bidirectional else f"readout is {readout!r}"
     if steps is not None:
-        raise ValueError(f"steps is {steps!r}: expected None, {why}, which needs whole sequences")
+        raise ValueError(
+            f"steps is {short(steps)}: expected None, {why}, which needs whole sequences"
+        )
     if grid is not None and grid[0] != 1:
         raise ValueError(
             f"grid is {grid}: expected one rank along time, {why}, which needs whole sequences"
@@ -493,13 +560,12 @@ def _domain(comm, grid, micro_batches, work, counts, staleness):
 
 def _own_cases(net, held_out, problem, domain):
     """Own part of validation data, whose cases are cut over all ranks."""
-    with within("validation"):
-        own = slice(*partition(len(held_out.X), domain.size, domain.rank))
-        part, empty = held_out.of(own), own.start == own.stop
-        data = make_problem(
-            net, part.X, part.y, problem.loss.name, problem.readout, empty, part.lengths
-        )[1]
-        return replace(data, initial=part.initial)
+    own = slice(*partition(len(held_out.X), domain.size, domain.rank))
+    part, empty = held_out.of(own).here(), own.start == own.stop
+    data = make_problem(
+        net, part.X, part.y, problem.loss.name, problem.readout, empty, part.lengths, NAMES
+    )[1]
+    return replace(data, initial=part.initial)
 
 
 def _window(steps, n_timepoints, readout):

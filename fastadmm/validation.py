@@ -1,6 +1,8 @@
 """Arguments checked at the door: what came, and what is expected."""
 
 import contextlib
+import os
+import re
 from typing import Any
 
 import numpy as np
@@ -10,21 +12,47 @@ def positive_integer(value, name, least=1):
     """``value`` as an int, at least 1 or ``least``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         expected = "a positive integer" if least == 1 else f"an integer, at least {least}"
-        raise ValueError(f"{name} is {value!r}: expected {expected}")
+        raise ValueError(f"{name} is {short(value)}: expected {expected}")
     return int(value)
 
 
 def nonnegative(value, name):
     """``value`` as a float, finite and at least 0."""
     if not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value < np.inf:
-        raise ValueError(f"{name} is {value!r}: expected a finite number, at least 0")
+        raise ValueError(f"{name} is {short(value)}: expected a finite number, at least 0")
     return float(value)
 
 
-def one_of(value, choices, name):
+def seconds(value: Any, name) -> Any:
+    """``value`` as a positive float, which may be infinite, or None."""
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not is_number or isinstance(value, bool) or not value > 0:
+        raise ValueError(f"{name} is {short(value)}: expected a positive number of seconds")
+    return min(value, np.inf)
+
+
+def path(value, name):
+    """``value``, which must name a file, or be None."""
+    if value is not None and not (isinstance(value, str | os.PathLike) and os.fspath(value)):
+        raise TypeError(f"{name} is {short(value)}: expected the path of a file")
+    return value
+
+
+def flag(value, name):
+    """``value``, which must be True or False, as a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} is {short(value)}: expected True or False")
+    return bool(value)
+
+
+def one_of(value: Any, choices, name) -> Any:
     """``value``, which must be among ``choices``."""
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        raise ValueError(
+            f"{name} is {short(value)}: expected one of {', '.join(map(repr, choices))}"
+        )
     return value
 
 
@@ -43,14 +71,14 @@ def pair(value, name):
 def callables(value, name):
     """``value`` as a tuple of callables."""
     if callable(value):
-        raise TypeError(f"{name} is {value!r}: expected a sequence, as in {name}=[function]")
+        raise TypeError(f"{name} is {short(value)}: expected a sequence, as in {name}=[function]")
     try:
         found = tuple(value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}: expected a sequence of callables") from None
+        raise TypeError(f"{name} is {short(value)}: expected a sequence of callables") from None
     for each in found:
         if not callable(each):
-            raise TypeError(f"{name} holds {each!r}: expected callables")
+            raise TypeError(f"{name} holds {short(each)}: expected callables")
     return found
 
 
@@ -64,8 +92,8 @@ def within(name):
 
 
 def short(value):
-    """A value in one short line."""
-    text = " ".join(repr(value).split())
+    """A value in one short line, without addresses."""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
     return text if len(text) < 60 else f"{text[:57]}..."
 
 

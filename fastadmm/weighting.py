@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastadmm.validation import asarray
+from fastadmm.validation import asarray, nonnegative, short
 
 
 def check(sample_weight, class_weight, n_cases):
@@ -16,11 +16,12 @@ def check(sample_weight, class_weight, n_cases):
     ------
     ValueError, TypeError
     """
-    if not (class_weight is None or class_weight == "balanced" or isinstance(class_weight, dict)):
-        raise ValueError(f"class_weight is {class_weight!r}: expected 'balanced' or a dict")
+    if not (class_weight is None or isinstance(class_weight, str | dict)) or (
+        isinstance(class_weight, str) and class_weight != "balanced"
+    ):
+        raise ValueError(f"class_weight is {short(class_weight)}: expected 'balanced' or a dict")
     for label, weight in (class_weight if isinstance(class_weight, dict) else {}).items():
-        if not 0 <= weight < np.inf:
-            raise ValueError(f"class_weight[{label!r}] is {weight!r}: expected at least 0")
+        nonnegative(weight, f"class_weight[{label!r}]")
     if sample_weight is None:
         return None
     weights = asarray(sample_weight, "sample_weight").astype(float)
@@ -30,9 +31,13 @@ def check(sample_weight, class_weight, n_cases):
     if wrong.any():
         i = int(wrong.argmax())
         raise ValueError(f"sample_weight[{i}] is {weights[i]}: expected a number, at least 0")
-    if not weights.any():
-        raise ValueError("sample_weight is zero everywhere: expected a positive number")
     return weights
+
+
+def check_some(sample_weight):
+    """Refuse weights of all cases that are zero everywhere."""
+    if sample_weight is not None and not sample_weight.any():
+        raise ValueError("sample_weight is zero everywhere: expected a positive number")
 
 
 def loss_weights(sample_weight, class_weight, net, problem, data, share, washout=0):

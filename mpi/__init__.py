@@ -6,8 +6,8 @@ cost, machine
     What training costs on a grid of ranks, and the numbers that describe a machine.
 serial, grid, asynchronous
     Domains, which own and exchange parts: one process; ranks in step; ranks that may run ahead.
-partition, transfer
-    Contiguous parts of n things; messages through buffers that are kept.
+partition, transfer, exchange
+    Contiguous parts of n things; messages through buffers that are kept; cases that change ranks.
 
 Modules are loaded when they are first asked for, and mpi4py only where there are ranks.
 """
@@ -15,7 +15,8 @@ Modules are loaded when they are first asked for, and mpi4py only where there ar
 import importlib
 
 __all__ = [
-    "asynchronous", "cost", "grid", "launch", "machine", "partition", "serial", "transfer",
+    "asynchronous", "cost", "exchange", "grid", "launch", "machine", "partition", "serial",
+    "transfer",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from . import asynchronous as asynchronous
 from . import cost as cost
+from . import exchange as exchange
 from . import grid as grid
 from . import launch as launch
 from . import machine as machine

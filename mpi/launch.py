@@ -105,7 +105,7 @@ def check(comm: "MPI.Intracomm") -> None:
     from mpi4py import MPI
 
     if not isinstance(comm, MPI.Intracomm):
-        raise TypeError(f"comm is {comm!r}: expected an mpi4py.MPI.Intracomm")
+        raise TypeError(f"comm is of type {type(comm).__name__}: expected an mpi4py.MPI.Intracomm")
     size = launched_size()
     if MPI.COMM_WORLD.Get_size() == 1 < size:
         raise LaunchError(

@@ -19,7 +19,7 @@ from fastadmm.kernels.operators.activations import activate
 from fastadmm.kernels.recurrent import linearised_blocks
 from fastadmm.kernels.recurrent.exact_blocks import CHANGE, LEFT, MULTIPLIER, RESIDUAL, RIGHT, SUMS
 from fastadmm.mpi.cost import ELEMENTWISE, PROX, Counts
-from fastadmm.options import COUNTING, NONNEGATIVE, POSITIVE, check
+from fastadmm.options import NONNEGATIVE, PENALTY, POSITIVE, SWEEPS, check
 from fastadmm.solvers.conditions import TINY
 from fastadmm.solvers.record import SplittingRecord
 from fastadmm.solvers.splitting import Splitting
@@ -39,7 +39,7 @@ class AdmmirnnOptions:
     nu : float
         Penalty ν of all steps before the last one.
     sweeps : int
-        Iterations on each mini-batch.
+        Iterations on each mini-batch, at most 1000.
     eps_abs, eps_rel : float
         As in `fastadmm.solvers.block.BlockOptions`.
     certify : bool
@@ -48,9 +48,9 @@ class AdmmirnnOptions:
 
     rho1: Annotated[float, POSITIVE] = 1.0
     rho2: Annotated[float, POSITIVE] = 1.0
-    rho3: Annotated[float, POSITIVE] = 1.0
+    rho3: Annotated[float, PENALTY] = 1.0
     nu: Annotated[float, POSITIVE] = 3.0
-    sweeps: Annotated[int, COUNTING] = 1
+    sweeps: Annotated[int, SWEEPS] = 1
     eps_abs: Annotated[float, NONNEGATIVE] = 1e-8
     eps_rel: Annotated[float, NONNEGATIVE] = 1e-4
     certify: bool = False

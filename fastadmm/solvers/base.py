@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from fastadmm.mpi.serial import Serial
 from fastadmm.solvers.certificate import Certificate
 from fastadmm.unfolded import Unfolded
+from fastadmm.validation import short
 
 CONVERGENCE = "lagrangian_rise", "gradient_relative", "path_used", "path_allowed", "growth"
 
@@ -28,8 +29,8 @@ def check_trains(name: str, kind: "type[Solver]", facts: dict[str, Any]) -> None
         if argument in facts and facts[argument] not in allowed:
             expected = " or ".join(map(repr, allowed))
             raise ValueError(
-                f"{argument} is {facts[argument]!r}: solver {name!r} trains {expected} alone; "
-                "'condensed' trains it"
+                f"{argument} is {short(facts[argument])}: solver {name!r} trains {expected} "
+                "alone; 'condensed' trains it"
             )
 
 

@@ -18,10 +18,10 @@ from fastadmm.kernels import factor_cholesky, solve_cholesky
 from fastadmm.kernels.recurrent import exact_blocks
 from fastadmm.mpi.cost import ELEMENTWISE, PROX, Counts
 from fastadmm.options import (
-    COUNTING,
     COUNTING_FROM_0,
     NONNEGATIVE,
     POSITIVE,
+    SWEEPS,
     UNIT_INTERVAL,
     above,
     between,
@@ -63,7 +63,7 @@ class BlockOptions:
         Largest relative shrinkage of the recurrent weights before an iteration while multipliers
         explode, at the start of the run, see `Block.shrink`; 0 switches the growth guard off.
     sweeps : int
-        Iterations on each mini-batch.
+        Iterations on each mini-batch, at most 1000.
     regulariser : {None, "l1", "l2", "elastic_net", "group", "nonneg"}
         Of all weights but the biases, through a consensus copy, which is what training returns.
         ``"group"`` acts on all that a hidden unit sends: a unit whose group is zero is removed.
@@ -89,7 +89,7 @@ class BlockOptions:
     eta: Annotated[float | None, POSITIVE] = None
     opening: Annotated[float, UNIT_INTERVAL] = 0.7
     guard: Annotated[float, UNIT_INTERVAL] = 0.02
-    sweeps: Annotated[int, COUNTING] = 1
+    sweeps: Annotated[int, SWEEPS] = 1
     regulariser: Annotated[str | None, one_of(REGULARISERS)] = None
     strength: Annotated[float, NONNEGATIVE] = 1e-3
     rho_weights: Annotated[float, POSITIVE] = 1.0

@@ -211,7 +211,7 @@ def _over_pieces(x, u, zero_stays, out):
     """The means of u over the pieces of x; 0 where x is and ``zero_stays``."""
     start = 0
     while start < len(x):
-        stop, total = start, 0.0
+        stop, total = start + 1, np.float64(u[start])  # a NaN is no piece with itself
         while stop < len(x) and x[stop] == x[start]:
             total += np.float64(u[stop])
             stop += 1
@@ -254,7 +254,7 @@ def _of_isotonic(v: ROWS, x: ROWS, u: ROWS, weight: read("n", dtype=DOUBLE), out
     for i in range(v.shape[0]):
         start = 0
         while start < v.shape[1]:
-            stop, total, whole = start, 0.0, 0.0
+            stop, total, whole = start + 1, np.float64(u[i, start]), weight[start]
             while stop < v.shape[1] and x[i, stop] == x[i, start]:
                 total, whole, stop = total + np.float64(u[i, stop]), whole + weight[stop], stop + 1
             for j in range(start, stop):

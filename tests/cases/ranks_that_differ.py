@@ -67,6 +67,7 @@ DIFFERENT = {
     "micro_batches": dict(micro_batches=2),
     "time_limit": dict(time_limit=1.0),
     "checkpoint": dict(checkpoint="nowhere"),
+    "cases by rank": dict(by_rank=True),
 }
 EQUAL = {
     "another layout": dict(X=np.asfortranarray(X)),

@@ -155,7 +155,7 @@ def test_warm_start_of_something_else_is_refused():
         "warm_start has solver condensed: expected block": ("block", net, first.state),
         "warm_start has network {'inputs': ": ("condensed", RNN(7, 9, 2), first.state),
         "warm_start has no 'solver': expected Result.state": ("condensed", net, {"k": 1}),
-        "warm_start is of type int: expected Result.state": ("condensed", net, 5),
+        "warm_start is 5: expected Result.state of a run of this solver": ("condensed", net, 5),
     }
     for message, (solver, other, state) in wrong.items():
         with pytest.raises((ValueError, TypeError), match=re.escape(message)):

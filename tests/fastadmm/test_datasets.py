@@ -3,6 +3,7 @@
 import gzip
 import re
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -164,14 +165,27 @@ NPZ = {
         {"X": np.zeros((3, 4, 2)), "y": np.zeros(3), "Xv": np.zeros((3, 4, 2))},
         "has one of Xv and yv: expected both or none",
     ),
-}
+    "y of no axis": ({"X": np.zeros((3, 4, 2)), "y": np.int64(1)}, "y in {} has shape ()"),
+    "no output": ({"X": np.zeros((3, 4, 2)), "y": np.zeros((3, 4, 0))}, "y in {} has shape (3, 4"),
+    "lengths": (
+        {"X": np.zeros((3, 4, 2)), "y": np.zeros(3), "lengths": np.int64(2)},
+        "lengths in {} has shape () and dtype int64: expected an integer for each of 3 cases",
+    ),
+    "other labels": (
+        {
+            "X": np.zeros((3, 4, 2)), "y": np.arange(3),
+            "Xv": np.zeros((3, 4, 2)), "yv": np.zeros(3, "M8[s]"),
+        },
+        "yv in {} has dtype datetime64[s]: expected labels as y has, int64",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", NPZ)
 def test_bad_npz_is_refused(tmp_path, case):
     content, message = NPZ[case]
     np.savez(tmp_path / "mine.npz", **content)
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message.format(tmp_path / "mine.npz"))):
         datasets.arrays(tmp_path / "mine.npz")
 
 
@@ -243,6 +257,27 @@ def test_what_unpacks_to_very_much_is_refused(tmp_path, folder, monkeypatch):
     images.write_bytes(gzip.compress(struct.pack(">4I", 2051, 2**31, 2**31, 4)))
     with pytest.raises(FileError, match="unpacks to 18446744073709551616 bytes from"):
         datasets.mnist(folder)
+
+
+@pytest.mark.parametrize("kind", ["idx", "npz"])
+def test_what_claims_to_unpack_to_more_takes_no_memory(tmp_path, folder, kind):
+    size = 10**8
+    if kind == "idx":
+        path = folder / "train-images-idx3-ubyte.gz"
+        path.write_bytes(gzip.compress(struct.pack(">4I", 2051, size // 4, 2, 2) + bytes(1000)))
+        load, path = datasets.mnist, folder
+    else:
+        path, load = tmp_path / "mine.npz", datasets.arrays
+        content = header((size // 8, 2, 1)) + bytes(1000)
+        member(path, content)
+        claimed = struct.pack("<I", len(content)), struct.pack("<I", len(header((1,))) + size)
+        path.write_bytes(path.read_bytes().replace(*claimed))
+    tracemalloc.start()
+    with pytest.raises(FileError, match=r"truncated|bytes"):
+        load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**22
 
 
 @pytest.mark.parametrize(

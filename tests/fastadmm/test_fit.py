@@ -42,8 +42,7 @@ BAD = {
     "limit": (dict(time_limit=-1), "time_limit is -1: expected a positive number of seconds"),
     "threads": (dict(threads=0), "threads is 0: expected 1 to"),
     "steps": (dict(steps=2), "steps cuts sequences into windows: that needs readout='all'"),
-    "validation": (dict(validation=(X[:, :, 0], Y)), "X has shape (40, 5)"),
-    "held-out cases": (dict(validation=(X, Y[:3])), "validation: X has 40 cases, y 3"),
+    "held-out cases": (dict(validation=(X, Y[:3])), "yv has shape (3,): expected 40 cases, as Xv"),
     "no fraction": (dict(validation=1.5), "validation is 1.5: expected a pair (Xv, yv), or a frac"),
     "no case": (dict(validation=0.01), "a fraction that leaves cases on both sides, of 40"),
     "no patience": (dict(early_stopping=0), "early_stopping is 0: expected a positive integer"),
@@ -61,6 +60,52 @@ BAD = {
     ),
     "ragged": (dict(X=[[1.0], [1.0, 2.0]]), "X holds sequences of unequal length"),
 }
+
+
+NAN = X.copy()
+NAN[3, 2, 1] = np.nan
+LISTS = [X[0], X[1, :3]]
+BAD_VALIDATION = {
+    "number": ((3, Y), "Xv has shape (): expected 3-D"),
+    "1-D": ((X[:, 0, 0], Y), "Xv has shape (40,): expected 3-D"),
+    "2-D": ((X[:, :, 0], Y), "Xv has shape (40, 5): expected 3-D"),
+    "channels": ((X[:, :, :2], Y), "Xv has shape (40, 5, 2): expected 3 channels"),
+    "no cases": ((X[:0], Y[:0]), "Xv has shape (0, 5, 3): expected at least one case"),
+    "no steps": ((X[:, :0], Y), "Xv has shape (40, 0, 3): expected at least one case"),
+    "nan": ((NAN, Y), "Xv[3, 2, 1] is nan: expected finite float32 numbers"),
+    "text": ((np.full((2, 5, 3), "a"), Y), "Xv has dtype <U1: expected numbers"),
+    "ragged": (([[1.0], [1.0, 2.0]], Y[:2]), "Xv holds sequences of unequal length, each 1-D"),
+    "lists": (([X[0], X[1, :3, :2]], Y[:2]), "Xv[1] has shape (3, 2): expected (n_timepoints, 3)"),
+    "one target": ((X, 3), "yv has shape (): expected 40 cases, as Xv has"),
+    "label": ((X, Y + 1), "]: expected labels from 0 to 3"),
+    "floats": ((X, Y + 0.5), "yv has dtype float64: expected integer labels"),
+    "labels of text": ((X, Y.astype(str)), "yv has dtype <U21: expected numbers; np.unique(yv,"),
+    "every step": ((X, np.tile(Y[:, None], 5)), "yv has shape (40, 5): expected (40,) (n_cases,)"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_VALIDATION)
+def test_validation_data_have_names_of_their_own(case):
+    validation, message = BAD_VALIDATION[case]
+    name = message if message.startswith(("Xv", "yv")) else "yv["
+    with pytest.raises((ValueError, TypeError), match=f"^{re.escape(name)}") as told:
+        fit(net(), X, Y, validation=validation)
+    assert message.removeprefix("]") in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([Y[:5], Y[:2]], "yv[1] has 2 targets: expected 3, as Xv[1] has"),
+        (Y[:2], "yv has shape (2,): expected (2, 5)"),
+    ],
+)
+def test_targets_of_held_out_lists(y, message):
+    every = np.tile(Y[:, None], 5)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        fit(net(), X, every, readout="all", validation=(LISTS, y))
+    with pytest.raises(ValueError, match=r"^washout is 3: expected less than .* of Xv"):
+        fit(net(), X, every, readout="all", validation=(X[:, :3], every[:, :3]), washout=3)
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -118,6 +163,38 @@ def test_wrong_types_are_named_before_any_work(case):
     with pytest.raises(TypeError, match=re.escape(message)):
         fit(own, **{"X": X, "y": Y, "epochs": 10**6, **arguments})
     np.testing.assert_array_equal(own.theta, before)
+
+
+SEVERAL = np.array([1, 2])
+ODD_SETTINGS = {
+    "seed": ("x", "seed is 'x': expected an integer, at least 0, or a numpy Generator"),
+    "time_limit": ("x", "time_limit is 'x': expected a positive number of seconds"),
+    "threads": ("2", "threads is '2': expected 1 to"),
+    "verbose": ("x", "verbose is 'x': expected an integer, at least 0"),
+    "checkpoint": (3, "checkpoint is 3: expected the path of a file"),
+    "resume": (b"x", "resume is b'x': expected the path of a file"),
+    "class_weight": (SEVERAL, "class_weight is array([1, 2]): expected 'balanced' or a dict"),
+    "solver": ([], "solver is []: expected one of 'condensed'"),
+    "scale": (SEVERAL, "scale is array([1, 2]): expected one of 'standard', None"),
+    "validation": (float("inf"), "validation is inf: expected a pair (Xv, yv), or a fraction"),
+    "warm_start": (2, "warm_start is 2: expected Result.state of a run of this solver"),
+    "group_by_length": (SEVERAL, "group_by_length is array([1, 2]): expected True or False"),
+    "by_rank": (1, "by_rank is 1: expected True or False"),
+    "eta": (object(), "eta is <object object>: expected a positive number or 'auto'"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_SETTINGS)
+def test_settings_of_other_types_are_named(name):
+    value, message = ODD_SETTINGS[name]
+    with pytest.raises((ValueError, TypeError), match=f"^{re.escape(message)}"):
+        fit(net(), X, Y, epochs=1, **{name: value})
+
+
+def test_settings_that_would_never_end_or_overflow():
+    for solver, name, value in (("block", "sweeps", 2**70), ("admmirnn", "rho3", 1e300)):
+        with pytest.raises(ValueError, match=f"^{name} is .*: expected a"):
+            fit(net(), X, Y, solver=solver, batch_size=None, **{name: value})
 
 
 def test_booleans_are_labels():

@@ -6,7 +6,7 @@ import pytest
 from fastadmm import RNN, fit
 from fastadmm.batches import Data
 from fastadmm.checkpoint import Checkpoint
-from fastadmm.held_out import held_out_of
+from fastadmm.held_out import parted
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 5, 3))
@@ -20,7 +20,7 @@ def net():
 def test_a_fraction_has_its_share_of_every_label_and_leaves_the_rest():
     y = np.repeat([0, 1, 2], [60, 30, 10])
     whole = Data(np.arange(100)[:, None, None], y, np.arange(100), np.arange(100.0))
-    kept, held = held_out_of(whole, 0.2, "last")
+    kept, held = parted(whole, None, 0.2, "last")
     assert np.bincount(held.y).tolist() == [12, 6, 2]
     for part in (kept, held):
         np.testing.assert_array_equal(part.X[:, 0, 0], part.lengths)
@@ -31,7 +31,7 @@ def test_a_fraction_has_its_share_of_every_label_and_leaves_the_rest():
 
 
 def test_a_fraction_is_as_if_given():
-    kept, held = held_out_of(Data(X, Y), 0.25, "last")
+    kept, held = parted(Data(X, Y), None, 0.25, "last")
     one, other = net(), net()
     weights = RNG.random(40)
     chosen = [i for i in range(40) if any((X[i] == x).all() for x in kept.X)]
@@ -59,7 +59,7 @@ def test_training_stops_and_the_best_weights_come_back(tmp_path):
     losses = [record["validation_loss"] for record in result.history]
     assert result.status == "stopped"
     assert result.best_epoch == int(np.argmin(losses)) + 1 == len(losses) - 4
-    held = held_out_of(Data(X, Y), 0.5, "last")[1]
+    held = parted(Data(X, Y), None, 0.5, "last")[1]
     assert own.score(held.X, held.y)["nats"] == pytest.approx(min(losses), rel=1e-5)
     assert Checkpoint.read(path).header["epoch"] == len(losses) + 1
     again = net()

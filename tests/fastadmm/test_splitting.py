@@ -124,7 +124,7 @@ BAD = {
         certify=True, relaxation=1.5
     ),
     "guard is 2: expected 0 <= guard <= 1": dict(guard=2),
-    "sweeps is 0: expected a positive integer": dict(sweeps=0),
+    "sweeps is 0: expected an integer from 1 to 1000": dict(sweeps=0),
     "adapt_every is -1: expected an integer, at least 0": dict(adapt_every=-1),
     "adapt_ratio is 1: expected a number above 1": dict(adapt_ratio=1),
     "eps_rel is -1: expected a number, at least 0": dict(eps_rel=-1),

@@ -116,7 +116,7 @@ def test_rare_labels_are_found_with_balanced_classes():
         ({"sample_weight": np.zeros(12)}, "sample_weight is zero everywhere"),
         ({"class_weight": "equal"}, "class_weight is 'equal': expected 'balanced' or a dict"),
         ({"class_weight": {7: 1.0}}, "class_weight has label 7: expected 0 to 2"),
-        ({"class_weight": {1: -1.0}}, r"class_weight\[1\] is -1.0: expected at least 0"),
+        ({"class_weight": {1: -1.0}}, r"class_weight\[1\] is -1.0: expected a finite num"),
     ],
 )
 def test_mistakes_are_named(options, message):

@@ -13,6 +13,7 @@ import importlib
 import json
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ AREAS = {
     "models": 3000, "data": 2500, "cache": 200, "numerics": 500, "kernels": 3200, "commands": 360,
     "process": 40, "kills": 220,
 }  # fmt: skip
-"""Cases of each; `ranks` runs under mpirun instead, with 39 on 2, 3 and 4 ranks."""
+"""Cases of each; `ranks` runs under mpirun instead, with 40 on 2, 3 and 4 ranks."""
 ORDER = [*AREAS, "ranks"]
 RANKS = 2, 3, 4
 FAULTS = "hang", "crash", "traceback", "silent", "lost", "memory", "unclear"
@@ -55,6 +56,7 @@ def attack(area, seed, count, skip=0):
 def worker(area, seed, count, skip):
     """Attack, and tell the parent process on a pipe of its own."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell ran us with &
     with open(3, "w", buffering=1) as pipe:
         for told in attack(area, seed, count, skip):
             pipe.write(json.dumps(told) + "\n")

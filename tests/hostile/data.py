@@ -68,7 +68,7 @@ def npz(rng, folder):
     """Arrays of any shapes and kinds."""
     content = {"X": rng.standard_normal((6, 4, 2)).astype("f4"), "y": rng.integers(0, 3, 6)}
     told = []
-    for name in ("X", "y", "Xv", "yv", "lengths", "other"):
+    for name in ("X", "y", "Xv", "yv", "lengths", "lengthsv", "other"):
         if rng.random() < (0.5 if name in "Xy" else 0.15):
             shape = SHAPES[rng.integers(len(SHAPES))]
             dtype = DTYPES[rng.integers(len(DTYPES))]

@@ -1,6 +1,8 @@
 """What counts as a fault: all but a clear refusal or a right result, in time and in memory."""
 
 import contextlib
+import faulthandler
+import os
 import re
 import signal
 import tracemalloc
@@ -15,11 +17,15 @@ from fastadmm.cells import CELLS
 
 SECONDS = 20
 """Within which a case ends, or compiles a kernel."""
+PROCESS = os.getpid()
+"""The one that is watched; it watches those that it forks."""
+LONGEST = 3 * SECONDS
+"""After which the process ends: compiled code hears no signal."""
 LEAST_MEMORY = 64 << 20
 """Bytes that a case may take in any case; kernels that are loaded for it among them."""
 
 INTERNAL = re.compile(
-    r"object is not|NoneType|unsupported operand|not supported between|unexpected keyword|"
+    r"object is not|'NoneType'|unsupported operand|not supported between|unexpected keyword|"
     r"positional argument|has no attribute|out of range|allow_pickle|inhomogeneous|"
     r"could not be broadcast|cannot be broadcast|reduction operation|Traceback|must be real number|"
     r"multiple values for|is not iterable|not subscriptable|invalid literal for|"
@@ -75,14 +81,25 @@ class _Compiling(event.Listener):
     def on_start(self, event):
         self.depth += 1
         if self.depth == 1:
-            signal.alarm(0)
+            _watch(0)
             tracemalloc.stop()
 
     def on_end(self, event):
         self.depth -= 1
         if not self.depth:
             tracemalloc.start()
-            signal.alarm(SECONDS)
+            _watch(SECONDS)
+
+
+def _watch(seconds):
+    """Raise `Hang` after some seconds, or, in compiled code, end the process later; 0: no more."""
+    if os.getpid() != PROCESS:
+        return
+    signal.alarm(seconds)
+    if seconds:
+        faulthandler.dump_traceback_later(LONGEST, exit=True)
+    else:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @contextlib.contextmanager
@@ -93,11 +110,11 @@ def time_limit(seconds: int) -> Iterator[None]:
         raise Hang
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(seconds)
+    _watch(seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        _watch(0)
         signal.signal(signal.SIGALRM, before)
 
 

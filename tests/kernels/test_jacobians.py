@@ -77,3 +77,14 @@ def test_axes_results_dtypes_and_keywords():
         kernels.vjp_prox_l2_norm(v, u[:, 0])
     with pytest.raises(ValueError, match=r"step is -1.0: expected a positive number"):
         kernels.vjp_prox_l2_norm(v, u, -1.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_rows_that_are_not_numbers_have_an_end(value):
+    """A NaN is not equal to itself: pieces of equal values were none, for ever."""
+    v = np.full(6, value)
+    for vjp in (
+        kernels.vjp_prox_total_variation, kernels.vjp_prox_fused_lasso,
+        kernels.vjp_project_isotonic,
+    ):  # fmt: skip
+        assert vjp(v, np.ones(6)).shape == (6,)

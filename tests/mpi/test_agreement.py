@@ -19,7 +19,16 @@ PROGRAM = Path(__file__).parents[1] / "cases" / "ranks_that_differ.py"
 def test_what_differs_is_named_on_all_ranks(size):
     code, out, err, _ = mpirun(size, PROGRAM, timeout=200)
     assert code == 0, out + err
-    assert "wrong: 0 of 39" in out, out
+    assert "wrong: 0 of 40" in out, out
+
+
+@needs_mpirun
+@pytest.mark.parametrize("size", [2, 3])
+def test_cases_by_rank_are_the_data_of_one(size):
+    program = PROGRAM.with_name("data_by_rank.py")
+    code, out, err, _ = mpirun(size, program, timeout=200)
+    assert code == 0, out + err
+    assert "wrong: 0" in out, out
 
 
 def test_values_are_described_alike_where_they_are_equal():

@@ -211,7 +211,7 @@ def test_fit_refuses_what_is_no_communicator_of_the_launcher(monkeypatch):
 
     MPI = pytest.importorskip("mpi4py.MPI")
     X, y = np.zeros((8, 4, 3)), np.arange(8) % 2
-    with pytest.raises(TypeError, match=r"comm is 5: expected an mpi4py\.MPI\.Intracomm"):
+    with pytest.raises(TypeError, match=r"comm is of type int: expected an mpi4py\.MPI\.Intracomm"):
         fit(RNN(3, 4, 2), X, y, comm=5)
     for name in launch.RANK_OF_SIZE:
         monkeypatch.delenv(name, raising=False)
