@@ -275,6 +275,44 @@ def _memory(work, cost, layout, steps, batch, ends):
     return share * channels + targets + (variables + cost.held) * work.itemsize
 
 
+PAYS = 0.9
+"""Sequences are cut where the time is less than this share of that of whole ones."""
+
+
+def best_chunks(steps: int, sequences: int, threads: int, overlap: float, most: int) -> int:
+    """Chunks that sequences are best cut into, to be rows of one mini-batch; 1 for none.
+
+    A step of n sequences a thread takes a time of ``n + h``, with the h of `Machine.half_batch`; so
+    C chunks of B sequences in p threads take ``(steps / C + overlap) (B C / p + h)``, least at
+    ``C² = steps h p / (overlap B)``.
+
+    Parameters
+    ----------
+    steps, sequences, threads : int
+    overlap : float
+        Steps that a chunk takes more than its own; at most half of these.
+    most : int
+        Sequences a thread beyond which more of them make no step more efficient.
+
+    Returns
+    -------
+    int
+        A power of two.
+    """
+
+    def seconds(chunks):
+        more = overlap if chunks > 1 else 0
+        return (steps / chunks + more) * (-(-sequences * chunks // threads) + TYPICAL.half_batch)
+
+    found = [1]
+    while (more := 2 * found[-1]) * max(2 * overlap, 1) <= steps and (
+        more * sequences <= most * threads
+    ):
+        found.append(more)
+    best = min(found, key=seconds)
+    return best if seconds(best) < PAYS * seconds(1) else 1
+
+
 def choose(
     size: int,
     work: Work,
