@@ -55,8 +55,11 @@ class Data:
 
     def of(self, cases):
         """Those of some cases: a slice, or an array of indices in order."""
-        others = self.y, self.lengths, self.weights, self.initial
-        return Data(self.X[cases], *(None if a is None else a[cases] for a in others))
+        y, lengths, weights, initial = (
+            None if a is None else a[cases]
+            for a in (self.y, self.lengths, self.weights, self.initial)
+        )
+        return Data(self.X[cases], y, lengths, weights, initial)
 
     def in_stretches(self, length):
         """The same with all stretches of so many time points as cases: views of the arrays.

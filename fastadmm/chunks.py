@@ -16,6 +16,7 @@ steps. `overlap_of` measures κ on the sequences themselves, before they are cut
 import logging
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def cut(batch, chunks):
     )  # fmt: skip
 
 
-def simulated(unfolded, batch, first, stop, carried=None):
+def simulated(unfolded, batch, first, stop, carried: Any = None) -> Any:
     """What the steps ``first:stop`` of a mini-batch hand on, (B, CARRIED H).
 
     Parameters

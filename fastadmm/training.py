@@ -61,8 +61,11 @@ class Result:
         ``rho_max`` (at the last step), ``growth`` (mean γ), ``shrinkage`` (mean, of the recurrent
         weights in a step by the growth guard), ``eta`` (bound of the last step). `block` and
         `admmirnn`: see `fastadmm.solvers.record.SplittingRecord`; there ``train_loss`` is the loss
-        of the simulated network at the start of each step. With ``staleness``: ``age_mean`` and
-        ``age_max``, lists with an entry per rank, of how many iterations old what it used was.
+        of the simulated network at the start of each step. Where `condensed` cuts long sequences
+        into chunks: ``edge_residual`` (the largest), ``overlap`` (of the last step, in time steps,
+        for states and for multipliers) and ``repeated`` (steps done over). With ``staleness``:
+        ``age_mean`` and ``age_max``, lists with an entry per rank, of how many iterations old what
+        it used was.
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
@@ -210,7 +213,8 @@ def fit(
         Order of the mini-batches; the same on all ranks.
     comm : mpi4py.MPI.Comm, optional
         Train on the ranks of this communicator, each on its part of the time steps and sequences;
-        the weights are those of one rank, up to the order of summation. Every rank passes the
+        the weights are those of one rank, up to the order of summation, of long sequences that are
+        cut into chunks up to ``edge_tol`` (`fastadmm.solvers.overlap`). Every rank passes the
         same arguments and the whole X and y, memory maps best: only its own part is read. Ranks
         compare what they were asked for (of large arrays some cases), and raise where it differs.
     grid : (int, int), optional

@@ -279,7 +279,9 @@ PAYS = 0.9
 """Sequences are cut where the time is less than this share of that of whole ones."""
 
 
-def best_chunks(steps: int, sequences: int, threads: int, overlap: float, most: int) -> int:
+def best_chunks(
+    steps: int, sequences: int, threads: int, overlap: float, most: int, idle: float = 1.0
+) -> int:
     """Chunks that sequences are best cut into, to be rows of one mini-batch; 1 for none.
 
     A step of n sequences a thread takes a time of ``n + h``, with the h of `Machine.half_batch`; so
@@ -293,6 +295,8 @@ def best_chunks(steps: int, sequences: int, threads: int, overlap: float, most: 
         Steps that a chunk takes more than its own; at most half of these.
     most : int
         Sequences a thread beyond which more of them make no step more efficient.
+    idle : float
+        How many times as long whole sequences take, for those who wait for each other.
 
     Returns
     -------
@@ -301,8 +305,8 @@ def best_chunks(steps: int, sequences: int, threads: int, overlap: float, most: 
     """
 
     def seconds(chunks):
-        more = overlap if chunks > 1 else 0
-        return (steps / chunks + more) * (-(-sequences * chunks // threads) + TYPICAL.half_batch)
+        own = steps / chunks + overlap if chunks > 1 else steps * idle
+        return own * (-(-sequences * chunks // threads) + TYPICAL.half_batch)
 
     found = [1]
     while (more := 2 * found[-1]) * max(2 * overlap, 1) <= steps and (
