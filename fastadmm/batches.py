@@ -96,7 +96,8 @@ def stretches(array, length):
     count, step = array.shape[0] * array.shape[1], array.strides[1]
     assert array.flags.c_contiguous
     return np.lib.stride_tricks.as_strided(
-        array, (count - length + 1, length, *array.shape[2:]), (step, step, *array.strides[2:]),
+        array, (max(0, count - length + 1), length, *array.shape[2:]),
+        (step, step, *array.strides[2:]),
         writeable=array.flags.writeable,
     )  # fmt: skip
 

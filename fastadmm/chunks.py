@@ -22,7 +22,7 @@ import numpy as np
 
 from fastadmm.batches import Batch
 from fastadmm.kernels.recurrent.recurrence import SEQUENCES
-from fastadmm.mpi.cost import best_chunks
+from fastadmm.mpi.cost import OVERLAP, best_chunks
 from fastadmm.mpi.partition import bounds
 
 TOLERANCES = {"float32": 1e-5, "float64": 1e-11}
@@ -33,8 +33,6 @@ MARGIN = 0.01
 forgetting are slower."""
 POWER = 8
 """Distances of rows count with this power: nearly the largest of them alone, and yet a sum."""
-FIRST_GUESS = 128
-"""Overlap for which a first number of chunks is chosen, to measure how fast they forget."""
 PIECE = 32
 """Steps between two looks at how far two simulations still are from each other."""
 NEAR = 1e-2
@@ -274,10 +272,10 @@ def _may_be_cut(unfolded, data, batch):
 
 def _predicted(unfolded, data, tolerance):
     """`overlap_of` the data."""
-    chunks = _best(unfolded, data, FIRST_GUESS)
+    chunks = _best(unfolded, data, OVERLAP)
     if chunks == 1:
         return math.inf
-    batch = Chunked(unfolded, data, chunks, FIRST_GUESS).batch
+    batch = Chunked(unfolded, data, chunks, OVERLAP).batch
     return overlap_of(unfolded, batch, tolerance, data.X.shape[1] // 4)
 
 

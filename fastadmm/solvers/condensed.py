@@ -271,6 +271,7 @@ class Condensed(Solver):
             kept=(cell.gates + cell.kept) * h * cells + driven,  # the latter: sums by token
             held=held + 7 * (weights + c * q) + 3 * work.inputs * driven,
             pipelined=True,
+            overlaps=options.overlap and work.every and work.directions == 1,
         )  # fmt: skip
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):

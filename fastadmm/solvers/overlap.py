@@ -20,7 +20,7 @@ import numpy as np
 
 from fastadmm import chunks
 from fastadmm.kernels.recurrent import recurrence
-from fastadmm.mpi.cost import best_chunks
+from fastadmm.mpi.cost import OVERLAP, best_chunks
 
 TOLERANCES = {"float32": 1e-4, "float64": 1e-8}
 """Largest distance of edges (`fastadmm.chunks.distance`), where no other is asked for."""
@@ -79,7 +79,7 @@ class Overlap:
         if self.rest:
             self.rest -= 1
             return batch
-        if self._chunks(batch, chunks.FIRST_GUESS) == 1:
+        if self._chunks(batch, OVERLAP) == 1:
             return batch
         if not self.left:
             self.left = self.right = self._predicted(batch)
@@ -113,7 +113,7 @@ class Overlap:
         """
         for layer in self.unfolded.layers:
             recurrence.transpose_maps(layer.weights)
-        found, number = 0.0, self._chunks(batch, chunks.FIRST_GUESS)
+        found, number = 0.0, self._chunks(batch, OVERLAP)
         if len(batch.cases):
             own, useful = self._cut(batch, number), batch.steps // 4
             found = chunks.overlap_of(self.unfolded, own, self.tolerance, useful)
