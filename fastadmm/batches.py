@@ -30,6 +30,8 @@ class Data:
         Of the loss terms, with mean 1.
     initial : ndarray, (n_cases, CARRIED H), optional
         State before the first time point.
+    stretch : int
+        Where it is not 0, cases are stretches of so many time points, see `in_stretches`.
     """
 
     X: Any
@@ -37,6 +39,7 @@ class Data:
     lengths: np.ndarray | None = None
     weights: np.ndarray | None = None
     initial: np.ndarray | None = None
+    stretch: int = 0
 
     @classmethod
     def given(cls, X, y, lengths, readout, names=("X", "y")):
@@ -54,13 +57,55 @@ class Data:
 
     def of(self, cases):
         """Those of some cases: a slice, or an array of indices in order."""
-        others = self.y, self.lengths, self.weights, self.initial
-        return Data(_some(self.X, cases), *(_some(array, cases) for array in others))
+        y, lengths, weights, initial = (
+            _some(array, cases) for array in (self.y, self.lengths, self.weights, self.initial)
+        )
+        return Data(_some(self.X, cases), y, lengths, weights, initial)
 
     def here(self):
         """The same in memory, inputs, targets and states to begin with."""
         initial = None if self.initial is None else np.asarray(self.initial)
         return replace(self, X=np.asarray(self.X), y=np.asarray(self.y), initial=initial)
+
+    def in_stretches(self, length):
+        """The same with all stretches of so many time points as cases: views of the arrays.
+
+        Case ``case * n_timepoints + t`` begins with time point t of a case of this. What would not
+        end within it is no case that makes sense. Sequences of unequal length are not for this.
+        """
+        assert self.lengths is None
+        weights, n_timepoints = self.weights, self.X.shape[1]
+        if weights is not None and weights.ndim == 1:
+            weights = np.repeat(weights, n_timepoints)
+        elif weights is not None:
+            weights = stretches(weights, length)
+        y = None if self.y is None else stretches(self.y, length)
+        return Data(stretches(self.X, length), y, None, weights, None, length)
+
+    def view(self, array):
+        """An array (n_cases, n_timepoints, ...) with the cases of this."""
+        return stretches(array, self.stretch) if self.stretch else array
+
+
+def stretches(array, length):
+    """Every stretch of so many time points of a contiguous array, as a case: a view.
+
+    Parameters
+    ----------
+    array : ndarray, (n_cases, n_timepoints, ...)
+    length : int
+
+    Returns
+    -------
+    ndarray, (n_cases n_timepoints - length + 1, length, ...)
+    """
+    count, step = array.shape[0] * array.shape[1], array.strides[1]
+    assert array.flags.c_contiguous
+    return np.lib.stride_tricks.as_strided(
+        array, (max(0, count - length + 1), length, *array.shape[2:]),
+        (step, step, *array.strides[2:]),
+        writeable=array.flags.writeable,
+    )  # fmt: skip
 
 
 def _some(array, cases):
@@ -102,6 +147,8 @@ class Batch:
         Random numbers of the step.
     before : int
         How many of the cases have begun before these time points.
+    chunks : int
+        Where it is not 0, cases are chunks of time of longer ones, see `fastadmm.chunks.cut`.
     """
 
     data: Data
@@ -116,6 +163,7 @@ class Batch:
     mean_terms: float | None = None
     noise: "Noise | None" = None
     before: int = 0
+    chunks: int = 0
 
     @classmethod
     def alone(cls, data, cases, first=0, steps=None, **others):
@@ -139,7 +187,8 @@ class Batch:
 
     def begun(self):
         """Those of the own sequences whose first time point is in the own part: a slice."""
-        return slice(self.before, self.active[-1] if self.steps else self.before)
+        begun = self.active[-1] // max(self.chunks, 1) if self.steps else self.before
+        return slice(self.before, int(begun))
 
 
 class Noise:

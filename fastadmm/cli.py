@@ -134,6 +134,9 @@ def train(
         int | None, typer.Option(help="Sequences in a mini-batch; parallel streams of text.")
     ] = None,
     steps: Steps = None,
+    warmup: Annotated[
+        int, typer.Option(help="Windows at random, each behind so many time points for its states.")
+    ] = 0,
     pixels: Pixels = False,
     eta: Annotated[
         float | None, typer.Option(help="Bound on a step; by default it finds itself.")
@@ -245,7 +248,7 @@ def train(
             print(launch.placement(comm, limit), flush=True)
         result = fit(
             net, loaded.X, loaded.y, readout=loaded.readout, solver=solver,
-            epochs=epochs, batch_size=batch_size, steps=loaded.steps,
+            epochs=epochs, batch_size=batch_size, steps=loaded.steps, warmup=warmup,
             validation=tasks.held_out(loaded) if validation is None else validation,
             early_stopping=early_stopping, callbacks=() if folder is None else [folder.append],
             time_limit=time_limit, verbose=0 if quiet else 1, threads=threads, seed=seed,

@@ -1,6 +1,6 @@
 """One cell of a network, unfolded over time: its buffers, and its part of a window."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,6 +54,12 @@ class Span:
         """Set what the window begins with, (n, CARRIED H), for some sequences."""
         self.states[0, own] = carried[:, : self.hidden]
         self.unrolled.kept[0, own, self.memory :] = carried[:, self.hidden :]
+
+    def until(self, steps):
+        """The first steps alone: views."""
+        z, tokens, kept = self.unrolled
+        first = recurrence.Unrolled(z[: steps + 1], tokens[:steps], kept[: steps + 1])
+        return replace(self, unrolled=first)
 
     def rows(self, first, last):
         """Rows of ``z[first:last]``, (steps * B, n), without a copy."""

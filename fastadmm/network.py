@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import math
 import zlib
 from collections.abc import Mapping
@@ -336,6 +337,7 @@ class RNN:
         threads: int | None = None,
         initial: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
+        exact: bool = False,
     ) -> NDArray[np.floating] | Any:  # a list of them for a list
         """Hidden states of all sequences.
 
@@ -346,6 +348,12 @@ class RNN:
         threads : int, optional
         initial : ndarray, (n_cases, H), optional
             State before the first time point, by default the network's own; as `carry` returns it.
+        exact : bool
+            Go over all time points in turn. Otherwise a few long sequences (4,096 time points and
+            more) are simulated as chunks that overlap, all at once, where the network forgets: what
+            a chunk begins with then differs from what the one before it ends with by at most 1e-5
+            of its size, with float64 1e-11, which is measured; where it is more, time points are
+            gone over in turn, see `fastadmm.chunks`.
 
         Returns
         -------
@@ -354,7 +362,7 @@ class RNN:
             given.
         """
         states = lambda window, read: read[..., 1:]  # noqa: E731
-        return self._forward(X, lengths, threads, states, self.width, "all", initial)
+        return self._forward(X, lengths, threads, states, self.width, "all", initial, exact)
 
     def carry(
         self,
@@ -385,6 +393,7 @@ class RNN:
         threads: int | None = None,
         lengths: ArrayLike | None = None,
         initial: ArrayLike | None = None,
+        exact: bool = False,
     ) -> NDArray[np.floating] | Any:  # a list of them for a list
         """Outputs ``V s_t + c``: logits of a classifier, values of a regression.
 
@@ -399,6 +408,8 @@ class RNN:
         threads : int, optional
         initial : ndarray, (n_cases, H), optional
             As of `simulate`.
+        exact : bool
+            As of `simulate`.
 
         Returns
         -------
@@ -407,7 +418,7 @@ class RNN:
         """
         readout = self._readout(readout)
         outputs = lambda window, read: self.read_out(read[..., 1:])  # noqa: E731
-        return self._forward(X, lengths, threads, outputs, self.outputs, readout, initial)
+        return self._forward(X, lengths, threads, outputs, self.outputs, readout, initial, exact)
 
     def read_out(self, states: NDArray[np.floating]) -> NDArray[np.floating]:
         """Outputs ``V s + c`` of states (..., H), those of both directions side by side."""
@@ -421,6 +432,7 @@ class RNN:
         loss: str | None = None,
         threads: int | None = None,
         lengths: ArrayLike | None = None,
+        exact: bool = False,
     ) -> dict[str, float]:
         """How well the outputs fit ``y``.
 
@@ -431,6 +443,8 @@ class RNN:
         readout : {"last", "all", "mean", "max"}, optional
             As of `predict`.
         threads : int, optional
+        exact : bool
+            As of `simulate`.
 
         Returns
         -------
@@ -453,7 +467,7 @@ class RNN:
         problem, data = make_problem(self, X, y, loss, chosen, lengths=lengths)
         threads = check_threads(threads)
         with compute_threads(threads):
-            found, accuracy = evaluate(self, problem, data, threads)
+            found, accuracy = evaluate(self, problem, data, threads, exact)
         if accuracy is not None:
             return {"nats": found, "accuracy": accuracy}
         rows: Any = data.y
@@ -479,9 +493,10 @@ class RNN:
             return min(_STEPS, n_timepoints), min(_BATCH, n_cases)
         return n_timepoints, max(1, min(n_cases, _BATCH * _STEPS // n_timepoints))
 
-    def _forward(self, X, lengths, threads, function, width, readout, initial=None):
+    def _forward(self, X, lengths, threads, function, width, readout, initial=None, exact=False):
         """``function(window, read)`` of what the read-out reads, gathered batch-first."""
         from fastadmm.batches import Data
+        from fastadmm.chunks import passes, rows_of
         from fastadmm.threads import check_threads, compute_threads
         from fastadmm.unfolded import Unfolded
 
@@ -495,15 +510,18 @@ class RNN:
                 f"initial has shape {np.shape(initial)}: expected {(n_cases, self.carried)}"
             )
         steps, batch = self.window_of(n_cases, n_timepoints, readout)
-        unfolded = Unfolded(self, X.ndim == 2, steps, batch, threads, readout=readout)
+        rows = rows_of(batch, n_timepoints, threads)
+        unfolded = Unfolded(self, X.ndim == 2, steps, rows, threads, readout=readout)
         shape = (n_cases, n_timepoints, width) if readout == "all" else (n_cases, width)
         result = np.empty(shape, self.dtype)
         with compute_threads(threads):
-            for own, window in unfolded.windows(data, self.weights, steps, batch, initial):
+            found = passes(unfolded, data, self.weights, steps, batch, initial, exact)
+            for own, window in itertools.chain.from_iterable(found):
                 stop = own.first + own.steps
                 read = window.read[:, :, -1 - self.width :]
                 if readout == "all":
-                    result[own.cases, own.first : stop] = function(window, read[1:]).swapaxes(0, 1)
+                    values = function(window, read[1:]).swapaxes(0, 1)
+                    own.data.view(result)[own.cases, own.first : stop] = values
                 elif stop == n_timepoints:
                     result[own.cases] = function(window, read[-1:])[0]
         if lengths is None or readout != "all":

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastadmm import validation
 from fastadmm.batches import Data
+from fastadmm.chunks import passes, rows_of
 from fastadmm.constraints import Constraint
 from fastadmm.kernels.recurrent.recurrence import Targets
 from fastadmm.losses import CROSS_ENTROPY, LOSSES, SQUARED, Loss
@@ -90,8 +91,10 @@ class Problem:
         """Which outputs of a window have a target after the washout, (L B,)."""
         lengths = batch.data.lengths
         begin = 0 if lengths is None else n_timepoints - lengths[batch.cases]
-        times = batch.first + np.arange(batch.steps)
-        found = times[:, None] >= begin + self.washout
+        times = batch.first + np.arange(batch.steps)[:, None]
+        if batch.data.stretch:
+            times = times + batch.cases % n_timepoints
+        found = times >= begin + self.washout
         return np.broadcast_to(found, (batch.steps, len(batch.cases))).reshape(-1)
 
     def _of_window(self, array, batch):
@@ -125,7 +128,7 @@ def make_problem(net, X, y, loss=None, readout="last", empty=False, lengths=None
     return Problem(chosen, readout, X.ndim == 2, Units.raw(net, X.ndim == 2)), Data(X, y, lengths)
 
 
-def score(net, problem, data, threads, steps=256, batch=512):
+def score(net, problem, data, threads, steps=256, batch=512, exact=False):
     """Sums over loss terms: of losses, of right labels, and their number.
 
     Parameters
@@ -138,38 +141,48 @@ def score(net, problem, data, threads, steps=256, batch=512):
         Set by the caller, see `fastadmm.threads.compute_threads`.
     steps, batch : int
         Steps and sequences simulated at a time; the state is carried on between windows.
+    exact : bool
+        Long sequences are never cut into chunks, see `fastadmm.chunks`.
 
     Returns
     -------
     ndarray, (3,), float64
     """
-    from fastadmm.kernels.operators.losses import loss
-
     n_cases, n_timepoints = data.X.shape[:2]
-    sums = np.zeros(3)
     if n_cases == 0:
-        return sums
+        return np.zeros(3)
     if net.needs_whole(problem.readout):
         steps, batch = net.window_of(n_cases, n_timepoints, problem.readout)
     steps, batch = min(steps, n_timepoints), min(batch, n_cases)
     unfolded = Unfolded(
-        net, problem.tokens, steps, batch, threads, problem.units, readout=problem.readout
-    )
-    for own, window in unfolded.windows(data, net.weights, steps, batch):
-        if not problem.every and own.first + own.steps < n_timepoints:
-            continue
-        rows, places = window.outputs(own, problem.outputs_of(own.steps))
-        targets = problem.targets_of(own).values[places]
-        if problem.washout:
-            kept = problem.counts(own, n_timepoints)[places]
-            rows, targets = rows[kept], targets[kept]
-        outputs = np.ascontiguousarray(rows[:, -1 - net.width :]) @ net.phi.T
-        right = int((outputs.argmax(1) == targets).sum()) if problem.classifies else 0
-        sums += loss(outputs, targets, None, 1.0, outputs), right, len(targets)
-    return sums
+        net, problem.tokens, steps, rows_of(batch, n_timepoints, threads), threads, problem.units,
+        readout=problem.readout,
+    )  # fmt: skip
+    found = np.zeros(3)
+    for windows in passes(unfolded, data, net.weights, steps, batch, exact=exact):
+        found[:] = 0
+        for own, window in windows:
+            if problem.every or own.first + own.steps == n_timepoints:
+                found += _score_window(net, problem, own, window, n_timepoints)
+    return found
 
 
-def evaluate(net, problem, data, threads):
+def _score_window(net, problem, own, window, n_timepoints):
+    """What a window adds to `score`."""
+    from fastadmm.kernels.operators.losses import loss
+
+    rows, places = window.outputs(own, problem.outputs_of(own.steps))
+    targets = problem.targets_of(own).values[places]
+    if problem.washout:
+        kept = problem.counts(own, n_timepoints)[places]
+        rows, targets = rows[kept], targets[kept]
+    outputs = np.ascontiguousarray(rows[:, -1 - net.width :]) @ net.phi.T
+    right = int((outputs.argmax(1) == targets).sum()) if problem.classifies else 0
+    total = loss(outputs, targets, None, 1.0, outputs)
+    return np.array([total, right, len(targets)])
+
+
+def evaluate(net, problem, data, threads, exact=False):
     """Loss and accuracy of a network; arguments as of `score`.
 
     Returns
@@ -178,4 +191,4 @@ def evaluate(net, problem, data, threads):
     accuracy : float or None
         None where targets are not labels.
     """
-    return problem.scores(score(net, problem, data, threads), net.outputs)
+    return problem.scores(score(net, problem, data, threads, exact=exact), net.outputs)

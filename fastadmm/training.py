@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastadmm import constraints as constraining
-from fastadmm import signals, weighting
+from fastadmm import signals, streams, weighting
 from fastadmm.agreement import agree
 from fastadmm.batches import Data, Plan, Share
 from fastadmm.constraints import Constraint
@@ -72,8 +72,11 @@ class Result:
         ``rho_max`` (at the last step), ``growth`` (mean γ), ``shrinkage`` (mean, of the recurrent
         weights in a step by the growth guard), ``eta`` (bound of the last step). `block` and
         `admmirnn`: see `fastadmm.solvers.record.SplittingRecord`; there ``train_loss`` is the loss
-        of the simulated network at the start of each step. With ``staleness``: ``age_mean`` and
-        ``age_max``, lists with an entry per rank, of how many iterations old what it used was.
+        of the simulated network at the start of each step. Where `condensed` cuts long sequences
+        into chunks: ``edge_residual`` (the largest), ``overlap`` (of the last step, in time steps,
+        for states and for multipliers) and ``repeated`` (steps done over). With ``staleness``:
+        ``age_mean`` and ``age_max``, lists with an entry per rank, of how many iterations old what
+        it used was.
     compile_seconds, train_seconds : float
         Compiling or loading kernels; training itself, without validation.
     threads : int
@@ -127,6 +130,7 @@ def fit(
     epochs: int = 10,
     batch_size: int | None = 64,
     steps: int | None = None,
+    warmup: int = 0,
     lengths: ArrayLike | None = None,
     group_by_length: bool = False,
     initial: ArrayLike | None = None,
@@ -180,6 +184,11 @@ def fit(
     steps : int, optional
         With ``readout="all"``: train on windows of at most so many time points, carrying the state
         from one to the next (long streams). None: whole sequences.
+    warmup : int
+        With ``steps``: windows are cases of their own, drawn at random, so that one stream fills a
+        mini-batch. Each begins so many time points before its own ones, on which nothing is to be
+        said, with states from there; its multipliers go back over them, too. The first time points
+        of a stream are in no window.
     lengths : array_like of int, (n_cases,), optional
         Numbers of time points of the sequences in X, where they are unequal: what is beyond them is
         padding, and counts nowhere.
@@ -222,7 +231,8 @@ def fit(
         Order of the mini-batches; the same on all ranks.
     comm : mpi4py.MPI.Comm, optional
         Train on the ranks of this communicator, each on its part of the time steps and sequences;
-        the weights are those of one rank, up to the order of summation. Every rank passes the
+        the weights are those of one rank, up to the order of summation, of long sequences that are
+        cut into chunks up to ``edge_tol`` (`fastadmm.solvers.overlap`). Every rank passes the
         same arguments and the whole X and y, memory maps best: only its own part is read. Ranks
         compare what they were asked for (of large arrays some cases), and raise where it differs.
     by_rank : bool
@@ -289,7 +299,7 @@ def fit(
         agree(comm, {**locals(), **options})
     kind, settings = _solver(solver, options)
     _check_continues(warm_start, solver, net)
-    facts = {"readout": readout, "washout": washout}
+    facts = {"readout": readout, "washout": washout, "warmup": warmup}
     check_trains(solver, kind, net.facts | facts | {"initial": _kind_of_start(net, initial)})
     if constraints and not kind.takes_constraints:
         raise ValueError(f"constraints are given: solver {solver!r} takes none")
@@ -297,6 +307,10 @@ def fit(
     washout = positive_integer(washout, "washout", least=0)
     if washout and readout != "all":
         raise ValueError(f"washout is {washout}: expected 0, readout is {readout!r}")
+    warmup = positive_integer(warmup, "warmup", least=0)
+    begins = None if initial is None and net.initial == "zero" else "initial"
+    others = {"lengths": lengths, "washout": washout or None, "initial": begins}
+    streams.check(warmup, steps, others)
     epochs = positive_integer(epochs, "epochs")
     callbacks = callables(callbacks, "callbacks")
     if early_stopping is not None:
@@ -322,6 +336,9 @@ def fit(
         _check_washout(washout, whole, "X")
         if held_out is not None:
             _check_washout(washout, held_out, "Xv")
+        if warmup:
+            window = _window(steps, whole.X.shape[1], readout)
+            whole, steps = streams.windows(whole, window, warmup), None
     if net.needs_whole(readout):
         steps, grid = _only_whole(net, whole.X, readout, steps, grid, comm)
     plan = _plan(whole, readout, epochs, batch_size, steps, group_by_length)
@@ -347,7 +364,7 @@ def fit(
                 held_out = _own_cases(net, held_out, problem, domain)
             problem = replace(problem, washout=washout)
         weights = weighting.loss_weights(
-            whole.weights, class_weight, net, problem, data, share, washout
+            whole.weights, class_weight, net, problem, data, share, washout or warmup
         )
         started = None if whole.initial is None else whole.initial[share.cases]
         data = replace(data, weights=weights, initial=started)
@@ -357,7 +374,8 @@ def fit(
         problem = replace(problem, constraints=held)
         result = Result(threads=threads)
         result.settings = {
-            "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps,
+            "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps - warmup,
+            "warmup": warmup,
             "loss": problem.loss.name, "readout": readout, "washout": washout, "scale": scale,
             "ranks": domain.size,
             "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
@@ -396,7 +414,17 @@ def _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm
     result.ranks = domain.gather(usage(result.train_seconds, run.waited))
 
 
-ALIKE = "batch_size", "steps", "loss", "readout", "washout", "scale", "constraints", "options"
+ALIKE = (
+    "batch_size",
+    "steps",
+    "warmup",
+    "loss",
+    "readout",
+    "washout",
+    "scale",
+    "constraints",
+    "options",
+)
 """Settings of a run that it goes on with unchanged; the others may change."""
 
 

@@ -1,7 +1,7 @@
 """A recurrent network unfolded over time: its cells' buffers, and the passes that fill them."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,6 +94,10 @@ class Window:
         places = np.flatnonzero(np.arange(size) < active[:, None])
         return rows[places], places
 
+    def until(self, steps):
+        """The first steps alone: views."""
+        return replace(self, spans=[span.until(steps) for span in self.spans])
+
     def steps_of(self, batch, *arrays):
         """Rows of z that the recurrent weights act on, and the same rows of arrays (T, B, ...).
 
@@ -172,6 +176,7 @@ class Unfolded:
     def __init__(self, net, tokens, steps, batch, threads, units=None, keeps=False, readout="last"):
         self.net, self.hidden, self.dtype, self.threads = net, net.hidden, net.dtype, threads
         self.is_tokens, self.readout, self.cell = tokens, readout, net.compiled_cell
+        self.steps = steps
         self.is_direct = net.directions == 1 and readout in ("last", "all")
         self.is_alone = self.is_direct and net.layers == 1
         self.layers = [
@@ -260,13 +265,16 @@ class Unfolded:
             )  # fmt: skip
         for span in window.spans[1:]:
             span.z[:, :, span.left] = 1
-        carried = batch.initial
-        if carried is None and batch.data.initial is not None:
-            carried = batch.data.initial[cases]
-        elif carried is None:
-            carried = 0 if self.start is None else self.start.T
-        window.begin_with(slice(0, len(cases)), carried)
+        window.begin_with(slice(0, len(cases)), self.start_of(batch))
         return window
+
+    def start_of(self, batch):
+        """What the sequences of a mini-batch begin with: numbers side by side, or one."""
+        if batch.initial is not None:
+            return batch.initial
+        if batch.data.initial is not None:
+            return batch.data.initial[batch.cases]
+        return 0 if self.start is None else self.start.T
 
     def simulate(self, window, part, active, domain=SERIAL, masks=None):
         """Fill the window's states under the weights, in a pipeline over time.
@@ -346,6 +354,13 @@ class Unfolded:
             )  # fmt: skip
         return active if self.readout == "all" else active[-1:]
 
+    def simulate_batch(self, batch):
+        """Load a mini-batch, simulate it, and lay out what the read-out acts on: its window."""
+        window = self.load(batch)
+        self.simulate(window, batch.part, batch.active)
+        self.gather(window, batch.active)
+        return window
+
     def windows(self, data, weights, steps, batch, initial=None):
         """Simulate all cases in batches, each in windows of ``steps`` that carry their state on.
 
@@ -368,8 +383,6 @@ class Unfolded:
             for first in range(begin, n_timepoints, steps):
                 length = min(steps, n_timepoints - first)
                 own = Batch.alone(data, cases, first, length, initial=carried)
-                window = self.load(own)
-                self.simulate(window, own.part, own.active)
-                self.gather(window, own.active)
+                window = self.simulate_batch(own)
                 carried = window.handed_on(length)
                 yield own, window

@@ -140,6 +140,8 @@ class Counts:
     pipelined : bool
         Sweeps follow time exactly, from rank to rank; otherwise all ranks sweep at once and
         exchange edges.
+    overlaps : bool
+        Long sequences may be cut into chunks that overlap, see `best_chunks`, instead.
     """
 
     sweep: float
@@ -151,6 +153,7 @@ class Counts:
     kept: float
     held: float
     pipelined: bool
+    overlaps: bool = False
 
 
 FLOPS_PER_THREAD = 8e6
@@ -223,7 +226,9 @@ def predict(work: Work, cost: Counts, layout: Layout, machine: Machine = TYPICAL
 
     The rank with the largest part of an uneven cut counts. With P ranks along time and M
     micro-batches the sweeps of `condensed` take ``(M + P - 1) / M`` of their time on one rank's
-    share: an efficiency of ``M / (M + P - 1)``.
+    share: an efficiency of ``M / (M + P - 1)``. Where they may overlap, long sequences are cut into
+    chunks if that is faster, which sweep at once: of L steps with an overlap of w and v, an
+    efficiency of ``L / (L + (w + v) / 2)``, of passes back and forth.
 
     Parameters
     ----------
@@ -249,6 +254,15 @@ def predict(work: Work, cost: Counts, layout: Layout, machine: Machine = TYPICAL
         sweeps = passes * (machine.overhead + (micro + machine.half_batch) * sweep / machine.flops)
         hop = machine.latency + micro * edge / machine.bandwidth
         edges = 2 * passes * hop if layout.time > 1 else 0.0
+        chunks = 1
+        if cost.overlaps:
+            idle = passes / m
+            chunks = best_chunks(steps, batch, 1, OVERLAP, MOST_ROWS, idle)
+        if chunks > 1:
+            own = 1 / chunks + OVERLAP / steps
+            rows_a_step = chunks * batch + machine.half_batch
+            sweeps = machine.overhead + own * rows_a_step * sweep / machine.flops
+            edges = 2 * (machine.latency + batch * edge / machine.bandwidth) * (layout.time > 1)
     else:
         sweeps = (
             machine.overhead + (batch * sweep + machine.half_batch * cost.sweep) / machine.flops
@@ -273,6 +287,51 @@ def _memory(work, cost, layout, steps, batch, ends):
     rows = sum(work.drives) + len(work.drives) * (work.hidden + 1)
     variables = (steps + 1) * batch * rows + steps * batch * cost.kept
     return share * channels + targets + (variables + cost.held) * work.itemsize
+
+
+OVERLAP, MOST_ROWS = 128, 32
+"""Steps that a chunk is expected to overlap, and the rows of a step beyond which more of them make
+it no more efficient."""
+PAYS = 0.9
+"""Sequences are cut where the time is less than this share of that of whole ones."""
+
+
+def best_chunks(
+    steps: int, sequences: int, threads: int, overlap: float, most: int, idle: float = 1.0
+) -> int:
+    """Chunks that sequences are best cut into, to be rows of one mini-batch; 1 for none.
+
+    A step of n sequences a thread takes a time of ``n + h``, with the h of `Machine.half_batch`; so
+    C chunks of B sequences in p threads take ``(steps / C + overlap) (B C / p + h)``, least at
+    ``C² = steps h p / (overlap B)``.
+
+    Parameters
+    ----------
+    steps, sequences, threads : int
+    overlap : float
+        Steps that a chunk takes more than its own; at most half of these.
+    most : int
+        Sequences a thread beyond which more of them make no step more efficient.
+    idle : float
+        How many times as long whole sequences take, for those who wait for each other.
+
+    Returns
+    -------
+    int
+        A power of two.
+    """
+
+    def seconds(chunks):
+        own = steps / chunks + overlap if chunks > 1 else steps * idle
+        return own * (-(-sequences * chunks // threads) + TYPICAL.half_batch)
+
+    found = [1]
+    while (more := 2 * found[-1]) * max(2 * overlap, 1) <= steps and (
+        more * sequences <= most * threads
+    ):
+        found.append(more)
+    best = min(found, key=seconds)
+    return best if seconds(best) < PAYS * seconds(1) else 1
 
 
 def choose(

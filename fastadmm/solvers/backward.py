@@ -19,9 +19,11 @@ class Buffers:
     outputs : int
         Largest number of own outputs of a sequence.
     threads : int
+    rows : int
+        Largest number of rows of a step: of sequences, or of chunks of them.
     """
 
-    def __init__(self, unfolded, steps, batch, outputs, threads):
+    def __init__(self, unfolded, steps, batch, outputs, threads, rows):
         self.unfolded, net, real = unfolded, unfolded.net, unfolded.dtype
         layers, hidden = unfolded.layers, net.hidden
         self._delta = np.empty(outputs * batch * net.outputs, real)
@@ -31,9 +33,9 @@ class Buffers:
             np.empty(0 if by_read_out else steps * batch * hidden, real)
             for by_read_out in self._is_read
         ]
-        self._edges = [np.empty((2, batch, layer.carried + 1), real) for layer in layers]
-        self._carried = np.empty((batch, layers[0].carried), real)
-        self._own, self._squares = np.empty((batch, hidden), real), np.empty((2, batch))
+        self._edges = [np.empty((2, rows, layer.carried + 1), real) for layer in layers]
+        self._carried = np.empty((rows, layers[0].carried), real)
+        self._own, self._squares = np.empty((rows, hidden), real), np.empty((2, rows))
         self.totals = np.zeros((threads, 4))
         widths = [layer.place.inputs for layer in layers if layer.place.level > 0]
         widths.append(0 if unfolded.is_direct else net.width)
@@ -48,6 +50,7 @@ class Buffers:
         net, steps, cases = self.unfolded.net, batch.steps, len(batch.cases)
         outputs = problem.outputs_of(steps, batch.part.is_last)
         delta = self._delta[: outputs * cases * net.outputs].reshape(outputs, cases, net.outputs)
+        is_end = batch.part.is_last and not batch.chunks
         wants_start = self.unfolded.start is not None or batch.part.left is not None
         found = []
         for i, layer in enumerate(self.unfolded.layers):
@@ -59,8 +62,8 @@ class Buffers:
                 self._carried, self._own,
                 above[: steps * cases * net.hidden].reshape(-1, cases, net.hidden)
                 if above.size else above.reshape(0, 0, net.hidden),
-                arriving[: 0 if batch.part.is_last else None],
-                leaving[: None if wants_start else 0], self._squares, self.totals,
+                arriving[: 0 if is_end else None],
+                leaving[: None if wants_start or batch.chunks else 0], self._squares, self.totals,
             ))  # fmt: skip
         return found
 
@@ -102,15 +105,33 @@ class Buffers:
         places = self.unfolded.net.places
         return any(later.level == places[i].level for later in places[i + 1 :])
 
+    def take(self, message, own, backwards):
+        """Set what arrives from the steps after the window, of some sequences, side by side."""
+        ends = np.cumsum([0, *(each.arriving.shape[1] for each in backwards)])
+        for each, (start, stop) in zip(backwards, itertools.pairwise(ends), strict=True):
+            each.arriving[own] = message[:, start:stop]
+
     def receive(self, domain, part, own, backwards):
         """Take what the steps after the window hand back, of some sequences."""
-        arriving = [each.arriving[own] for each in backwards]
-        message = np.concatenate(arriving, axis=1)
+        message = np.concatenate([each.arriving[own] for each in backwards], axis=1)
         domain.receive_right(part, message)
-        ends = np.cumsum([0, *(each.shape[1] for each in arriving)])
-        for each, (start, stop) in zip(arriving, itertools.pairwise(ends), strict=True):
-            each[:] = message[:, start:stop]
+        self.take(message, own, backwards)
+
+    def leaving(self, own, backwards):
+        """What is handed back to the steps before the window, of some sequences, side by side."""
+        return np.concatenate([each.leaving[own] for each in backwards], axis=1)
 
     def send(self, domain, part, own, backwards):
         """Hand back to the steps before the window."""
-        domain.send_left(part, np.concatenate([each.leaving[own] for each in backwards], axis=1))
+        domain.send_left(part, self.leaving(own, backwards))
+
+
+def until(backwards, steps):
+    """The first steps alone, after which nothing comes: views."""
+    return [
+        each._replace(
+            delta=each.delta[:steps], lambda_=each.lambda_[:steps], above=each.above[:steps],
+            arriving=each.arriving[:0],
+        )
+        for each in backwards
+    ]  # fmt: skip

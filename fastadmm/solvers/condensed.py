@@ -10,9 +10,10 @@ optimal control's word for eliminating the states of a constrained trajectory.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -20,12 +21,13 @@ from fastadmm.kernels.recurrent import maps, recurrence
 from fastadmm.mpi.cost import ELEMENTWISE, Counts
 from fastadmm.mpi.partition import bounds
 from fastadmm.options import COUNTING, FRACTION, POSITIVE, UNIT_INTERVAL, Range, check
-from fastadmm.solvers.backward import Buffers
+from fastadmm.solvers.backward import Buffers, until
 from fastadmm.solvers.base import Solver
 from fastadmm.solvers.held import Bound, Held
+from fastadmm.solvers.overlap import Overlap
 from fastadmm.solvers.step_length import MEASURE_EVERY, StepLength, divergence
 from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
-from fastadmm.unfolded import Unfolded, pipeline
+from fastadmm.unfolded import SERIAL, Unfolded, pipeline
 
 AUTO = "auto"
 POSITIVE_OR_AUTO = Range(
@@ -69,6 +71,14 @@ class CondensedOptions:
         Largest relative shrinkage of the recurrent weights in one step while multipliers explode,
         at the start; it falls linearly to zero over the first half of the run, so that the step
         length, which falls to the end, can make up for it. 0 switches the growth guard off.
+    overlap : bool
+        A few long sequences are cut into chunks of time, which overlap and are gone over all at
+        once, where states and multipliers forget, see `fastadmm.solvers.overlap`. False: results
+        are exact up to rounding.
+    edge_tol : float, optional
+        Largest difference, relative to their size, between states (and multipliers) that a chunk
+        begins with and those of its neighbour; 1e-4 by default, with float64 1e-8. A step in which
+        it is more is repeated.
     """
 
     eta: Annotated[float | str, POSITIVE_OR_AUTO] = AUTO
@@ -82,6 +92,8 @@ class CondensedOptions:
     average: Annotated[float, FRACTION] = 0.98
     safeguard: bool = True
     guard: Annotated[float, UNIT_INTERVAL] = 0.04
+    overlap: bool = True
+    edge_tol: Annotated[float | None, POSITIVE] = None
 
     def __post_init__(self):
         check(self)
@@ -113,6 +125,12 @@ class StepRecord:
         Of the recurrent weights by the growth guard, relative; not part of the step length.
     eta : float
         Bound on the step length.
+    edge_residual : float
+        Largest difference of edges between chunks that overlap; 0 where none do.
+    overlap : tuple of int
+        Steps by which chunks overlap, for states and for multipliers; 0 where sequences are whole.
+    repeated : int
+        How often the step was done over, since edges differed.
     """
 
     loss: float
@@ -126,6 +144,9 @@ class StepRecord:
     growth: float = math.nan
     shrinkage: float = math.nan
     eta: float = math.nan
+    edge_residual: float = 0.0
+    overlap: Sequence[int] = (0, 0)
+    repeated: int = 0
 
     @property
     def finite(self):
@@ -140,7 +161,13 @@ class StepRecord:
     @staticmethod
     def describe(records):
         """Entries of the history for an epoch."""
-        last = records[-1]
+        last, cut = records[-1], {}
+        if any(r.overlap[0] or r.repeated for r in records):
+            cut = {
+                "edge_residual": max(r.edge_residual for r in records),
+                "overlap": list(last.overlap),
+                "repeated": sum(r.repeated for r in records),
+            }
         return {
             "step_length": np.sqrt(np.mean([r.step_length**2 for r in records])),
             "multiplier_rms": np.sqrt(np.mean([r.multiplier_square for r in records])),
@@ -149,7 +176,12 @@ class StepRecord:
             "growth": np.mean([r.growth for r in records]),
             "shrinkage": np.mean([r.shrinkage for r in records]),
             "eta": last.eta,
+            **cut,
         }
+
+
+SHORTEST = 256
+"""Own steps of a window from which on it may be worth while to cut it into chunks."""
 
 
 def is_due(k, every):
@@ -199,6 +231,8 @@ class Condensed(Solver):
         The tokens' columns.
     held : Held or None
         What keeps weights within their limits.
+    overlap : Overlap or None
+        What cuts long sequences into chunks; None where none will be cut.
     """
 
     Options = CondensedOptions
@@ -237,6 +271,7 @@ class Condensed(Solver):
             kept=(cell.gates + cell.kept) * h * cells + driven,  # the latter: sums by token
             held=held + 7 * (weights + c * q) + 3 * work.inputs * driven,
             pipelined=True,
+            overlaps=options.overlap and work.every and work.directions == 1,
         )  # fmt: skip
 
     def __init__(self, net, problem, options, batch, steps, total, threads, domain=None):
@@ -245,12 +280,19 @@ class Condensed(Solver):
         self._is_auto = options.eta == AUTO
         self._follows = self._is_auto and self.domain.staleness == 0  # else the window has gone
         self.step_length = StepLength() if self._is_auto else StepLength(options.eta)
-        real = net.dtype
+        real, rows, cuts = net.dtype, batch, self._may_cut(steps, batch)
+        if cuts:
+            rows = recurrence.SEQUENCES * threads
+            steps += -(-2 * rows // max(batch, 1))  # of chunks all are as long as the longest
         unfolded = Unfolded(
             net, problem.tokens, steps, batch, threads, problem.units, keeps=True,
             readout=problem.readout,
         )  # fmt: skip
         unfolded.take(net.weights)
+        self.overlap: Any = None
+        if cuts:
+            self.overlap = Overlap(unfolded, self.domain, options.edge_tol)
+        self._last: Any = None
         self.unfolded, self._views = unfolded, {}
         self._path, self._growth = np.zeros(2), math.nan
         self.maps, self._parts = maps.make_maps(
@@ -269,11 +311,21 @@ class Condensed(Solver):
             bound = Bound(problem.constraints, net, problem.units)
             self.held = Held(bound, self.maps, self.of_maps)
         self._read = recurrence.ReadOut(net.phi, np.empty((1 + net.width, net.outputs), real))
-        self._buffers = Buffers(unfolded, steps, batch, problem.outputs_of(steps), threads)
+        self._buffers = Buffers(unfolded, steps, batch, problem.outputs_of(steps), threads, rows)
         self.tokens = None
         if problem.tokens:
             table = unfolded.layers[0].weights.table
             self.tokens = TokenBlock(table, steps * batch, threads, self.domain)
+
+    def _may_cut(self, steps, batch):
+        """Whether some windows may be cut into chunks; the same on all ranks."""
+        net, options = self.net, self.options
+        fits = self.problem.readout == "all" and net.directions == 1 and not net.dropout
+        if not (options.overlap and fits) or self.domain.staleness:
+            return False
+        facts = steps, batch, -self.threads
+        longest, most, least = self.domain.largest(np.array(facts)).tolist()
+        return longest >= SHORTEST and 2 * most <= recurrence.SEQUENCES * -least
 
     def of_maps(self, name):
         """A field of the maps: a view for each of them, of Grams one for each source."""
@@ -316,6 +368,8 @@ class Condensed(Solver):
             arrays |= self.tokens.state()
         if self.held is not None:
             arrays |= self.held.state()
+        if self.overlap is not None:
+            arrays |= self.overlap.state()
         return {
             "k": self.k, "measured": self.measured, "averaged": self._averaged,
             "begun": self._begun, "path": self._path, **asdict(self.step_length), **arrays,
@@ -329,6 +383,8 @@ class Condensed(Solver):
             self.tokens.restore(state)
         if self.held is not None:
             self.held.restore(state)
+        if self.overlap is not None and "overlap" in state:
+            self.overlap.restore(state)
         self.k, self.measured, self._averaged = state["k"], state["measured"], state["averaged"]
         self._path[:] = 0 if new_run else state["path"]
         self._begun = self.k if new_run else state["begun"]
@@ -342,17 +398,33 @@ class Condensed(Solver):
 
     def step(self, batch):
         """One mini-batch: `measure` it, and `move` the weights where all is finite."""
+        cut, repeated = self.overlap.cut if self.overlap else lambda batch: batch, 0
+        while (record := self._measure_and_reduce(own := cut(batch), repeated)) is None:
+            repeated += 1
+        self._last = own
+        return record
+
+    def _measure_and_reduce(self, batch, repeated):
+        """The record of a step; None where its edges have turned out to differ."""
         record = self.measure(batch)
+        record.repeated = repeated
         sums = [self.own_sums, self.maps.g]
         if self._is_gram_due:
             sums.append(self.maps.batch_gram)
         if self.tokens is not None:
             sums += self.tokens.to_reduce()
+        if batch.chunks:
+            sums.append(self.overlap.found)
         self.domain.reduce(sums, partial(self._apply, batch, record, self.own_sums))
-        return record
+        return None if batch.chunks and self.overlap.has_failed else record
 
     def _apply(self, batch, record, sums, due):
         """What follows when the sums over all owners have arrived."""
+        if batch.chunks:
+            self.overlap.judge(record)
+            if self.overlap.has_failed:
+                self.measured -= 1
+                return
         self._complete(record, sums)
         if self.tokens is not None:
             self.tokens.merge(record.rows)
@@ -363,12 +435,23 @@ class Condensed(Solver):
         else:
             self.move(record)
 
+    def final_state(self, batch):
+        if self.overlap is None:
+            return super().final_state(batch)
+        own = self._last  # the same mini-batch, or its chunks
+        states = self.unfolded.window(own.steps, len(own.cases)).handed_on(own.steps)
+        return states[len(states) - len(batch.cases) :]
+
+    def _load(self, batch):
+        """The window of a mini-batch, and what it begins with."""
+        return self.overlap.load(batch) if batch.chunks else self.unfolded.load(batch)
+
     def _move_and_follow(self, batch, record):
         """`move`, and let the step length follow how far that takes the batch's outputs."""
         delta = self.backwards[-1].delta
         before = self._outputs(batch, delta)
         self.move(record)
-        window = self.unfolded.load(batch)
+        window = self._load(batch)
         self._forward(window, batch, self.problem.targets_of(batch, record.scale), delta)
         own = divergence(before, self._outputs(batch, delta), record.scale)
         total = np.array([own / record.terms])
@@ -387,14 +470,14 @@ class Condensed(Solver):
         problem, is_ragged = self.problem, batch.is_ragged
         self.measured += 1
         self._is_gram_due = is_due(self.measured, self.options.gram_every) and batch.rows > 0
-        window = self.unfolded.load(batch)
+        window = self._load(batch)
         record = StepRecord(0.0, problem.terms_of(batch), batch.rows)
         record.scale = 1 / (batch.mean_terms or record.terms)
         if self._is_auto:
             sequences = batch.part.n_cases
             self.step_length.begin(sequences, record.terms, record.rows, self._follows)
         targets = problem.targets_of(batch, record.scale)
-        key = batch.steps, len(batch.cases), batch.part.is_last
+        key = batch.steps, len(batch.cases), batch.part.is_last, batch.chunks
         if key not in self._views:  # for windows of one size they are always the same
             backwards = self._buffers.backwards(batch, problem)
             own = None if is_ragged else seen(self.unfolded, window, batch, backwards)
@@ -403,6 +486,7 @@ class Condensed(Solver):
         self._masks = self.unfolded.masks(batch)
         at_once = self.unfolded.is_alone and not self.domain.acts_between_passes
         sweep = self._sweep if at_once else self._sweep_in_passes
+        sweep = self._sweep_chunks if batch.chunks else sweep
         self.own_sums = sweep(window, batch, targets, self.backwards)
         if is_ragged or own is None:
             own = seen(self.unfolded, window, batch, self.backwards)
@@ -456,7 +540,8 @@ class Condensed(Solver):
         part = batch.part._replace(may_age=batch.again)
         for layer in unfolded.layers:
             recurrence.transpose_maps(layer.weights)
-        unfolded.simulate(window, part, batch.active, self.domain, self._masks)
+        domain = SERIAL if batch.chunks else self.domain
+        unfolded.simulate(window, part, batch.active, domain, self._masks)
         active = unfolded.gather(window, batch.active)
         read.phi_t[:] = read.phi.T
         totals[:] = 0
@@ -468,22 +553,41 @@ class Condensed(Solver):
 
     def _sweep_in_passes(self, window, batch, targets, backwards):
         """The same pass by pass, cell by cell, with messages between them."""
-        unfolded, domain, read = self.unfolded, self.domain, self._read
-        part, totals = batch.part._replace(may_age=batch.again), self._buffers.totals
+        domain, part = self.domain, batch.part._replace(may_age=batch.again)
         sums = self._forward(window, batch, targets, backwards[-1].delta)
-        self._buffers.spread(window, batch, read.phi, backwards)
+        self._buffers.spread(window, batch, self._read.phi, backwards)
         for cut in pipeline(window, domain):
             own = slice(cut[0], cut[-1])
             self._buffers.receive(domain, part, own, backwards)
-            for i in range(len(unfolded.layers) - 1, -1, -1):
-                recurrence.multipliers(
-                    unfolded.cell, window.spans[i].unrolled, unfolded.layers[i].weights, read.phi,
-                    self.options.safeguard, backwards[i], batch.active, cut,
-                )  # fmt: skip
-                sums[1:] += np.add.reduce(totals)[1:]
-                self._buffers.bring_down(i, batch, self._masks, backwards, cut)
+            sums[1:] += self._pull(window, batch, backwards, cut)
             if batch.steps:
                 self._buffers.send(domain, part, own, backwards)
+        return sums
+
+    def _sweep_chunks(self, window, batch, targets, backwards):
+        """The same of chunks that overlap: their first steps back are done twice."""
+        buffers, overlap, every = self._buffers, self.overlap, slice(None)
+        sums = self._forward(window, batch, targets, backwards[-1].delta)
+        overlap.check_states(window, batch)
+        few = replace(batch, steps=overlap.right, active=batch.active[: overlap.right])
+        first = window.until(few.steps)
+        self._pull(first, few, until(backwards, few.steps), window.sequence_bounds)
+        arriving = overlap.exchange_multipliers(batch, buffers.leaving(every, backwards))
+        buffers.take(arriving, every, backwards)
+        sums[1:] += self._pull(window, batch, backwards, window.sequence_bounds)
+        overlap.check_multipliers(batch, buffers.leaving(every, backwards))
+        return sums
+
+    def _pull(self, window, batch, backwards, cut):
+        """Multipliers of all cells, of some sequences; returns their sums of the record."""
+        unfolded, sums = self.unfolded, np.zeros(3)
+        for i in range(len(unfolded.layers) - 1, -1, -1):
+            recurrence.multipliers(
+                unfolded.cell, window.spans[i].unrolled, unfolded.layers[i].weights,
+                self._read.phi, self.options.safeguard, backwards[i], batch.active, cut,
+            )  # fmt: skip
+            sums += np.add.reduce(self._buffers.totals)[1:]
+            self._buffers.bring_down(i, batch, self._masks, backwards, cut)
         return sums
 
     @property

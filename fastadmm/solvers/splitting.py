@@ -28,7 +28,7 @@ class Splitting(Conditions):
     trains: ClassVar = {
         "cell": ("elman",), "layers": (1,), "bidirectional": (False,), "initial": ("zero",),
         "readout": ("last", "all"),
-        "washout": (0,),
+        "washout": (0,), "warmup": (0,),
     }  # fmt: skip
     Record = SplittingRecord
     judges_before = True

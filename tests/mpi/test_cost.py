@@ -220,3 +220,17 @@ def test_calibration_gives_all_ranks_the_same_numbers(tmp_path):
     )
     code, _, err, _ = mpirun(3, program)
     assert code == 0, err
+
+
+def test_one_stream_is_cut_along_time_and_nearly_shared():
+    """Chunks that overlap: an efficiency of L / (L + (w + v) / 2), where a pipeline is idle."""
+    work = cost.Work(1, 1_000_000, 1, 1_000_000, 4, 32, 1, every=True)
+    found = Condensed.counts(work, CondensedOptions())
+    alone = cost.choose(1, work, found)[1].seconds
+    for size, least in ((2, 0.95), (64, 0.8)):
+        layout, prediction = cost.choose(size, work, found)
+        assert layout.time == size
+        assert alone / (size * prediction.seconds) > least
+    whole = Condensed.counts(work, CondensedOptions(overlap=False))
+    assert cost.choose(1, work, whole)[1].seconds > 2 * alone
+    assert cost.choose(64, work, whole)[1].seconds > 0.9 * cost.choose(1, work, whole)[1].sweeps
