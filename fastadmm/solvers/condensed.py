@@ -25,7 +25,7 @@ from fastadmm.solvers.backward import Buffers, until
 from fastadmm.solvers.base import Solver
 from fastadmm.solvers.held import Bound, Held
 from fastadmm.solvers.overlap import Overlap
-from fastadmm.solvers.step_length import MEASURE_EVERY, StepLength, divergence
+from fastadmm.solvers.step_length import EXPANDING, MEASURE_EVERY, StepLength, divergence
 from fastadmm.solvers.tokens import NO_TOKENS, TokenBlock
 from fastadmm.unfolded import SERIAL, Unfolded, pipeline
 
@@ -430,10 +430,13 @@ class Condensed(Solver):
             self.tokens.merge(record.rows)
         if not math.isfinite(record.loss):
             return
-        if self._follows and is_due(self.k + 1, MEASURE_EVERY):
-            self._move_and_follow(batch, record)
-        else:
+        if not (self._follows and is_due(self.k + 1, MEASURE_EVERY)):
             self.move(record)
+        elif record.growth > EXPANDING:
+            self.move(record)
+            self.step_length.rise()
+        else:
+            self._move_and_follow(batch, record)
 
     def final_state(self, batch):
         if self.overlap is None:

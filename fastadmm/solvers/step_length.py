@@ -12,7 +12,9 @@ outputs from those before,
 
     D = sum (o' - o) . (∇ℓ(o') - ∇ℓ(o)) / (2 terms) <= DIVERGENCE,
 
-is what eta follows: D grows with its square. For labels D is the symmetric mean of both
+is what eta follows: D grows with its square. Where multipliers grow by more than `EXPANDING` a
+step, D says nothing about the step: any change of the weights, however small, turns the outputs.
+There eta goes to its first bound. For labels D is the symmetric mean of both
 Kullback-Leibler divergences, in nats; for values half the squared change.
 """
 
@@ -29,6 +31,8 @@ DIVERGENCE = 0.1
 """Bound on D for steps of full length; as they fall over the run, it falls with their square."""
 START = 0.25
 """Where eta begins, relative to its bound: one step may already be too long."""
+EXPANDING = 0.05
+"""Mean logarithm of the multipliers' growth over one step, above which D is not asked."""
 MEASURE_EVERY = 20
 """Of so many steps one is measured, and each of the first nine: less than 2 % of the time."""
 MOST = math.sqrt(10)
@@ -63,6 +67,10 @@ class StepLength:
         if math.isnan(self.eta_bound):
             self.eta_bound = min(LARGEST, NOISE * math.sqrt(sequences) * terms / max(rows, 1))
             self.eta = self.eta_bound * (START if follows else 1)
+
+    def rise(self):
+        """Go towards the bound from the numbers of a mini-batch, where D says nothing."""
+        self.eta = min(self.eta_bound, self.eta * MOST)
 
     def follow(self, mean_divergence, left):
         """Follow the divergence of a step of length ``left eta``."""

@@ -349,6 +349,21 @@ def test_a_step_length_changes_by_the_root_of_ten_at_most(found, left, factor):
     assert length.eta == pytest.approx(min(0.15, 0.14 * factor))
 
 
+@pytest.mark.parametrize(("gain", "expands"), [(0.5, False), (2.0, True)])
+def test_where_the_recurrence_expands_outputs_do_not_bound_the_step(gain, expands, monkeypatch):
+    net, X, y, _ = make("identity", "squared", "all", 0, gain=gain, shape=(6, 9))
+    problem, data = make_problem(net, X, y, "squared", "all")
+    solver = Condensed(net, problem, CondensedOptions(), 6, 9, 10, 1, Serial())
+    asked = []
+    monkeypatch.setattr(solver.step_length, "follow", lambda found, left: asked.append(found))
+    with compute_threads(1):
+        record = solver.step(Batch.alone(data, np.arange(6)))
+    assert (record.growth > 0.05) == expands
+    assert len(asked) == (not expands)
+    length = solver.step_length
+    assert length.eta == pytest.approx(length.eta_bound * (0.25 * 10**0.5 if expands else 0.25))
+
+
 @pytest.mark.parametrize("batches", [5, 10, 25, 7])
 def test_no_place_of_an_epoch_has_the_gram_to_itself(batches):
     due = [k for k in range(10, 3000) if is_due(k, 5)]
