@@ -91,7 +91,9 @@ def compare_weights(domain: Serial, net: RNN, epoch: int) -> None:
     RuntimeError
         On all ranks.
     """
-    weights = net.state_dict().values() if domain.size > 1 else ()
+    if domain.size == 1:
+        return
+    weights = net.state_dict().values()
     norm = float(sum(np.square(each, dtype=float).sum() for each in weights)) ** 0.5
     found = domain.gather((_digest(*weights), norm))
     digests, norms = zip(*found, strict=True)

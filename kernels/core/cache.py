@@ -80,8 +80,9 @@ def _source_digest():
 def _obstacle(folder):
     """Why a folder cannot hold kernels, None where it can."""
     try:
+        for each in (*reversed(folder.parents), folder):
+            each.mkdir(mode=stat.S_IRWXU, exist_ok=True)
         for each in (folder.parent, folder):
-            each.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
             reason = _unsafe(each.stat())
             if reason is not None:
                 return f"{each} {reason}, and what is kept there is code"

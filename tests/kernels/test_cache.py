@@ -194,15 +194,16 @@ def test_a_full_disk_is_one_warning(compiled, tmp_path, monkeypatch):
 
 
 def test_folders_are_private_and_others_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("FASTADMM_CACHE", str(tmp_path))
+    base = tmp_path / "new"
+    monkeypatch.setenv("FASTADMM_CACHE", str(base))
     before = os.umask(0)
     try:
         folder = cache.open_folder()
         cache._write(folder / "a.nbc", b"")
     finally:
         os.umask(before)
-    assert folder.parent == tmp_path / "fastadmm"
-    for path in (folder, folder.parent):
+    assert folder.parent == base / "fastadmm"
+    for path in (folder, folder.parent, base):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "a.nbc").stat().st_mode) == 0o600
     for path in (folder, folder.parent):
