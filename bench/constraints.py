@@ -4,7 +4,8 @@ python -m bench.constraints DATA [SEEDS]
     DATA holds mnist/; writes results/constraints.json and results/pruning.png
 
 MNIST by rows, 128 hidden units, 3 epochs of mini-batches of 64, tanh and ReLU. Every method starts
-from the same weights, whose spectral radius is 1 after signs and masks. `condensed` has its
+from the same weights, whose spectral radius is 1 after signs and masks; ours takes them to be for
+standardised pixels, as always. `condensed` has its
 default settings; "clamped" is the same with its step brought into the set by clamping. Adam clips
 the gradient's norm, decays its learning rate, may return an average of its iterates, and clamps
 after every step; its rate is tuned for every row by the held-out accuracy at other seeds.
@@ -45,7 +46,7 @@ def load(data):
 
 
 def network(task, activation, name, seed):
-    """A network with the start that all methods have."""
+    """A network with the start of torch's methods, which is that which `fit` gives a new one."""
     net = RNN(task.inputs, HIDDEN, task.outputs, activation, seed=seed)
     if CONSTRAINTS[name] is not None:
         constraints.start({"recurrent": CONSTRAINTS[name]}, net)
@@ -82,7 +83,8 @@ def clamped_step(own, average, settings, threads):
 
 def ours(task, activation, name, method, seed):
     """One run of `condensed`; accuracy and facts."""
-    net, own = network(task, activation, name, seed), CONSTRAINTS[name]
+    own = CONSTRAINTS[name]
+    net = RNN(task.inputs, HIDDEN, task.outputs, activation, seed=seed)
     step = held.Held.step
     if method == "clamped":
         held.Held.step = clamped_step

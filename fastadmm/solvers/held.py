@@ -9,7 +9,7 @@ from fastadmm.constraints import Constraint, Entries, Group, places
 from fastadmm.kernels.recurrent import held
 from fastadmm.units import Units
 
-TOLERANCE = 0.2
+TOLERANCE = 0.05
 """The descent to a step in a set ends where a sweep changes it by so much of the step's bound."""
 
 
