@@ -38,6 +38,31 @@ READ_OUT = columns(0)
 """The read-out acts on [1; s]."""
 
 
+class Place(NamedTuple):
+    """A cell at its place in a network."""
+
+    level: int
+    """From 0."""
+    is_reverse: bool
+    """It goes backward in time."""
+    inputs: int
+    """D, what it reads."""
+
+    @property
+    def suffix(self) -> str:
+        """Of torch's names of its weights."""
+        return f"_l{self.level}{'_reverse' if self.is_reverse else ''}"
+
+
+def places(inputs: int, width: int, layers: int, bidirectional: bool) -> list[Place]:
+    """All cells of a network, from below; ``width`` is what the cells of a layer give together."""
+    return [
+        Place(level, is_reverse, width if level else inputs)
+        for level in range(layers)
+        for is_reverse in ((False, True) if bidirectional else (False,))
+    ]
+
+
 @dataclass(frozen=True)
 class Map:
     """An affine map of a cell.

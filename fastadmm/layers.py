@@ -72,7 +72,7 @@ class Layer:
     Parameters
     ----------
     net : RNN
-    place : fastadmm.network.Place
+    place : fastadmm.cells.Place
     tokens : bool
         Its inputs are token ids.
     steps, batch : int

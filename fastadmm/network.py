@@ -6,13 +6,13 @@ import itertools
 import math
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastadmm import sequences, tensors, validation
-from fastadmm.cells import CELLS, READ_OUT, Cell, Columns, columns, start
+from fastadmm import model_file, sequences, tensors, validation
+from fastadmm.cells import CELLS, READ_OUT, Cell, Columns, Place, columns, places, start
 from fastadmm.files import StrPath, shortened
 from fastadmm.kernels.operators.activation_codes import ACTIVATIONS
 
@@ -31,22 +31,6 @@ def _leak_of(leak, tau, dt):
     if not (tau > 0).all() or not 0 < dt <= tau.min():
         raise ValueError(f"dt is {dt!r}: expected a positive number, at most tau")
     return dt / tau
-
-
-class Place(NamedTuple):
-    """A cell at its place in a network."""
-
-    level: int
-    """From 0."""
-    is_reverse: bool
-    """It goes backward in time."""
-    inputs: int
-    """D, what it reads."""
-
-    @property
-    def suffix(self) -> str:
-        """Of torch's names of its weights."""
-        return f"_l{self.level}{'_reverse' if self.is_reverse else ''}"
 
 
 class RNN:
@@ -234,11 +218,7 @@ class RNN:
     @property
     def places(self) -> list[Place]:
         """All cells, from below."""
-        return [
-            Place(level, is_reverse, self.width if level else self.inputs)
-            for level in range(self.layers)
-            for is_reverse in (False, True)[: self.directions]
-        ]
+        return places(self.inputs, self.width, self.layers, self.bidirectional)
 
     @property
     def kind(self) -> Cell:
@@ -647,9 +627,7 @@ class RNN:
             is taken than its weights need.
         """
         with tensors.opened(path, "model", KEY, FORMAT) as file:
-            facts, task = file.header["network"], file.header["task"]
-            _compare(file, facts)
-            _check_task(file, task)
+            facts, task = model_file.checked(file, inspect.signature(cls._lay_out), READOUTS)
             net = cls.__new__(cls)
             net._lay_out(**facts)
             weights = file.read()
@@ -659,53 +637,3 @@ class RNN:
                 raise file.wrong(shortened(error)) from error
         net.task, net._start = task, None
         return net
-
-
-def _compare(file, facts):
-    """Refuse a header that does not tell the sizes of its tensors, before anything is allocated."""
-    known = dict(list(inspect.signature(RNN._lay_out).parameters.items())[1:])
-    needed = {name for name, each in known.items() if each.default is each.empty}
-    sizes = ("inputs", "hidden", "outputs")
-    if (
-        not isinstance(facts, dict)
-        or not needed <= set(facts) <= set(known)
-        or any(type(facts[name]) is not int for name in sizes)
-    ):
-        raise file.wrong(
-            f"network in its header is {shortened(facts)}: expected {', '.join(known)}"
-        )
-    if file.kinds() - {"F32", "F64"}:
-        raise file.wrong(f"weights are {', '.join(sorted(file.kinds()))}: expected F32 or F64")
-    inputs, hidden, outputs = (facts[name] for name in sizes)
-    layers, directions = facts.get("layers", 1), 1 + (facts.get("bidirectional") is True)
-    width = hidden * directions
-    if type(layers) is not int or not 1 <= layers <= len(file.shapes):
-        raise file.wrong(f"layers in its header is {shortened(layers)}: expected as it has weights")
-    shapes = []
-    for level, direction in [(k, s) for k in range(layers) for s in ("", "_reverse")[:directions]]:
-        suffix = f"_l{level}{direction}"
-        shapes.append((f"rnn.weight_ih{suffix}", hidden, width if level else inputs))
-        shapes.append((f"rnn.weight_hh{suffix}", hidden, hidden))
-    for name, least, columns_ in [*shapes, ("readout.weight", outputs, width)]:
-        found = file.shapes.get(name, ())
-        if len(found) != 2 or found[0] < least or found[1] != columns_:
-            raise file.wrong(
-                f"{name} has shape {found}, but network in its header is {shortened(facts)}"
-            )
-
-
-def _check_task(file, task):
-    """Refuse what a model cannot have been trained for."""
-    if not isinstance(task, dict):
-        raise file.wrong(f"task in its header is {shortened(task)}: expected an object")
-    if task.get("readout", "last") not in READOUTS:
-        raise file.wrong(
-            f"readout of its task is {shortened(task['readout'])}: expected {', '.join(READOUTS)}"
-        )
-    outputs = file.header["network"]["outputs"]
-    for name, kind in (("classes", list), ("alphabet", str)):
-        value = task.get(name)
-        if value is not None and not (isinstance(value, kind) and len(value) == outputs):
-            raise file.wrong(
-                f"{name} of its task is {shortened(value)}: expected one for each output, {outputs}"
-            )
