@@ -124,10 +124,10 @@ def edges(solver, batch, left, right):
     """Distances of the edges of states and of multipliers with these overlaps."""
     overlap = solver.overlap
     overlap.left, overlap.right, overlap.rest = left, right, 0
-    number = overlap._chunks(batch, max(left, right))
+    number = overlap.best(batch, max(left, right))
     if number == 1:
         return None
-    solver.measure(overlap._cut(batch, number))
+    solver.measure(overlap.chunks_of(batch, number))
     return [chunks.root(total) for total in overlap.found]
 
 
@@ -169,7 +169,7 @@ def overlaps(sizes, data):
                     fit(net, X, y, epochs=epochs, scale=None, **WHOLE)
                 with compute_threads(1):
                     solver, batch = solver_of(net, X, y)
-                    predicted = solver.overlap._predicted(batch)
+                    predicted = solver.overlap.predicted(batch)
                     needed = [least(solver, batch, which) for which in (0, 1)]
                 found.append(
                     {"cell": cell, "gain": gain, "epochs": epochs, "predicted": predicted,

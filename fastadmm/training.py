@@ -403,7 +403,10 @@ def _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm
     verbose = verbose if domain.is_root else 0
     with compute_threads(threads), make_reporter(verbose, run.plan, run.problem) as reporter:
         started = time.perf_counter()
-        arguments = kind, settings, run.net, run.problem, run.data, threads
+        arguments = (
+            kind, settings, run.net, run.problem, run.data, threads,
+            (run.share.batch, run.share.steps),
+        )  # fmt: skip
         called_off = make_ready(domain, reporter, *arguments)
         result.compile_seconds = time.perf_counter() - started
         if called_off:

@@ -84,7 +84,7 @@ def make_ready(domain, reporter, *arguments):
 
 
 @np.errstate(all="ignore")  # of zeros
-def warm_up(kind, options, net, problem, data, threads, domain):
+def warm_up(kind, options, net, problem, data, threads, largest=(2, 2), *, domain):
     """Compile, or load from the cache, all that training and evaluating this problem calls.
 
     Parameters
@@ -96,6 +96,8 @@ def warm_up(kind, options, net, problem, data, threads, domain):
     data : fastadmm.batches.Data
         The kinds of its arrays alone matter.
     threads : int
+    largest : (int, int)
+        Own sequences and time steps of the largest window.
     domain : Serial or InPasses
         Takes the passes over time at once, or one by one.
     """
@@ -104,13 +106,14 @@ def warm_up(kind, options, net, problem, data, threads, domain):
     facts = net.facts | {"hidden": 2} | ({"leak": 0.5} if net.cell == "leaky" else {})
     small = RNN(**facts)
     few = Data(
-        _alike(data.X, 2, 2), _alike(data.y, 2, 2 if problem.every else None),
-        None if data.lengths is None else np.array([2, 1]),
+        _alike(data.X, 2, 4), _alike(data.y, 2, 4 if problem.every else None),
+        None if data.lengths is None else np.array([4, 1]),
         None if data.weights is None else np.ones(2, net.dtype),
     )  # fmt: skip
-    problem = dataclasses.replace(problem, washout=0)  # two time points may be none after it
-    solver = kind(small, problem, options, 2, 2, 1, threads, domain)
+    problem = dataclasses.replace(problem, washout=0)  # few time points may be none after it
+    solver = kind(small, problem, options, 2, 4, 1, threads, domain)
     solver.step(Batch.alone(few, np.arange(2)))
+    solver.warm_up(few, *largest)
     solver.kkt()
     evaluate(small, problem, few, threads)
 
@@ -162,5 +165,5 @@ def compile_all(
                 started = time.perf_counter()
                 for domain in (Serial(), InPasses()):
                     problem = make_problem(net, X, y, readout=readout)
-                    warm_up(kind, kind.Options(), net, *problem, threads, domain)
+                    warm_up(kind, kind.Options(), net, *problem, threads, domain=domain)
                 yield f"{solver}, {name}, {dtype}", time.perf_counter() - started

@@ -14,6 +14,10 @@ RIGHT, LEFT, CARRY = TAGS = 1, 2, 3
 """What a message is: an edge for the owner of later steps, of earlier ones, a carried state."""
 
 
+LARGEST = 2**30
+"""Numbers of one message of a sum: MPI counts up to 2**31 - 1."""
+
+
 class Mailbox:
     """Sends, receives and sums arrays of any strides through contiguous buffers kept for reuse.
 
@@ -76,14 +80,14 @@ class Mailbox:
     def sum(self, arrays: Sequence[np.ndarray]) -> None:
         """Sum arrays over all ranks in place, packed into one message for each dtype."""
         packed = self._pack(arrays)
-        for own, summed in packed:
+        for own, summed in _messages(packed):
             self.wait(self.comm.Allreduce, own, summed)
         self._unpack(packed, arrays)
 
     def start_sum(self, arrays: Sequence[np.ndarray]) -> tuple[list, list]:
         """Start what `sum` does; `finish_sum` ends it. The arrays are free again at once."""
         packed = self._pack(arrays)
-        return packed, [self.comm.Iallreduce(own, summed) for own, summed in packed]
+        return packed, [self.comm.Iallreduce(own, summed) for own, summed in _messages(packed)]
 
     def finish_sum(self, started: tuple[list, list], arrays: Sequence[np.ndarray]) -> None:
         """Wait for a sum that was started, and write it into the arrays."""
@@ -116,6 +120,14 @@ class Mailbox:
                     array[...] = summed[start : start + array.size].reshape(array.shape)
                     start += array.size
             self._sums[start, dtype].append((own, summed))
+
+
+def _messages(packed):
+    """Pairs of buffers in pieces that a count of MPI can name."""
+    for own, summed in packed:
+        for start in range(0, len(own), LARGEST):
+            piece = slice(start, start + LARGEST)
+            yield own[piece], summed[piece]
 
 
 def _dtypes(arrays):

@@ -122,6 +122,17 @@ class Solver:
         """
         raise NotImplementedError
 
+    def warm_up(self, data, sequences, steps):
+        """Call, after a step, what others may call that take windows of some size.
+
+        Parameters
+        ----------
+        data : fastadmm.batches.Data
+            Of at least four time points.
+        sequences, steps : int
+            Largest number of own sequences, and of own time steps, in their windows.
+        """
+
     def final_state(self, batch):
         """State after the last step's window, (B, CARRIED H), to carry into the next one."""
         return self.unfolded.window(batch.steps, len(batch.cases)).handed_on(batch.steps)

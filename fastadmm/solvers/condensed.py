@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from fastadmm.batches import Batch
 from fastadmm.kernels.recurrent import maps, recurrence
 from fastadmm.mpi.cost import ELEMENTWISE, Counts
 from fastadmm.mpi.partition import bounds
@@ -299,6 +300,7 @@ class Condensed(Solver):
             unfolded.dense(net.weights), unfolded.affine, unfolded.widths, threads
         )
         self._statuses = np.zeros(len(self.maps.systems), np.int64)
+        self._triangles = maps.lower_triangles(self.maps) if self.domain.size > 1 else None
         unfolded.attach(self.maps.sizes, self.maps.values)
         moving = self.of_maps("values")
         net.phi = moving[-1]
@@ -408,17 +410,20 @@ class Condensed(Solver):
         """The record of a step; None where its edges have turned out to differ."""
         record = self.measure(batch)
         record.repeated = repeated
-        sums = [self.own_sums, self.maps.g]
+        sums, gram = [self.own_sums, self.maps.g], None
         if self._is_gram_due:
-            sums.append(self.maps.batch_gram)
+            gram = self.maps.batch_gram
+            if self._triangles is not None:
+                gram = gram[self._triangles]
+            sums.append(gram)
         if self.tokens is not None:
             sums += self.tokens.to_reduce()
         if batch.chunks:
             sums.append(self.overlap.found)
-        self.domain.reduce(sums, partial(self._apply, batch, record, self.own_sums))
+        self.domain.reduce(sums, partial(self._apply, batch, record, self.own_sums, gram))
         return None if batch.chunks and self.overlap.has_failed else record
 
-    def _apply(self, batch, record, sums, due):
+    def _apply(self, batch, record, sums, gram, due):
         """What follows when the sums over all owners have arrived."""
         if batch.chunks:
             self.overlap.judge(record)
@@ -426,6 +431,8 @@ class Condensed(Solver):
                 self.measured -= 1
                 return
         self._complete(record, sums)
+        if gram is not None and self._triangles is not None:
+            self.maps.batch_gram[self._triangles] = gram
         if self.tokens is not None:
             self.tokens.merge(record.rows)
         if not math.isfinite(record.loss):
@@ -437,6 +444,14 @@ class Condensed(Solver):
             self.step_length.rise()
         else:
             self._move_and_follow(batch, record)
+
+    def warm_up(self, data, sequences, steps):
+        if not self._may_cut(steps, sequences) or data.lengths is not None:
+            return
+        overlap = self.overlap = Overlap(self.unfolded, self.domain, None)
+        overlap.left = overlap.right = 1
+        some = Batch.alone(data, np.arange(1), steps=3)  # chunks of unequal length
+        self.measure(overlap.chunks_of(some, 2))
 
     def final_state(self, batch):
         if self.overlap is None:

@@ -79,22 +79,23 @@ class Overlap:
         if self.rest:
             self.rest -= 1
             return batch
-        if self._chunks(batch, OVERLAP) == 1:
+        if self.best(batch, OVERLAP) == 1:
             return batch
         if not self.left:
-            self.left = self.right = self._predicted(batch)
-        number = self._chunks(batch, max(self.left, self.right))
+            self.left = self.right = self.predicted(batch)
+        number = self.best(batch, max(self.left, self.right))
         if number == 1:
             self._give_up()
             return batch
-        return self._cut(batch, number)
+        return self.chunks_of(batch, number)
 
-    def _cut(self, batch, number):
+    def chunks_of(self, batch, number):
+        """The mini-batch as so many chunks."""
         initial = np.empty((len(batch.cases), self.unfolded.net.carried), self.unfolded.dtype)
         initial[:] = self.unfolded.start_of(batch)
         return replace(chunks.cut(batch, number), initial=initial)
 
-    def _chunks(self, batch, overlap):
+    def best(self, batch, overlap):
         """Chunks of the own steps, the same on all ranks; 1 where the step is better not cut."""
         domain, part = self.domain, batch.part
         steps, sequences = part.n_steps // domain.time_size, -(-part.n_cases // domain.batch_size)
@@ -106,16 +107,16 @@ class Overlap:
             (micro + domain.time_size - 1) / micro,
         )  # fmt: skip
 
-    def _predicted(self, batch):
+    def predicted(self, batch):
         """The overlap, by how fast states forget, see `fastadmm.chunks.overlap_of`.
 
         Multipliers go back through the transposed Jacobians, whose products fall at the same rate.
         """
         for layer in self.unfolded.layers:
             recurrence.transpose_maps(layer.weights)
-        found, number = 0.0, self._chunks(batch, OVERLAP)
+        found, number = 0.0, self.best(batch, OVERLAP)
         if len(batch.cases):
-            own, useful = self._cut(batch, number), batch.steps // 4
+            own, useful = self.chunks_of(batch, number), batch.steps // 4
             found = chunks.overlap_of(self.unfolded, own, self.tolerance, useful)
         return self._rounded(float(self.domain.largest(found)))
 

@@ -158,6 +158,20 @@ def make_maps(weights, affine, widths, chunks):
     return maps, Parts(np.empty((chunks, len(values)), real), np.zeros((chunks, n_grams), real))
 
 
+def lower_triangles(maps):
+    """Places in ``batch_gram`` of the lower triangles of all Grams, which are all that counts.
+
+    Returns
+    -------
+    ndarray of int64
+    """
+    found = []
+    for width, start in maps.sources.tolist():
+        row, column = np.tril_indices(width)
+        found.append(start + row * width + column)
+    return np.concatenate(found)
+
+
 # Stores are in functions of their own: Numba drops those to a NamedTuple's arrays that stand in a
 # prange directly.
 @jit(internal=True)

@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+from fastadmm.mpi import transfer
 from fastadmm.mpi.grid import Grid
 from mpi4py import MPI
 
@@ -36,6 +37,11 @@ def check(grid_shape):
         carried = grid.carry(part, own[-1].copy() if len(own) else np.zeros((own.shape[1], H)))
         if part.is_first:
             np.testing.assert_array_equal(carried, WORLD[n_steps - 1, cases])
+    numbers = np.arange(13.0)
+    transfer.LARGEST, whole = 5, transfer.LARGEST
+    grid.sum(numbers)  # in three messages
+    transfer.LARGEST = whole
+    np.testing.assert_array_equal(numbers, grid.size * np.arange(13.0))
     assert grid.any(grid.rank == grid.size - 1)
     assert not grid.any(False)
     assert grid.largest(grid.rank) == grid.size - 1
