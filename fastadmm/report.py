@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastadmm import config
-from fastadmm.files import StrPath, reserve, write_atomically
+from fastadmm.files import StrPath, reserve, shortened, write_atomically
 from fastadmm.network import RNN
 
 
@@ -72,9 +72,9 @@ class Folder:
         self, path: StrPath, goes_on: bool = False, overwrite: bool = False, size: int = 0
     ):
         self.path = Path(path)
-        self._created = [p for p in (self.path, *self.path.parents) if not p.exists()]
-        self._history, self._lost, self._keeps = None, False, not overwrite
+        self._created, self._history, self._lost, self._keeps = [], None, False, not overwrite
         try:
+            self._created = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             is_taken = any((self.path / name).exists() for name in ("model.safetensors", LEFT[1]))
             self._place = self.path / "running" if is_taken and not goes_on else self.path
@@ -86,7 +86,8 @@ class Folder:
             self._reserved = reserve(self._place, size + RESERVE)
         except OSError as error:
             self.leave()
-            raise ValueError(f"out is {path}: cannot be written ({error.strerror})") from error
+            said = f"out is {shortened(path)}: cannot be written ({error.strerror})"
+            raise ValueError(said) from error
 
     def leave(self) -> None:
         """Remove what was created and is still empty."""

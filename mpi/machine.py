@@ -69,6 +69,10 @@ class Machine:
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls(**content)
+        except FileNotFoundError:
+            raise
+        except OSError as error:  # too long a name, forbidden
+            raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
         except (TypeError, json.JSONDecodeError) as error:
             names = ", ".join(field.name for field in dataclasses.fields(cls))
             raise ValueError(f"{path}: expected JSON with numbers {names} ({error})") from error

@@ -285,7 +285,8 @@ def boundaries_of(groups, x):
         )
     groups = np.ascontiguousarray(groups, np.int64)
     if groups[0] != 0 or groups[-1] != n or (np.diff(groups) < 0).any():
-        raise ValueError(f"groups is {groups}: expected ascending boundaries from 0 to {n}")
+        shown = " ".join(str(groups).split())
+        raise ValueError(f"groups is {shown}: expected ascending boundaries from 0 to {n}")
     return groups
 
 

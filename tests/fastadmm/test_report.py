@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from fastadmm.mpi.machine import Machine
 
 from fastadmm import RNN, report
 
@@ -158,3 +159,10 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch, caps
     assert report.Folder(tmp_path).write(RNN(2, 4, 2), SUMMARY, HISTORY) == (False, [])
     said = "warning: convergence.png cannot be written (division by zero)\n"
     assert capsys.readouterr().err == said
+
+
+def test_names_that_are_too_long_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^out is .*: cannot be written \(File name too long"):
+        report.Folder(tmp_path / ("n" * 300))
+    with pytest.raises(ValueError, match=r"n: cannot be read \(File name too long"):
+        Machine.load(tmp_path / ("n" * 300))

@@ -26,7 +26,7 @@ def test_what_differs_is_named_on_all_ranks(size):
 @pytest.mark.parametrize("size", [2, 3])
 def test_cases_by_rank_are_the_data_of_one(size):
     program = PROGRAM.with_name("data_by_rank.py")
-    code, out, err, _ = mpirun(size, program, timeout=200)
+    code, out, err, _ = mpirun(size, program, timeout=400)
     assert code == 0, out + err
     assert "wrong: 0" in out, out
 
