@@ -98,7 +98,6 @@ def main():
         ("no weight", "sample_weight is zero everywhere",
          dict(sample_weight=np.zeros(OWN.stop - OWN.start))),
         ("nobody", "X has no case on any rank", dict(X=X[:0], y=LABELS[:0])),
-        ("word", "by_rank is 'x': expected True or False", dict(by_rank="x")),
         ("seed", "seed differs between ranks", dict(seed=COMM.rank)),
     ):  # fmt: skip
         told = refused(**changed)
