@@ -4,23 +4,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeGuard
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastadmm import constraints as constraining
-from fastadmm import signals, streams, weighting
+from fastadmm import given, signals, streams, weighting
 from fastadmm.agreement import agree
-from fastadmm.batches import Data, Plan, Share
+from fastadmm.batches import Plan, Share
 from fastadmm.constraints import Constraint
 from fastadmm.files import StrPath
-from fastadmm.held_out import NAMES, parted
-from fastadmm.held_out import given as held_out_given
 from fastadmm.mpi import launch
 from fastadmm.mpi.cost import Work, choose, useful_threads
 from fastadmm.mpi.launch import alike, cores_per_rank
-from fastadmm.mpi.partition import partition
 from fastadmm.mpi.serial import Serial
 from fastadmm.network import RNN
 from fastadmm.options import check_names
@@ -35,15 +33,12 @@ from fastadmm.solvers.certificate import Certificate
 from fastadmm.threads import check_threads, compute_threads
 from fastadmm.units import SCALES, Units
 from fastadmm.validation import (
-    asarray,
     callables,
-    finite,
     flag,
     one_of,
     positive_integer,
     seconds,
     short,
-    within,
 )
 from fastadmm.warmup import make_ready
 
@@ -294,117 +289,124 @@ def fit(
     history. Where training diverges, the network gets the best finite iterate back.
     With the same seed, threads and machine, results are bitwise the same.
     """
+    asked = Asked(**locals())
     if comm is not None:
         launch.check(comm)
-        agree(comm, {**locals(), **options})
-    kind, settings = _solver(solver, options)
-    _check_continues(warm_start, solver, net)
-    facts = {"readout": readout, "washout": washout, "warmup": warmup}
-    check_trains(solver, kind, net.facts | facts | {"initial": _kind_of_start(net, initial)})
-    if constraints and not kind.takes_constraints:
-        raise ValueError(f"constraints are given: solver {solver!r} takes none")
-    group_by_length = flag(group_by_length, "group_by_length")
-    washout = positive_integer(washout, "washout", least=0)
-    if washout and readout != "all":
-        raise ValueError(f"washout is {washout}: expected 0, readout is {readout!r}")
-    warmup = positive_integer(warmup, "warmup", least=0)
-    begins = None if initial is None and net.initial == "zero" else "initial"
-    others = {"lengths": lengths, "washout": washout or None, "initial": begins}
-    streams.check(warmup, steps, others)
-    epochs = positive_integer(epochs, "epochs")
-    callbacks = callables(callbacks, "callbacks")
-    if early_stopping is not None:
-        early_stopping = positive_integer(early_stopping, "early_stopping")
-    time_limit = seconds(time_limit, "time_limit")
-    verbose = positive_integer(int(verbose) if isinstance(verbose, bool) else verbose, "verbose", 0)
-    rng = _generator(seed)
-    one_of(readout, READOUTS, "readout")
-    one_of(scale, SCALES, "scale")
+        agree(comm, {**vars(asked), **options})
+    _check(asked)
     saving, saved = asked_for(checkpoint, checkpoint_every, resume, comm)
-    by_rank = flag(by_rank, "by_rank") and comm is not None
-    with alike(comm, (ValueError, TypeError)):
-        whole = _whole(net, X, y, lengths, loss, readout, by_rank)
-        sample_weight = weighting.check(sample_weight, class_weight, len(whole.X))
-        whole = replace(whole, weights=sample_weight, initial=_start(net, initial, len(whole.X)))
-        held_out = held_out_given(validation, readout)
-    if by_rank:
-        lists = lengths is not None or _is_list(X), _is_list(validation) and _is_list(validation[0])
-        whole, held_out = _joined(comm, net, whole, held_out, loss, readout, lists)
-    with alike(comm, (ValueError, TypeError)):
-        weighting.check_some(whole.weights)
-        whole, held_out = parted(whole, held_out, validation, readout)
-        _check_washout(washout, whole, "X")
-        if held_out is not None:
-            _check_washout(washout, held_out, "Xv")
-        if warmup:
-            window = _window(steps, whole.X.shape[1], readout)
-            whole, steps = streams.windows(whole, window, warmup), None
+    whole, held_out = given.data(asked)
     if net.needs_whole(readout):
-        steps, grid = _only_whole(net, whole.X, readout, steps, grid, comm)
-    plan = _plan(whole, readout, epochs, batch_size, steps, group_by_length)
+        asked.steps, asked.grid = _only_whole(asked, whole.X)
+    plan = _plan(asked, whole)
     work = Work(
         plan.n_cases, plan.n_timepoints, plan.batch_size, plan.steps,
         net.inputs, net.hidden, net.outputs, every=readout == "all",
         tokens=whole.X.ndim == 2, itemsize=net.dtype.itemsize, cell=net.kind.sizes(),
         layers=net.layers, directions=net.directions,
     )  # fmt: skip
-    counts = kind.counts(work, settings)
-    staleness = _staleness(staleness, comm, plan, settings)
+    counts = asked.kind.counts(work, asked.settings)
+    asked.staleness = _staleness(staleness, comm, plan, asked.settings)
     limit = check_threads(threads, None if comm is None else cores_per_rank(comm))
-    with closing(_domain(comm, grid, micro_batches, work, counts, staleness)) as domain:
-        threads = useful_threads(work, counts, domain.size, limit) if threads is None else limit
-        share = Share(plan, domain)
-        with alike(domain.comm, (ValueError, TypeError)):
-            problem, data = make_problem(
-                net, share.of(whole.X), share.of(whole.y, readout), loss, readout, share.empty,
-                None if whole.lengths is None else whole.lengths[share.cases],
-            )  # fmt: skip
-            held = constraining.check(constraints, net, problem.tokens)
-            if held_out is not None:
-                held_out = _own_cases(net, held_out, problem, domain)
-            problem = replace(problem, washout=washout)
-        weights = weighting.loss_weights(
-            whole.weights, class_weight, net, problem, data, share, washout or warmup
+    with closing(_domain(asked, work, counts)) as domain:
+        asked.threads = (
+            useful_threads(work, counts, domain.size, limit) if threads is None else limit
         )
-        started = None if whole.initial is None else whole.initial[share.cases]
-        data = replace(data, weights=weights, initial=started)
-        net.task.update(loss=problem.loss.name, readout=readout)
-        if scale == "standard":
-            problem = replace(problem, units=Units.of(net, problem, data, share))
-        problem = replace(problem, constraints=held)
-        result = Result(threads=threads)
-        result.settings = {
-            "epochs": epochs, "batch_size": plan.max_batch, "steps": plan.steps - warmup,
-            "warmup": warmup,
-            "loss": problem.loss.name, "readout": readout, "washout": washout, "scale": scale,
-            "ranks": domain.size,
-            "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
-            "staleness": staleness, "early_stopping": early_stopping,
-            "constraints": {block: repr(each) for block, each in held.items()},
-            "options": asdict(settings),
-        }  # fmt: skip
-        saving.asked = {
-            "solver": solver, "network": net.facts, "cases": plan.n_cases,
-            "time points": plan.n_timepoints,
-            **{name: result.settings[name] for name in ALIKE},
-        }  # fmt: skip
-        run = Run(
-            net, problem, data, plan, share, held_out, threads, rng, result, saving, early_stopping
-        )
+        run = _cut(asked, whole, held_out, plan, domain, saving)
         if saved is not None:
             run.resume(saved)
-        _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm_start)
-    return result
+        _compile_and_train(run, asked)
+    return run.result
 
 
-def _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm_start):
+class Asked(SimpleNamespace):
+    """The arguments of `fit` by name; `_check` leaves them as the run takes them.
+
+    It adds ``kind``, the solver's class, ``settings``, its options, and ``rng``, of the seed.
+    """
+
+
+def _check(asked):
+    """Refuse what no run can have, before the data are looked at."""
+    net, solver, readout = asked.net, asked.solver, asked.readout
+    asked.kind, asked.settings = _solver(solver, asked.options)
+    _check_continues(asked.warm_start, solver, net)
+    facts = {"readout": readout, "washout": asked.washout, "warmup": asked.warmup}
+    facts["initial"] = net.initial if asked.initial is None else "given"
+    check_trains(solver, asked.kind, net.facts | facts)
+    if asked.constraints and not asked.kind.takes_constraints:
+        raise ValueError(f"constraints are given: solver {solver!r} takes none")
+    asked.group_by_length = flag(asked.group_by_length, "group_by_length")
+    asked.washout = positive_integer(asked.washout, "washout", least=0)
+    if asked.washout and readout != "all":
+        raise ValueError(f"washout is {asked.washout}: expected 0, readout is {readout!r}")
+    asked.warmup = positive_integer(asked.warmup, "warmup", least=0)
+    begins = None if asked.initial is None and net.initial == "zero" else "initial"
+    others = {"lengths": asked.lengths, "washout": asked.washout or None, "initial": begins}
+    streams.check(asked.warmup, asked.steps, others)
+    asked.epochs = positive_integer(asked.epochs, "epochs")
+    asked.callbacks = callables(asked.callbacks, "callbacks")
+    if asked.early_stopping is not None:
+        asked.early_stopping = positive_integer(asked.early_stopping, "early_stopping")
+    asked.time_limit = seconds(asked.time_limit, "time_limit")
+    verbose = int(asked.verbose) if isinstance(asked.verbose, bool) else asked.verbose
+    asked.verbose = positive_integer(verbose, "verbose", 0)
+    asked.rng = _generator(asked.seed)
+    one_of(readout, READOUTS, "readout")
+    one_of(asked.scale, SCALES, "scale")
+    asked.by_rank = flag(asked.by_rank, "by_rank") and asked.comm is not None
+
+
+def _cut(asked, whole, held_out, plan, domain, saving):
+    """The run on own part of the data."""
+    net, readout, share = asked.net, asked.readout, Share(plan, domain)
+    with alike(domain.comm, (ValueError, TypeError)):
+        problem, data = make_problem(
+            net, share.of(whole.X), share.of(whole.y, readout), asked.loss, readout, share.empty,
+            None if whole.lengths is None else whole.lengths[share.cases],
+        )  # fmt: skip
+        held = constraining.check(asked.constraints, net, problem.tokens)
+        if held_out is not None:
+            held_out = given.own_cases(net, held_out, problem, domain)
+        problem = replace(problem, washout=asked.washout)
+    weights = weighting.loss_weights(
+        whole.weights, asked.class_weight, net, problem, data, share, asked.washout or asked.warmup
+    )
+    started = None if whole.initial is None else whole.initial[share.cases]
+    data = replace(data, weights=weights, initial=started)
+    net.task.update(loss=problem.loss.name, readout=readout)
+    if asked.scale == "standard":
+        problem = replace(problem, units=Units.of(net, problem, data, share))
+    problem = replace(problem, constraints=held)
+    result = Result(threads=asked.threads)
+    result.settings = {
+        "epochs": asked.epochs, "batch_size": plan.max_batch, "steps": plan.steps - asked.warmup,
+        "warmup": asked.warmup, "loss": problem.loss.name, "readout": readout,
+        "washout": asked.washout, "scale": asked.scale, "ranks": domain.size,
+        "grid": [domain.time_size, domain.batch_size], "micro_batches": domain.parts,
+        "staleness": asked.staleness, "early_stopping": asked.early_stopping,
+        "constraints": {block: repr(each) for block, each in held.items()},
+        "options": asdict(asked.settings),
+    }  # fmt: skip
+    saving.asked = {
+        "solver": asked.solver, "network": net.facts, "cases": plan.n_cases,
+        "time points": plan.n_timepoints,
+        **{name: result.settings[name] for name in ALIKE},
+    }  # fmt: skip
+    return Run(
+        net, problem, data, plan, share, held_out, asked.threads, asked.rng, result, saving,
+        asked.early_stopping,
+    )  # fmt: skip
+
+
+def _compile_and_train(run, asked):
     """Compile what the run calls, and train; a signal may call it off in between."""
     domain, result, threads = run.domain, run.result, run.threads
-    verbose = verbose if domain.is_root else 0
+    verbose = asked.verbose if domain.is_root else 0
     with compute_threads(threads), make_reporter(verbose, run.plan, run.problem) as reporter:
         started = time.perf_counter()
         arguments = (
-            kind, settings, run.net, run.problem, run.data, threads,
+            asked.kind, asked.settings, run.net, run.problem, run.data, threads,
             (run.share.batch, run.share.steps),
         )  # fmt: skip
         called_off = make_ready(domain, reporter, *arguments)
@@ -413,21 +415,17 @@ def _compile_and_train(run, kind, settings, verbose, time_limit, callbacks, warm
             result.status, result.signal = "interrupted", called_off
             return
         with signals.stop_requests(keyboard=domain.size > 1 or run.saving.path is not None):
-            run.train(kind, settings, time_limit, callbacks, reporter, warm_start)
+            run.train(
+                asked.kind, asked.settings, asked.time_limit, asked.callbacks, reporter,
+                asked.warm_start,
+            )  # fmt: skip
     result.ranks = domain.gather(usage(result.train_seconds, run.waited))
 
 
 ALIKE = (
-    "batch_size",
-    "steps",
-    "warmup",
-    "loss",
-    "readout",
-    "washout",
-    "scale",
-    "constraints",
+    "batch_size", "steps", "warmup", "loss", "readout", "washout", "scale", "constraints",
     "options",
-)
+)  # fmt: skip
 """Settings of a run that it goes on with unchanged; the others may change."""
 
 
@@ -453,38 +451,6 @@ def _check_continues(state, solver, net):
             raise ValueError(f"warm_start has {name} {state[name]}: expected {own}")
 
 
-def _whole(net, X, y, lengths, loss, readout, by_rank):
-    """All cases given: inputs and targets as arrays that fit each other, and the lengths or None.
-
-    Of a rank that brings its own there may be none.
-    """
-    whole = Data.given(X, y, lengths, readout)
-    X, y = whole.X, whole.y
-    if X.ndim < 2 or 0 in X.shape[by_rank:2] or np.shape(y)[:1] != X.shape[:1]:
-        make_problem(net, X, y, loss, readout)  # raises, naming what is wrong
-    return whole
-
-
-def _joined(comm, net, whole, held_out, loss, readout, lists):
-    """The data of all ranks, of which each has brought its own cases."""
-    from fastadmm.by_rank import joined
-
-    with alike(comm, (ValueError, TypeError)), within(f"rank {comm.rank}"):
-        problem, data = make_problem(
-            net, whole.X, whole.y, loss, readout, not len(whole.X), whole.lengths
-        )
-        if held_out is not None:
-            held_out = make_problem(
-                net, held_out.X, held_out.y, problem.loss.name, readout, not len(held_out.X),
-                held_out.lengths, NAMES,
-            )[1]  # fmt: skip
-    whole = replace(data, weights=whole.weights, initial=whole.initial)
-    whole = joined(comm, whole, lists[0], readout, ("X", "y"))
-    if held_out is not None:
-        held_out = joined(comm, held_out, lists[1], readout, NAMES)
-    return whole, held_out
-
-
 def _generator(seed):
     """The generator of the order of mini-batches."""
     try:
@@ -495,37 +461,11 @@ def _generator(seed):
         ) from error
 
 
-def _is_list(value) -> TypeGuard[Sequence]:
-    """Sequences given one by one, for example, may have lengths of their own."""
-    return isinstance(value, list | tuple)
-
-
-def _check_washout(washout, data, name):
-    """Refuse one that no sequence outlasts."""
-    longest = data.X.shape[1] if data.lengths is None else int(data.lengths.max())
-    if washout >= longest:
-        raise ValueError(
-            f"washout is {washout}: expected less than the time points of {name}, {longest}"
-        )
-
-
-def _kind_of_start(net, initial):
-    """How sequences begin, as `check_trains` knows it."""
-    return net.initial if initial is None else "given"
-
-
-def _start(net, initial, n_cases):
-    """States that sequences begin with, as given by the user, or None."""
-    if initial is None:
-        return None
-    expected = n_cases, net.carried
-    if np.shape(initial) != expected:
-        raise ValueError(f"initial has shape {np.shape(initial)}: expected {expected}")
-    return finite(asarray(initial, "initial"), net.dtype, "initial")
-
-
-def _only_whole(net, X, readout, steps, grid, comm):
+def _only_whole(asked, X):
     """Refuse what cuts sequences in time, and tokens backward; ``steps`` and ``grid`` otherwise."""
+    net, readout, steps, grid, comm = (
+        asked.net, asked.readout, asked.steps, asked.grid, asked.comm
+    )  # fmt: skip
     why = "bidirectional is True" if net.bidirectional else f"readout is {readout!r}"
     if steps is not None:
         raise ValueError(
@@ -543,16 +483,16 @@ def _only_whole(net, X, readout, steps, grid, comm):
     return None, grid if comm is None else (1, comm.Get_size())
 
 
-def _plan(whole, readout, epochs, batch_size, steps, group_by_length):
-    """Sizes of the run, from what the user has asked for."""
-    n_cases, n_timepoints = whole.X.shape[:2]
-    if group_by_length and whole.lengths is None:
+def _plan(asked, whole):
+    """Sizes of the run."""
+    (n_cases, n_timepoints), size = whole.X.shape[:2], asked.batch_size
+    if asked.group_by_length and whole.lengths is None:
         raise ValueError("group_by_length is True: it needs sequences of unequal length")
-    largest = n_cases if batch_size is None else positive_integer(batch_size, "batch_size")
-    steps = _window(steps, n_timepoints, readout)
+    largest = n_cases if size is None else positive_integer(size, "batch_size")
+    steps = given.window(asked.steps, n_timepoints, asked.readout)
     return Plan(
-        n_cases, n_timepoints, min(largest, n_cases), steps, epochs, whole.lengths,
-        bool(group_by_length),
+        n_cases, n_timepoints, min(largest, n_cases), steps, asked.epochs, whole.lengths,
+        asked.group_by_length,
     )  # fmt: skip
 
 
@@ -571,8 +511,9 @@ def _staleness(value, comm, plan, options):
     return value
 
 
-def _domain(comm, grid, micro_batches, work, counts, staleness):
+def _domain(asked, work, counts):
     """Who owns what: this process alone, or a grid of ranks."""
+    comm, grid, micro_batches = asked.comm, asked.grid, asked.micro_batches
     if comm is None:
         return Serial()
     from fastadmm.mpi.asynchronous import AsynchronousGrid
@@ -584,24 +525,6 @@ def _domain(comm, grid, micro_batches, work, counts, staleness):
         check_grid(comm.Get_size(), *grid)
     layout, _ = choose(comm.Get_size(), work, counts, grid=grid)
     parts = micro_batches or layout.micro_batches
-    if staleness:
-        return AsynchronousGrid(comm, layout.time, layout.batch, parts, staleness=staleness)
+    if asked.staleness:
+        return AsynchronousGrid(comm, layout.time, layout.batch, parts, staleness=asked.staleness)
     return Grid(comm, layout.time, layout.batch, parts)
-
-
-def _own_cases(net, held_out, problem, domain):
-    """Own part of validation data, whose cases are cut over all ranks."""
-    own = slice(*partition(len(held_out.X), domain.size, domain.rank))
-    part, empty = held_out.of(own).here(), own.start == own.stop
-    data = make_problem(
-        net, part.X, part.y, problem.loss.name, problem.readout, empty, part.lengths, NAMES
-    )[1]
-    return replace(data, initial=part.initial)
-
-
-def _window(steps, n_timepoints, readout):
-    if steps is None:
-        return n_timepoints
-    if readout != "all":
-        raise ValueError("steps cuts sequences into windows: that needs readout='all'")
-    return min(positive_integer(steps, "steps"), n_timepoints)
