@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cases.splitting import KINDS, enter, make, value
+from fastadmm.kernels.operators import losses
 from fastadmm.kernels.recurrent import exact_blocks, linearised_blocks
 from reference.condensed import ACTIVATIONS
 
@@ -130,13 +131,13 @@ def flip_outputs(monkeypatch, own):
 
         monkeypatch.setattr(own, "move_outputs", wrong)
     else:
-        prox = admmirnn.prox_cross_entropy_loss
+        prox = losses.prox
 
         def wrong_prox(targets, y, step, weight, out):
             dual = own.lambda3.reshape(targets.shape)
-            prox(targets + 2 * step[:, None] * dual, y, step, weight, out=out)
+            prox(targets + 2 * step[:, None] * dual, y, step, weight, out)
 
-        monkeypatch.setattr(admmirnn, "prox_cross_entropy_loss", wrong_prox)
+        monkeypatch.setattr(losses, "prox", wrong_prox)
 
 
 def flip_ascent(monkeypatch, own, name):
