@@ -55,6 +55,11 @@ class Span:
         self.states[0, own] = carried[:, : self.hidden]
         self.unrolled.kept[0, own, self.memory :] = carried[:, self.hidden :]
 
+    def fill(self, own, number):
+        """The same with one number."""
+        self.states[0, own] = number
+        self.unrolled.kept[0, own, self.memory :] = number
+
     def until(self, steps):
         """The first steps alone: views."""
         z, tokens, kept = self.unrolled

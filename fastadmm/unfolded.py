@@ -71,6 +71,10 @@ class Window:
 
     def begin_with(self, own, carried):
         """Set what all cells begin with, for some sequences: numbers side by side, or one."""
+        if isinstance(carried, int):
+            for span in self.spans:
+                span.fill(own, carried)
+            return
         widths = [span.carried for span in self.spans]
         carried = np.broadcast_to(carried, (own.stop - own.start, sum(widths)))
         ends = np.cumsum([0, *widths])

@@ -644,7 +644,8 @@ class Condensed(Solver):
         if self.held is not None and math.isfinite(found[0]):
             self.held.step(average, settings, self.threads)
         record.step_length, record.rho_min, record.rho_max = found
-        self._path += record.step_length, settings.eta
+        self._path[0] += record.step_length
+        self._path[1] += settings.eta
         self._growth = record.growth
 
     def _complete(self, record, sums):
@@ -652,5 +653,5 @@ class Condensed(Solver):
         record.loss, growth, counted, square = sums.tolist()
         record.growth = growth / max(counted, 1)
         record.multiplier_square = square / (
-            record.scale**2 * max(record.rows, 1) * self.net.hidden * len(self.net.places)
+            record.scale**2 * max(record.rows, 1) * self.net.hidden * len(self.unfolded.layers)
         )

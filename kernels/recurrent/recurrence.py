@@ -182,9 +182,10 @@ def _simulate(cell, unrolled, weights, active, start, stop):
         if len(weights.table) > 0:
             _add_looked_up(a, tokens[t, start:here], weights.table)
         advance(cell, rows[:, left:], old[start:here], after, new[start:here])
-        _copy(z[t, here:stop, left:], z[t + 1, here:stop, left:])
-        if keeps > 0:
-            _copy(old[here:stop, memory:], new[here:stop, memory:])
+        if here < stop:
+            _copy(z[t, here:stop, left:], z[t + 1, here:stop, left:])
+            if keeps > 0:
+                _copy(old[here:stop, memory:], new[here:stop, memory:])
 
 
 @jit(parallel=True)
@@ -400,7 +401,8 @@ def _pull(cell, unrolled, weights, phi, safeguard, backward, active, totals, sta
             kept[(t + 1) % len(kept), start:here], current, lambda_[t, start:here],
         )  # fmt: skip
         square += norms[start:here].sum()
-        lambda_[t, here:stop] = 0
+        if here < stop:
+            lambda_[t, here:stop] = 0
         later = here
     if len(leaving) > 0 and steps > 0:
         gone = slice(start, later)
