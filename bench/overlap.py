@@ -1,6 +1,7 @@
 """One long stream as chunks that overlap: within a rank, over ranks, and in training.
 
 python -m bench.overlap DATA          writes results/overlap.json; needs Open MPI; about 30 minutes.
+python -m bench.overlap DATA speed .. some of the jobs below; what is stored of others stays
 python -m bench.overlap DATA small    the same in little, and writes nothing
                                       DATA holds text/tiny_shakespeare.txt
 
@@ -258,19 +259,21 @@ JOBS = {
 }  # fmt: skip
 
 
-def main(data, small=None):
-    """Start all jobs, and store what they have found."""
+def main(data, *names):
+    """Start all jobs, or those named, and store what they have found."""
+    sizes = "small" if names == ("small",) else "full"
+    chosen = JOBS if sizes == "small" or not names else {name: JOBS[name] for name in names}
+    before = machine.load("overlap")["results"] if machine.has("overlap") else {}
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, (_, numbers) in JOBS.items():
+        for name, (_, numbers) in chosen.items():
             for size in numbers:
                 out = Path(folder) / f"{name}{size}.json"
-                sizes = "full" if small is None else "small"
                 ranks.launch("bench.overlap", size, name, sizes, data, out)
                 found.setdefault(name, []).append(json.loads(out.read_text()))
     found = {name: each[0] if len(each) == 1 else each for name, each in found.items()}
-    if small is None:
-        machine.store("overlap", found)
+    if sizes == "full":
+        machine.store("overlap", before | found)
 
 
 def measure(name, sizes, data, out):
