@@ -32,6 +32,21 @@ def stream():
     return lines
 
 
+def overlapping():
+    """One long stream: whole and in chunks that overlap, on one rank and two."""
+    lines = [
+        "| hidden units | one rank, whole, s | one rank, chunks, s | two ranks: speed-up | "
+        "ceiling | two ranks against one, whole |",
+        "|---" * 6 + "|",
+    ]
+    for hidden, found in machine.load("overlap")["results"]["speed"].items():
+        lines.append(
+            f"| {hidden} | {found['whole']:.2f} | {found['chunks']:.3f} | "
+            f"{found['speed_up']:.2f} | {found['ceiling']:.2f} | {found['against_whole']:.1f} |"
+        )
+    return lines
+
+
 def straggler():
     """Throughput relative to the undisturbed synchronous run."""
     found = machine.load("straggler")["results"]

@@ -281,6 +281,7 @@ PAGES = {
     "docs/parallel.md": (
         parallel_tables.scaling,
         parallel_tables.stream,
+        parallel_tables.overlapping,
         parallel_tables.straggler,
         parallel_tables.goal,
     ),
