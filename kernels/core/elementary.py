@@ -24,6 +24,12 @@ _inlined = jit(inline=True)
 _MANTISSA = {types.float32: 23, types.float64: 52}
 
 
+@_inlined
+def clip(x, low, high):
+    """x within bounds; NaN stays."""
+    return low if x < low else (high if x > high else x)
+
+
 @intrinsic
 def _two_to(typingctx, t):
     """2^k from ``t = k + 1.5 * 2^mantissa``, whose low bits hold the integer k."""

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, coefficient, companion, elementwise, number, real_array
 from ..core.coordinates import at, like
+from ..core.elementary import clip
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 from .activation_search import (
@@ -26,11 +27,6 @@ def _prox(kernel, m, s, parameters, w1, w2, out, threads):
     w1 = coefficient("w1", w1, m, positive=True)
     w2 = coefficient("w2", w2, m)
     return elementwise(kernel, m, (s, *parameters, w1, w2), out, threads)
-
-
-@jit(inline=True)
-def _clip(x, low, high):
-    return low if x < low else (high if x > high else x)  # keeps NaN
 
 
 @jit(inline=True)
@@ -244,12 +240,12 @@ def _prox_clipped(m, s, slope, offset, end, w1, w2, out):
         p, q, unit = at(w1, i) / whole, at(w2, i) / whole, _unit(m[i], s[i], one)
         left, right = (-end if m[i] > -end else m[i]), (end if m[i] < end else m[i])
         inner = (p * m[i] + q * slope * (s[i] - offset)) / (p + q * slope * slope)
-        inner = _clip(inner, -end, end)
+        inner = clip(inner, -end, end)
         gap = (s[i] - offset) - slope * inner
         a, cost = inner, _cost(inner, gap, m[i], p, q, unit)
         a, cost = _better(a, cost, left, _cost(left, s[i] - lowest, m[i], p, q, unit), m[i])
         a, cost = _better(a, cost, right, _cost(right, s[i] - highest, m[i], p, q, unit), m[i])
-        gap = s[i] - _clip(slope * a + offset, lowest, highest)
+        gap = s[i] - clip(slope * a + offset, lowest, highest)
         total += at(w2, i) * (half * gap * gap)
         out[i] = a if cost == cost else cost
     return total

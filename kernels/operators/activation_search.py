@@ -22,7 +22,18 @@ from numba.core import types
 from numba.extending import overload
 
 from ..core.coordinates import at, like
-from ..core.elementary import exp, expm1, log, log1p, sigmoid, silu, softplus, tanh, wright_omega
+from ..core.elementary import (
+    clip,
+    exp,
+    expm1,
+    log,
+    log1p,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+    wright_omega,
+)
 from ..core.jit import distinct, jit
 
 BLOCK = 128
@@ -81,10 +92,6 @@ def _pivots(real):
     @jit(inline=True)
     def least(a, b):
         return a if a < b else b
-
-    @jit(inline=True)
-    def clip(x, low, high):
-        return low if x < low else (high if x > high else x)
 
     @jit(inline=True)
     def of_tanh(m, s, ratio):

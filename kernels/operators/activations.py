@@ -5,7 +5,7 @@ Of the value in place, and of the derivative read off the value, so that a state
 derivative is a function of the value, and which are in every function of this file.
 """
 
-from ..core.elementary import exp, sigmoid, softplus, tanh
+from ..core.elementary import clip, exp, sigmoid, softplus, tanh
 from ..core.jit import jit
 from ..core.rows import row
 from .activation_codes import HARD_TANH, IDENTITY, LEAKY_RELU, RELU, SIGMOID, SOFTPLUS, TANH
@@ -52,8 +52,7 @@ def activate(activation, rows):
                 values[j] *= slope if values[j] < zero else one
         elif activation == HARD_TANH:
             for j in range(len(values)):
-                value = values[j]
-                values[j] = -one if value < -one else (one if value > one else value)
+                values[j] = clip(values[j], -one, one)
         elif activation == SOFTPLUS:
             for j in range(len(values)):
                 values[j] = softplus(values[j])

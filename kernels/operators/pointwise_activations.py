@@ -10,18 +10,13 @@ read off the state, is in `fastadmm.kernels.operators.activations`.
 from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, elementwise, number, real_array
-from ..core.elementary import exp, sigmoid, silu, softplus, tanh
+from ..core.elementary import clip, exp, sigmoid, silu, softplus, tanh
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, RESULT
 
 
 def _run(kernel, a, parameters, out, threads):
     return elementwise(kernel, real_array("a", a), parameters, out, threads)
-
-
-@jit(inline=True)
-def _clip(x, low, high):
-    return low if x < low else (high if x > high else x)  # keeps NaN
 
 
 @jit
@@ -257,7 +252,7 @@ def grad_leaky_relu_activation(
 def _hard_tanh_activation(a: ENTRIES, out: RESULT):
     one = a.dtype.type(1)
     for i in range(len(a)):
-        out[i] = _clip(a[i], -one, one)
+        out[i] = clip(a[i], -one, one)
 
 
 @jit
@@ -332,7 +327,7 @@ def _hard_sigmoid_activation(a: ENTRIES, out: RESULT):
     zero, one, three = a.dtype.type(0), a.dtype.type(1), a.dtype.type(3)
     sixth = a.dtype.type(1 / 6)
     for i in range(len(a)):
-        out[i] = _clip((a[i] + three) * sixth, zero, one)
+        out[i] = clip((a[i] + three) * sixth, zero, one)
 
 
 @jit

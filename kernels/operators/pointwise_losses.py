@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ..core.arguments import Reals, coefficient, companion, elementwise, labels, number, real_array
 from ..core.coordinates import at, like
-from ..core.elementary import exp, sigmoid, softplus
+from ..core.elementary import clip, exp, sigmoid, softplus
 from ..core.jit import compiled_as, jit
 from ..core.kinds import ENTRIES, NUMBER, PER_ENTRY, RESULT
 
@@ -37,11 +37,6 @@ def checked_delta(delta):
 
 def checked_quantile(quantile):
     return number("quantile", quantile, 0, above=True, below=1)
-
-
-@jit(inline=True)
-def _clip(x, low, high):
-    return low if x < low else (high if x > high else x)  # keeps NaN
 
 
 @jit(reassociate=True)
@@ -232,7 +227,7 @@ def _huber_loss(z: ENTRIES, y: ENTRIES, delta: NUMBER, weight: PER_ENTRY):
     half, delta = z.dtype.type(0.5), z.dtype.type(delta)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
-        r = _clip(z[i] - y[i], -delta, delta)
+        r = clip(z[i] - y[i], -delta, delta)
         total += at(weight, i) * (r * ((z[i] - y[i]) - half * r))
     return total
 
@@ -242,7 +237,7 @@ def _grad_huber_loss(z: ENTRIES, y: ENTRIES, delta: NUMBER, weight: PER_ENTRY, o
     half, delta = z.dtype.type(0.5), z.dtype.type(delta)
     total, weight = 0.0, like(weight, z)
     for i in range(len(z)):
-        r = _clip(z[i] - y[i], -delta, delta)
+        r = clip(z[i] - y[i], -delta, delta)
         total += at(weight, i) * (r * ((z[i] - y[i]) - half * r))
         out[i] = at(weight, i) * r
     return total
