@@ -447,6 +447,7 @@ def predict(
 
     from fastadmm import RNN
     from fastadmm.datasets import read_npz
+    from fastadmm.losses import CROSS_ENTROPY
 
     net = RNN.load(model)
     given = read_npz(file, ("X",))
@@ -455,7 +456,7 @@ def predict(
     content: dict[str, Any] = {"outputs": outputs}
     if lengths is not None:
         content["lengths"] = lengths
-    if net.task.get("loss") == "softmax_cross_entropy":
+    if net.task.get("loss") == CROSS_ENTROPY.name:
         labels = outputs.argmax(-1)
         classes = net.task.get("classes")
         content["labels"] = labels if classes is None else np.array(classes)[labels]

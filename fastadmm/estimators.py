@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastadmm.losses import CROSS_ENTROPY
 from fastadmm.network import RNN
 from fastadmm.training import Result
 from fastadmm.training import fit as train
@@ -295,7 +296,7 @@ class RNNClassifier(ClassifierMixin, _Estimator):
             numbers = np.split(numbers, np.cumsum(lengths)[:-1])
         return self._train(
             X, numbers, len(self.classes_), goes_on, epochs, sample_weight=sample_weight,
-            class_weight=self._weights(), loss="softmax_cross_entropy",
+            class_weight=self._weights(), loss=CROSS_ENTROPY.name,
         )  # fmt: skip
 
     def _labels(self, X, y, lengths):
